@@ -1,0 +1,252 @@
+/* The host back end: the same work on ordinary memory, in stream order where the library has streams. */
+#include "host_rows.h"
+#include "kernels.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+void (*hm_kernels_say)(int level, const char *text);
+
+struct hm_context {
+    const hm_host_stream_t *streams; /* NULL: everything runs at once */
+    void *last;                      /* stream of the last work */
+    int used;
+    atomic_int failed; /* a kernel ran out of memory on the stream's thread */
+};
+
+/* One piece of work waiting on a stream: a copy of its arguments behind the header. */
+typedef struct host_work {
+    hm_context_t *context;
+    int (*run)(const void *arguments);
+    void *arguments;
+} host_work_t;
+
+static void host_work_run(void *memory)
+{
+    host_work_t *work = memory;
+    if (work->run(work->arguments) != 0) atomic_store(&work->context->failed, 1);
+    free(work);
+}
+
+/* Enqueues run(arguments); `arguments` is `bytes` long and copied. */
+static int host_submit(hm_context_t *context, void *stream, int (*run)(const void *), const void *arguments,
+                       size_t bytes)
+{
+    if (context->streams == NULL || context->streams->enqueue == NULL) return run(arguments);
+    size_t head = (sizeof(host_work_t) + 15) / 16 * 16;
+    host_work_t *work = malloc(head + bytes);
+    if (work == NULL) return -ENOMEM;
+    *work = (host_work_t){context, run, (char *)work + head};
+    memcpy(work->arguments, arguments, bytes);
+    context->last = stream;
+    context->used = 1;
+    if (context->streams->enqueue(stream, host_work_run, work) == 0) return 0;
+    free(work);
+    return -EIO;
+}
+
+static int host_context_create(const void *hook, hm_context_t **context)
+{
+    hm_context_t *made = calloc(1, sizeof *made);
+    if (made == NULL) return -ENOMEM;
+    made->streams = hook;
+    *context = made;
+    return 0;
+}
+
+static void host_context_destroy(hm_context_t *context)
+{
+    if (context != NULL && context->used) context->streams->wait(context->last, 60);
+    free(context);
+}
+
+static int host_alloc(hm_context_t *context, size_t bytes, void **memory)
+{
+    (void)context;
+    return posix_memalign(memory, 64, bytes > 0 ? bytes : 1) == 0 ? 0 : -ENOMEM;
+}
+
+static void host_free(hm_context_t *context, void *memory)
+{
+    (void)context;
+    free(memory);
+}
+
+static int host_capturing(hm_context_t *context, void *stream)
+{
+    (void)context, (void)stream;
+    return 0;
+}
+
+/* Waits in short turns so that a cancel is noticed soon. */
+static int host_wait(hm_context_t *context, void *stream, double seconds, const atomic_int *cancel)
+{
+    struct timespec now, begin;
+    if (context->streams == NULL || context->streams->wait == NULL) return 0;
+    clock_gettime(CLOCK_MONOTONIC, &begin);
+    while (context->streams->wait(stream, 0.05) != 0) {
+        if (cancel != NULL && atomic_load(cancel)) return -ECANCELED;
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        double spent = (double)(now.tv_sec - begin.tv_sec) + 1e-9 * (double)(now.tv_nsec - begin.tv_nsec);
+        if (spent >= seconds) return -ETIMEDOUT;
+    }
+    return atomic_load(&context->failed) ? -ENOMEM : 0;
+}
+
+static int host_join(hm_context_t *context, void *stream)
+{
+    if (!context->used || context->last == stream) return 0;
+    return context->streams->wait(context->last, 1e9) == 0 ? 0 : -EIO;
+}
+
+typedef struct copy_arguments {
+    void *dst;
+    const void *src;
+    size_t bytes;
+} copy_arguments_t;
+
+static int copy_run(const void *memory)
+{
+    const copy_arguments_t *copy = memory;
+    if (copy->bytes == 0) return 0;
+    if (copy->src == NULL) {
+        memset(copy->dst, 0, copy->bytes);
+    } else {
+        memcpy(copy->dst, copy->src, copy->bytes);
+    }
+    return 0;
+}
+
+static int host_copy(hm_context_t *context, void *stream, void *dst, const void *src, size_t bytes)
+{
+    return host_submit(context, stream, copy_run, &(copy_arguments_t){dst, src, bytes}, sizeof(copy_arguments_t));
+}
+
+static int host_zero(hm_context_t *context, void *stream, void *memory, size_t bytes)
+{
+    return host_submit(context, stream, copy_run, &(copy_arguments_t){memory, NULL, bytes}, sizeof(copy_arguments_t));
+}
+
+static int identify_run(const void *memory)
+{
+    host_rows_identify(memory);
+    return 0;
+}
+
+static int host_identify(hm_context_t *context, void *stream, const hm_rows_t *rows, const uint32_t *bit,
+                         const hm_bits_t *groups, int group_count, int fingerprint_bits, void *work,
+                         const hm_identity_t *identity)
+{
+    host_identify_t *call = host_rows_pack(rows, bit, groups, group_count);
+    if (call == NULL) return -ENOMEM;
+    call->fingerprint_bits = fingerprint_bits;
+    call->work = work;
+    call->identity = *identity;
+    int status = host_submit(context, stream, identify_run, &call, sizeof(void *));
+    if (status != 0) free(call);
+    return status;
+}
+
+/* Jobs are copied with a count in front. */
+typedef struct job_list {
+    const void *jobs;
+    int count;
+} job_list_t;
+
+static int pick_run(const void *memory)
+{
+    const job_list_t *list = *(job_list_t *const *)memory;
+    for (int i = 0; i < list->count; i++) host_rows_pick(&((const hm_pick_job_t *)list->jobs)[i]);
+    free((void *)list);
+    return 0;
+}
+
+static int map_run(const void *memory)
+{
+    const job_list_t *list = *(job_list_t *const *)memory;
+    for (int i = 0; i < list->count; i++) {
+        const hm_map_job_t *job = &((const hm_map_job_t *)list->jobs)[i];
+        for (uint32_t j = 0; j < job->rows; j++) job->out[j] = job->place[job->id[j]];
+    }
+    free((void *)list);
+    return 0;
+}
+
+static int move_run(const void *memory)
+{
+    const job_list_t *list = *(job_list_t *const *)memory;
+    for (int i = 0; i < list->count; i++) host_rows_move(&((const hm_move_job_t *)list->jobs)[i]);
+    free((void *)list);
+    return 0;
+}
+
+/* Copies `count` jobs of `size` bytes, with room for `extra` bytes behind them. */
+static job_list_t *jobs_copy(const void *jobs, int count, size_t size, size_t extra, char **behind)
+{
+    size_t head = (sizeof(job_list_t) + 15) / 16 * 16, body = (size_t)count * size;
+    job_list_t *list = malloc(head + body + extra + 16);
+    if (list == NULL) return NULL;
+    *list = (job_list_t){(char *)list + head, count};
+    memcpy((char *)list + head, jobs, body);
+    *behind = (char *)list + (head + body + 15) / 16 * 16;
+    return list;
+}
+
+static int jobs_submit(hm_context_t *context, void *stream, int (*run)(const void *), job_list_t *list)
+{
+    if (list == NULL) return -ENOMEM;
+    int status = host_submit(context, stream, run, &list, sizeof(void *));
+    if (status != 0) free(list);
+    return status;
+}
+
+static int host_pick(hm_context_t *context, void *stream, const hm_pick_job_t *jobs, int count)
+{
+    char *behind;
+    return jobs_submit(context, stream, pick_run, jobs_copy(jobs, count, sizeof *jobs, 0, &behind));
+}
+
+static int host_map(hm_context_t *context, void *stream, const hm_map_job_t *jobs, int count)
+{
+    char *behind;
+    return jobs_submit(context, stream, map_run, jobs_copy(jobs, count, sizeof *jobs, 0, &behind));
+}
+
+static int host_move(hm_context_t *context, void *stream, const hm_move_job_t *jobs, int count)
+{
+    char *behind = NULL;
+    const hm_rows_t *segments = NULL; /* all jobs of a call that have segments share one table */
+    for (int i = 0; i < count; i++)
+        if (jobs[i].segments != NULL) segments = jobs[i].segments;
+    size_t extra = segments == NULL ? 0 : host_rows_table_bytes(segments);
+    job_list_t *list = jobs_copy(jobs, count, sizeof *jobs, extra, &behind);
+    if (list != NULL && segments != NULL) {
+        const hm_rows_t *copy = host_rows_table_copy(segments, behind);
+        hm_move_job_t *copied = (hm_move_job_t *)list->jobs;
+        for (int i = 0; i < count; i++)
+            if (copied[i].segments != NULL) copied[i].segments = copy;
+    }
+    return jobs_submit(context, stream, move_run, list);
+}
+
+const hm_kernels_t hm_kernels_host = {
+    .name = "host",
+    .context_create = host_context_create,
+    .context_destroy = host_context_destroy,
+    .alloc = host_alloc,
+    .free = host_free,
+    .host_alloc = host_alloc,
+    .host_free = host_free,
+    .capturing = host_capturing,
+    .join = host_join,
+    .copy = host_copy,
+    .zero = host_zero,
+    .wait = host_wait,
+    .identify_bytes = host_rows_identify_bytes,
+    .identify = host_identify,
+    .pick = host_pick,
+    .map = host_map,
+    .move = host_move,
+};

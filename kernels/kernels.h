@@ -1,0 +1,142 @@
+/* What moves and compares rows: one interface, a host back end (host.c) and a CUDA back end (cuda.c, *.cu).
+ *
+ * Knows nothing of NCCL, of ranks' places or of plans. Every function that takes a stream only enqueues work on it and
+ * returns; all work of one context is ordered by that stream. "Device memory" is what the job's send and receive
+ * buffers are made of: GPU memory, or ordinary memory for the host back end. Arrays described as host memory may be
+ * reused by the caller as soon as the function returned.
+ *
+ * Status: 0, or a negative errno: -ENOMEM (no memory), -EIO (the device reported an error; said once in the log hook),
+ * -ETIMEDOUT and -ECANCELED (ops->wait only), -EINVAL (a broken argument, never caused by the job's data).
+ *
+ * Thread rules: a context is used by one thread at a time; different contexts may be used at the same time. */
+#ifndef HM_KERNELS_H
+#define HM_KERNELS_H
+
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct hm_kernels hm_kernels_t;
+typedef struct hm_context hm_context_t; /* one per communicator: device, staging memory, events */
+
+/* The rows of a send buffer, segment after segment: row i of the whole counts through segment 0, then 1, ...
+ * base and rows are host arrays of `segments` entries; a base may be NULL where rows is 0. Rows need no alignment. */
+typedef struct hm_rows {
+    int segments;
+    const void *const *base;
+    const size_t *rows;
+    size_t row_bytes;
+} hm_rows_t;
+
+/* A group of destinations as bits [first, first + count) of a row's mask. */
+typedef struct hm_bits {
+    uint32_t first, count;
+} hm_bits_t;
+
+/* Result of identify, all device memory given by the caller. n = rows, d = distinct rows (d <= n, unknown before).
+ * Distinct rows are numbered by first appearance: id 0 is row 0. */
+typedef struct hm_identity {
+    uint32_t *id;     /* [n] distinct number of each row */
+    uint32_t *first;  /* [n] first[id]: smallest row number with these bytes; d entries are written */
+    uint8_t *mask;    /* [n * mask_bytes] destinations of distinct row id at mask + id * mask_bytes; d are written */
+    uint32_t *counts; /* [1 + groups] d, then for each group the number of distinct rows with a bit in it */
+    size_t mask_bytes; /* bytes of one mask, (bits + 7) / 8 rounded up to 4; bit b is byte b/8, value 1 << b%8 */
+} hm_identity_t;
+
+/* Picks, in ascending order, the rows that have a bit of `bits` set. Outputs that are NULL are not wanted. */
+typedef struct hm_pick_job {
+    const uint8_t *mask;
+    size_t mask_bytes; /* distance of two rows' masks */
+    uint32_t rows;
+    hm_bits_t bits;
+    uint32_t *index; /* [hits] row numbers of the hits */
+    uint32_t *place; /* [rows] number of hits before this row */
+    uint8_t *sub;    /* [hits * hm_mask_bytes(bits.count)] the hits' masks, cut to `bits` and shifted down to bit 0 */
+} hm_pick_job_t;
+
+/* out[j] = place[id[j]] for j < rows. */
+typedef struct hm_map_job {
+    const uint32_t *id, *place;
+    uint32_t *out;
+    uint32_t rows;
+} hm_map_job_t;
+
+/* Moves `width` bytes for each j < rows: dst + j * dst_stride <- source of row i + src_offset, where
+ *   i = j                 if index is NULL,
+ *   i = index[j]          if via is NULL,
+ *   i = via[index[j]]     otherwise;
+ * the source of row i is src + i * src_stride, or, if segments is not NULL, row i of *segments (src_stride then is
+ * segments->row_bytes). Sources and destinations never overlap. */
+typedef struct hm_move_job {
+    void *dst;
+    const void *src;
+    size_t dst_stride, src_stride, src_offset, width;
+    uint32_t rows;
+    const uint32_t *index, *via;
+    const hm_rows_t *segments;
+} hm_move_job_t;
+
+static inline size_t hm_mask_bytes(uint32_t bits)
+{
+    return ((size_t)bits + 7) / 8;
+}
+
+struct hm_kernels {
+    const char *name; /* "host" or "cuda" */
+
+    /* Makes the context for the calling thread's current device. `hook` is back-end specific (host: hm_host_stream_t *). */
+    int (*context_create)(const void *hook, hm_context_t **context);
+    void (*context_destroy)(hm_context_t *context);
+
+    /* Device memory and memory that both sides see (pinned). Neither waits for the device. free takes NULL. */
+    int (*alloc)(hm_context_t *context, size_t bytes, void **memory);
+    void (*free)(hm_context_t *context, void *memory);
+    int (*host_alloc)(hm_context_t *context, size_t bytes, void **memory);
+    void (*host_free)(hm_context_t *context, void *memory);
+
+    /* 1 while the stream is being captured into a graph, else 0. */
+    int (*capturing)(hm_context_t *context, void *stream);
+
+    /* Orders `stream` behind everything this context enqueued before, on whichever stream that was. */
+    int (*join)(hm_context_t *context, void *stream);
+
+    /* Copies between device memory and host_alloc memory; the host side must stay until the stream got there. */
+    int (*copy)(hm_context_t *context, void *stream, void *dst, const void *src, size_t bytes);
+    int (*zero)(hm_context_t *context, void *stream, void *memory, size_t bytes);
+
+    /* Waits on the host until the stream is idle. -ETIMEDOUT after `seconds`, -ECANCELED once *cancel is not 0 (cancel
+     * may be NULL). After 0 or an error all earlier staging memory of the context may be reused by it. */
+    int (*wait)(hm_context_t *context, void *stream, double seconds, const atomic_int *cancel);
+
+    /* Bytes of work memory that identify needs for n rows; 0 if n is beyond what it can do. */
+    size_t (*identify_bytes)(size_t n);
+
+    /* Which rows are the same bytes: a sampled fingerprint proposes, a compare of all bytes decides. Rows of segment p
+     * have destination bit[p] (host array). groups (host array) are counted into identity->counts.
+     * fingerprint_bits < 64 narrows the fingerprint (tests force collisions with it); 64 in production. */
+    int (*identify)(hm_context_t *context, void *stream, const hm_rows_t *rows, const uint32_t *bit,
+                    const hm_bits_t *groups, int group_count, int fingerprint_bits, void *work,
+                    const hm_identity_t *identity);
+
+    /* The number of rows of a pick over identity's masks is known to the host only after wait. */
+    int (*pick)(hm_context_t *context, void *stream, const hm_pick_job_t *jobs, int count);
+    int (*map)(hm_context_t *context, void *stream, const hm_map_job_t *jobs, int count);
+    int (*move)(hm_context_t *context, void *stream, const hm_move_job_t *jobs, int count);
+};
+
+/* A stream of a library without devices: enqueue runs fn(arg) in order on the stream; wait returns 0 when the stream
+ * is idle, else after `seconds` a positive number. enqueue NULL: there are no streams, everything runs at once. */
+typedef struct hm_host_stream {
+    int (*enqueue)(void *stream, void (*fn)(void *), void *arg);
+    int (*wait)(void *stream, double seconds);
+} hm_host_stream_t;
+
+extern const hm_kernels_t hm_kernels_host;
+
+/* The CUDA back end, or NULL with *why set to a plain sentence (no driver, no device, library built without it). */
+const hm_kernels_t *kernels_cuda_open(const char **why);
+
+/* Where back ends say an error once; set before the first context is made. level: 0 error, 1 warning. */
+extern void (*hm_kernels_say)(int level, const char *text);
+
+#endif

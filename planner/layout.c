@@ -1,0 +1,91 @@
+#include "route.h"
+
+#include <string.h>
+
+static size_t mask_bytes(int count)
+{
+    return count > 1 ? ((size_t)count + 7) / 8 : 0;
+}
+
+/* Raw rows of a source for the ranks at positions [first, first + count). */
+static size_t rows_raw(const hm_topo_t *topo, const hm_table_t *table, int source, int first, int count)
+{
+    size_t rows = 0;
+    for (int p = first; p < first + count; p++)
+        rows += table->raw[(size_t)source * (size_t)topo->ranks + (size_t)topo->order[p]];
+    return rows;
+}
+
+/* Lays one message out from message->at; returns the bytes behind its end. */
+static size_t message_fill(hm_route_t *route, const hm_table_t *table, size_t width, hm_message_t *message)
+{
+    const hm_paths_t *paths = route->paths;
+    int to = paths->topo->order[message->first]; /* any rank of the group names it */
+    size_t at = message->at;
+    message->rows = 0;
+    for (int i = message->part; i < message->part + message->parts; i++) {
+        hm_part_t *part = &route->part[i];
+        part->rows = route_rows(paths, table, part->source, to, message->level);
+        part->row_at = message->rows;
+        message->rows += part->rows;
+        part->mask_at = at;
+        at += layout_align(part->rows * mask_bytes(message->count));
+        part->map_at = at;
+        at += layout_align(rows_raw(paths->topo, table, part->source, message->first, message->count) *
+                           sizeof(uint32_t));
+    }
+    message->head_bytes = at - message->at;
+    return layout_align(at + message->rows * width);
+}
+
+void layout_fill(hm_route_t *route, const hm_table_t *table, size_t width, hm_layout_t *layout)
+{
+    size_t out_bytes = 0, at = 0;
+    for (int i = 0; i < route->outs; i++) {
+        if (i > 0 && route->out[i].step != route->out[i - 1].step) at = 0;
+        route->out[i].at = at;
+        at = message_fill(route, table, width, &route->out[i]);
+        if (at > out_bytes) out_bytes = at;
+    }
+    at = 0;
+    for (int i = 0; i < route->ins; i++) {
+        route->in[i].at = at;
+        at = message_fill(route, table, width, &route->in[i]);
+    }
+    *layout = (hm_layout_t){.width = width, .out_bytes = out_bytes, .in_bytes = at};
+}
+
+/* Bytes of one source's share in one message, alignment counted at its worst. */
+static size_t share_bytes(const hm_paths_t *paths, const hm_table_t *table, int source, int rank, int level,
+                          size_t width, uint32_t *rows)
+{
+    int l = paths->level[level], group = paths->topo->group[l][rank];
+    int first = paths->topo->start[l][group], count = topo_group_size(paths->topo, l, group);
+    *rows = route_rows(paths, table, source, rank, level);
+    return *rows * (mask_bytes(count) + width) +
+           rows_raw(paths->topo, table, source, first, count) * sizeof(uint32_t) + 4 * HM_ALIGN;
+}
+
+size_t layout_need(const hm_paths_t *paths, const hm_table_t *table, const uint32_t *distinct, size_t width,
+                   size_t *work)
+{
+    size_t n = (size_t)paths->topo->ranks, most = 0, *bytes = work;
+    memset(bytes, 0, n * sizeof *bytes);
+    for (int s = 0; s < (int)n; s++) {
+        /* Places of the source's distinct rows for every destination. */
+        bytes[s] += n * (distinct[s] * sizeof(uint32_t) + HM_ALIGN);
+        for (int r = 0; r < (int)n; r++) {
+            const hm_path_t *path = &paths->path[(size_t)s * n + (size_t)r];
+            uint32_t rows;
+            if (path->step == 0) continue;
+            size_t share = share_bytes(paths, table, s, r, path->level, width, &rows);
+            /* Both ends keep a list of row numbers: what the sender picked, what the receiver picks for itself. */
+            size_t list = rows * sizeof(uint32_t) + HM_ALIGN;
+            bytes[r] += share + list;
+            bytes[path->prev] += share + list;
+        }
+    }
+    for (size_t r = 0; r < n; r++)
+        if (bytes[r] > most) most = bytes[r];
+    return most;
+}

@@ -1,0 +1,28 @@
+/* What to do with one all-to-all: a pure function of topology, profile and the table that all ranks agreed on.
+ *
+ * Same input, same code, same answer on every rank; no clock, no random number, no environment. */
+#ifndef HM_PLAN_H
+#define HM_PLAN_H
+
+#include "topo.h"
+
+/* Row counts of one all-to-all, known alike to all ranks. Source s: rows it sends. */
+typedef struct hm_table {
+    size_t row_bytes;
+    const uint32_t *raw;                      /* [ranks * ranks] raw[s * ranks + r]: rows from s to rank r, copies and all */
+    const uint32_t *distinct[HM_MAX_LEVELS + 1]; /* [level 1..levels][s * groups[level] + g]: distinct rows of s for group g */
+} hm_table_t;
+
+struct hm_profile; /* fitted alphas and betas (profile.h); NULL while nothing is known */
+
+/* Depth 0: leave the call alone. Depth d in 1..levels: levels 1..d-1, then single GPUs (paper: HD-d). */
+typedef struct hm_plan {
+    int depth;
+    double predicted_ms[HM_MAX_LEVELS + 1]; /* [0] left alone, [d] at depth d; NaN where not modelled */
+} hm_plan_t;
+
+/* force_depth >= 0 (cut to levels) overrides the choice; -1 leaves it to the profile or, without one, to a rule. */
+int plan_choose(const hm_topo_t *topo, const struct hm_profile *profile, const hm_table_t *table, int force_depth,
+                hm_plan_t *plan);
+
+#endif
