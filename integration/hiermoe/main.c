@@ -1,0 +1,49 @@
+/* hiermoe: plans and profiles on the command line. */
+#include "command.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static const struct {
+    const char *name, *help;
+    int (*main)(int argc, char **argv);
+} commands[] = {
+    {"plan", "predict all-to-all times and suggest expert swaps for a routing, a cluster and a model", plan_main},
+    {"profile", "check a profile and print it, or list the built-in ones", profile_main},
+};
+
+#define COMMANDS (sizeof(commands) / sizeof(commands[0]))
+
+int command_fail(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    fputs("hiermoe: ", stderr);
+    vfprintf(stderr, format, args);
+    fputc('\n', stderr);
+    va_end(args);
+    return EXIT_BAD_INPUT;
+}
+
+static void usage(FILE *out)
+{
+    fputs("usage: hiermoe COMMAND [OPTIONS]\n\n", out);
+    for (size_t i = 0; i < COMMANDS; i++) fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].help);
+    fputs("\nhiermoe COMMAND --help tells the options.\n", out);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2) {
+        usage(stderr);
+        return EXIT_BAD_INPUT;
+    }
+    if (strcmp(argv[1], "help") == 0 || strcmp(argv[1], "--help") == 0) {
+        usage(stdout);
+        return 0;
+    }
+    for (size_t i = 0; i < COMMANDS; i++)
+        if (strcmp(argv[1], commands[i].name) == 0) return commands[i].main(argc - 1, argv + 1);
+    return command_fail("\"%s\": expected a command; hiermoe help lists them", argv[1]);
+}

@@ -1,0 +1,135 @@
+/* hiermoe plan: reads what it is given, lets the planner work, reports. */
+#include "command.h"
+#include "plan_command.h"
+#include "profile_find.h"
+#include "trace.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Ranks that a spec multiplies to; 0 if it is no list of numbers (topo_parse then says what is wrong). */
+static int spec_ranks(const char *spec)
+{
+    long ranks = 1;
+    for (const char *at = spec;;) {
+        char *end;
+        long factor = strtol(at, &end, 10);
+        if (end == at || factor < 1) return 0;
+        ranks = factor > PLAN_MAX_RANKS || ranks * factor > PLAN_MAX_RANKS ? PLAN_MAX_RANKS + 1 : ranks * factor;
+        if (*end != ',') return (int)ranks;
+        at = end + 1;
+    }
+}
+
+static int topo_make(const char *spec, hm_topo_t **topo)
+{
+    const char *why;
+    int ranks = spec_ranks(spec);
+    if (ranks > PLAN_MAX_RANKS) return command_fail("--topo: \"%s\": expected at most %d ranks", spec, PLAN_MAX_RANKS);
+    if (topo_parse(spec, ranks > 0 ? ranks : 1, topo, &why) == 0) return 0;
+    return command_fail("--topo: \"%s\": %s", spec, why);
+}
+
+/* The topology that the profile was measured on. Its groups need not nest evenly: then only as far as they do. */
+static int topo_of_profile(const hm_profile_t *profile, hm_topo_t **topo)
+{
+    char spec[128];
+    size_t length = 0;
+    for (int l = 1; l <= profile->levels; l++) {
+        if (profile->groups[l] % profile->groups[l - 1] != 0)
+            return command_fail("%s: groups do not nest evenly: expected --topo", profile->name);
+        length += (size_t)snprintf(spec + length, sizeof(spec) - length, "%s%d", l > 1 ? "," : "",
+                                   profile->groups[l] / profile->groups[l - 1]);
+    }
+    return topo_make(spec, topo);
+}
+
+static int topo_and_profile(const plan_options_t *options, hm_topo_t **topo, hm_profile_t *profile)
+{
+    int rc = options->topo_text != NULL ? topo_make(options->topo_text, topo) : 0;
+    if (rc == 0) rc = profile_find(options->profile_name, *topo, profile);
+    if (rc == 0 && *topo == NULL) rc = topo_of_profile(profile, topo);
+    return rc;
+}
+
+static int number_agree(const char *path, const char *name, long *given, long has)
+{
+    if (*given != 0 && *given != has)
+        return command_fail("%s: has %s %ld: expected %ld as --%s says", path, name, has, *given, name);
+    *given = has;
+    return 0;
+}
+
+static int trace_agree(plan_options_t *options, const hm_topo_t *topo, const hm_trace_t *trace)
+{
+    if (trace->ranks != topo->ranks)
+        return command_fail("%s: trace of %d ranks: expected %d as in the topology", options->trace_path, trace->ranks,
+                            topo->ranks);
+    if (options->layer >= trace->layers)
+        return command_fail("--layer: %ld: expected less than %d, the layers of %s", options->layer, trace->layers,
+                            options->trace_path);
+    int rc = number_agree(options->trace_path, "tokens", &options->tokens, (long)trace->tokens);
+    if (rc == 0) rc = number_agree(options->trace_path, "experts", &options->experts, trace->experts);
+    return rc != 0 ? rc : number_agree(options->trace_path, "topk", &options->top_k, trace->top_k);
+}
+
+static int plan_predict(plan_result_t *result)
+{
+    const plan_counts_t *counts = &result->counts;
+    hm_cost_options_t how = {.model = result->options->cost_model, .slices = (int)result->options->slices};
+    hm_table_t table = {.row_bytes = counts->hits.row_bytes, .raw = counts->raw_table};
+    for (int l = 1; l <= result->topo->levels; l++) table.distinct[l] = counts->table[l];
+    int rc = how.model >= HM_COST_LINKS
+                 ? cost_predict(result->topo, result->profile, &table, &how, &result->cost)
+                 : cost_predict_hits(result->topo, result->profile, &counts->hits,
+                                     how.model == HM_COST_PADDED_SLICED ? how.slices : 1, &result->cost);
+    if (rc != 0) return command_fail("predict: %s", strerror(-rc));
+    for (int d = 0; d <= result->topo->levels; d++)
+        result->floor_ms[d] =
+            cost_floor(result->topo, result->profile, counts->hits.row_bytes, counts->out[d < 2 ? d : 2]);
+    result->depth = cost_depth_choose(&result->cost);
+    result->depth_best = cost_depth_best(&result->cost);
+    return 0;
+}
+
+static int plan_run(plan_options_t *options, const hm_topo_t *topo, const hm_profile_t *profile,
+                    const hm_trace_t *trace)
+{
+    plan_result_t result = {.options = options, .topo = topo, .profile = profile};
+    if (options->top_k > options->experts)
+        return command_fail("--topk: %ld: expected at most %ld, the experts", options->top_k, options->experts);
+    int *rank = malloc((size_t)options->experts * sizeof(*rank));
+    if (rank == NULL) return command_fail("out of memory");
+    placement_contiguous((int)options->experts, topo->ranks, rank);
+    result.placement = (hm_placement_t){(int)options->experts, rank};
+    int rc = plan_count(options, topo, &result.placement, trace, &result.counts);
+    if (rc == 0) rc = plan_predict(&result);
+    if (rc == 0) rc = plan_swaps(&result);
+    int to_stdout = options->json_path != NULL && strcmp(options->json_path, "-") == 0;
+    if (rc == 0 && !to_stdout) plan_report_text(&result);
+    if (rc == 0 && options->json_path != NULL) rc = plan_report_json(&result, options->json_path);
+    plan_counts_free(&result.counts);
+    free(rank);
+    return rc;
+}
+
+int plan_main(int argc, char **argv)
+{
+    plan_options_t options;
+    hm_profile_t profile;
+    hm_topo_t *topo = NULL;
+    hm_trace_t trace;
+    void *memory = NULL;
+    int rc = plan_options_parse(argc, argv, &options);
+    if (rc != 0 || options.help) return rc;
+    rc = topo_and_profile(&options, &topo, &profile);
+    if (rc == 0 && options.trace_path != NULL) {
+        rc = trace_load(options.trace_path, &trace, &memory);
+        if (rc == 0) rc = trace_agree(&options, topo, &trace);
+    }
+    if (rc == 0) rc = plan_run(&options, topo, &profile, options.trace_path != NULL ? &trace : NULL);
+    free(memory);
+    topo_destroy(topo);
+    return rc;
+}

@@ -1,0 +1,111 @@
+#include "command.h"
+#include "plan_command.h"
+
+#include <jansson.h>
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+/* A tenth of a per cent is what a count of tokens can tell. */
+static double duplication(const plan_result_t *result, int level)
+{
+    return round(1e3 * count_duplication(result->counts.distinct[level], result->counts.raw)) / 1e3;
+}
+
+static const char *depth_key(int depth, char key[16])
+{
+    snprintf(key, 16, "%d", depth);
+    return depth == 0 ? "none" : key;
+}
+
+static json_t *by_depth(const plan_result_t *result, const double *value)
+{
+    char key[16];
+    json_t *object = json_object();
+    for (int d = 0; d <= result->topo->levels; d++) json_object_set_new(object, depth_key(d, key), json_real(value[d]));
+    return object;
+}
+
+static json_t *report_swaps(const plan_result_t *result)
+{
+    json_t *swaps = json_array();
+    for (int i = 0; i < result->swap_count; i++) {
+        const plan_swap_t *swap = &result->swap[i];
+        json_array_append_new(swaps, json_pack("{s:i, s:i, s:f, s:f, s:f}", "a", swap->a, "b", swap->b, "before_ms",
+                                               swap->before_ms, "after_ms", swap->after_ms, "move_ms", swap->move_ms));
+    }
+    return swaps;
+}
+
+static json_t *report_object(const plan_result_t *result)
+{
+    char key[16];
+    const plan_options_t *options = result->options;
+    json_t *groups = json_array(), *dup = json_object();
+    for (int l = 1; l <= result->topo->levels; l++) {
+        json_array_append_new(groups, json_integer(result->topo->groups[l]));
+        snprintf(key, sizeof(key), "%d", result->topo->groups[l]);
+        json_object_set_new(dup, key, json_real(duplication(result, l)));
+    }
+    json_t *root = json_pack("{s:s, s:s, s:s, s:i, s:o, s:I, s:I, s:I, s:I, s:I}", "profile", result->profile->name,
+                             "routing", options->routing_text, "cost", plan_cost_name(options->cost_model), "ranks",
+                             result->topo->ranks, "groups", groups, "tokens", (json_int_t)options->tokens, "hidden",
+                             (json_int_t)options->hidden, "experts", (json_int_t)options->experts, "topk",
+                             (json_int_t)options->top_k, "row_bytes", (json_int_t)result->counts.hits.row_bytes);
+    json_object_set_new(root, "duplication", dup);
+    json_object_set_new(root, "predicted_ms", by_depth(result, result->cost.ms));
+    json_object_set_new(root, "extra_ms", by_depth(result, result->cost.extra_ms));
+    json_object_set_new(root, "floor_ms", by_depth(result, result->floor_ms));
+    json_object_set_new(root, "depth", json_integer(result->depth));
+    json_object_set_new(root, "depth_best", json_integer(result->depth_best));
+    json_object_set_new(root, "swaps", report_swaps(result));
+    if (result->swap_note != NULL) json_object_set_new(root, "swaps_note", json_string(result->swap_note));
+    return root;
+}
+
+int plan_report_json(const plan_result_t *result, const char *path)
+{
+    const size_t flags = JSON_INDENT(2) | JSON_REAL_PRECISION(9);
+    json_t *root = report_object(result);
+    if (root == NULL) return command_fail("out of memory");
+    errno = 0;
+    int failed = strcmp(path, "-") == 0 ? json_dumpf(root, stdout, flags) : json_dump_file(root, path, flags);
+    if (!failed && strcmp(path, "-") == 0) failed = putchar('\n') == EOF || fflush(stdout) != 0;
+    json_decref(root);
+    return failed ? command_fail("%s: %s", path, errno != 0 ? strerror(errno) : "cannot be written") : 0;
+}
+
+static void text_depths(const plan_result_t *result)
+{
+    printf("\n%-7s %12s %10s %10s %9s\n", "depth", "predicted ms", "extra ms", "floor ms", "speedup");
+    for (int d = 0; d <= result->topo->levels; d++) {
+        char key[16];
+        double all = result->cost.ms[d] + result->cost.extra_ms[d];
+        printf("%-7s %12.3f %10.3f %10.3f %8.2fx%s\n", depth_key(d, key), result->cost.ms[d], result->cost.extra_ms[d],
+               result->floor_ms[d], result->cost.ms[0] / all, d == result->depth ? "  <- best" : "");
+    }
+}
+
+void plan_report_text(const plan_result_t *result)
+{
+    const plan_options_t *options = result->options;
+    printf("%d ranks, profile %s, %s routing, %s cost\n", result->topo->ranks, result->profile->name,
+           options->routing_text, plan_cost_name(options->cost_model));
+    printf("%ld tokens a rank, rows of %zu bytes, top-%ld of %ld experts\n\n", options->tokens,
+           result->counts.hits.row_bytes, options->top_k, options->experts);
+    printf("%-7s %12s\n", "groups", "duplication");
+    for (int l = 1; l <= result->topo->levels; l++)
+        printf("%-7d %11.1f%%\n", result->topo->groups[l], 100 * duplication(result, l));
+    text_depths(result);
+    if (options->swaps == 0) return;
+    if (result->swap_note != NULL) printf("\nno swaps: %s\n", result->swap_note);
+    if (result->swap_count > 0)
+        printf("\n%-13s %10s %10s %10s   (at depth %d)\n", "swap experts", "before ms", "after ms", "move ms",
+               result->swap_depth);
+    for (int i = 0; i < result->swap_count; i++) {
+        const plan_swap_t *swap = &result->swap[i];
+        printf("%5d %5d   %10.3f %10.3f %10.3f\n", swap->a, swap->b, swap->before_ms, swap->after_ms, swap->move_ms);
+    }
+}

@@ -1,0 +1,75 @@
+/* hiermoe profile, and how every subcommand finds a profile. */
+#include "profile.h"
+
+#include "command.h"
+#include "profile_find.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PROFILE_BYTES_MOST 65536
+
+/* "prior:net,nvlink": one kind of wire for each level of the topology. */
+static int prior_make(const char *kinds, const hm_topo_t *topo, hm_profile_t *profile)
+{
+    hm_wire_t wire[HM_MAX_LEVELS + 1] = {HM_WIRE_NET};
+    int levels = 0;
+    if (topo == NULL) return command_fail("prior:%s: expected --topo with it", kinds);
+    for (const char *at = kinds;; at++) {
+        size_t length = strcspn(at, ",");
+        int kind = profile_wire_find(at, length);
+        if (kind < 0 || levels == topo->levels) break;
+        wire[++levels] = (hm_wire_t)kind;
+        at += length;
+        if (*at == '\0' && levels == topo->levels) {
+            profile_prior(topo, wire, NULL, profile);
+            return 0;
+        }
+        if (*at == '\0') break;
+    }
+    return command_fail("prior:%s: expected nvlink, pci, net or tcp for each of the topology's %d levels, such as "
+                        "prior:net,nvlink",
+                        kinds, topo->levels);
+}
+
+int profile_find(const char *name, const hm_topo_t *topo, hm_profile_t *profile)
+{
+    hm_parse_error_t error;
+    size_t length;
+    const hm_profile_t *builtin = profile_builtin(name);
+    if (strncmp(name, "prior:", 6) == 0) return prior_make(name + 6, topo, profile);
+    if (builtin != NULL) {
+        *profile = *builtin;
+        return 0;
+    }
+    char *text = input_read(name, PROFILE_BYTES_MOST, &length);
+    if (text == NULL)
+        return command_fail("--profile: expected a file, prior:KINDS or a built-in name (hiermoe profile)");
+    int rc = profile_parse(text, length, profile, &error);
+    free(text);
+    return rc == 0 ? 0 : command_fail("%s: line %d: %s", name, error.line, error.text);
+}
+
+int profile_main(int argc, char **argv)
+{
+    char text[8192];
+    size_t length;
+    hm_profile_t profile;
+    const hm_profile_t *builtin;
+    if (argc == 1) {
+        for (int i = 0; (builtin = profile_builtin_at(i)) != NULL; i++) printf("%s\n", builtin->name);
+        return 0;
+    }
+    if (argc != 2 || argv[1][0] == '-') {
+        int help = argc == 2 && strcmp(argv[1], "--help") == 0;
+        fputs("usage: hiermoe profile [NAME|FILE]\nLists the built-in profiles, or checks one and prints it.\n",
+              help ? stdout : stderr);
+        return help ? 0 : EXIT_BAD_INPUT;
+    }
+    int rc = profile_find(argv[1], NULL, &profile);
+    if (rc != 0) return rc;
+    if (profile_write(&profile, text, sizeof(text), &length) != 0) return command_fail("%s: too long", argv[1]);
+    fputs(text, stdout);
+    return 0;
+}

@@ -1,0 +1,116 @@
+#include "cost.h"
+
+#include "cost_links.h"
+
+#include <errno.h>
+#include <string.h>
+
+static double column_max(const hm_topo_t *topo, const uint32_t *rows, int columns)
+{
+    uint64_t most = 0;
+    for (int g = 0; g < columns; g++) {
+        uint64_t sum = 0;
+        for (int s = 0; s < topo->ranks; s++) sum += rows[(size_t)s * (size_t)columns + (size_t)g];
+        if (sum > most) most = sum;
+    }
+    return (double)most;
+}
+
+void cost_hits(const hm_topo_t *topo, const hm_table_t *table, hm_hits_t *hits)
+{
+    *hits = (hm_hits_t){.row_bytes = table->row_bytes, .raw = column_max(topo, table->raw, topo->ranks)};
+    for (int l = 1; l <= topo->levels; l++) hits->level[l] = column_max(topo, table->distinct[l], topo->groups[l]);
+}
+
+int cost_terms(const hm_topo_t *topo, const hm_profile_t *profile, size_t row_bytes, int depth,
+               hm_cost_term_t term[HM_MAX_LEVELS])
+{
+    int map[HM_MAX_LEVELS + 1];
+    profile_map(profile, topo, map);
+    for (int i = 1; i < depth; i++) {
+        const hm_link_t *link = profile_inter(profile, map, i);
+        /* Counts are summed over all senders, so a rank's buffer holds U[i] / G of (heaviest group) rows. */
+        double share = (double)topo->groups[i] / topo->ranks;
+        term[i - 1] = (hm_cost_term_t){i, share * (double)row_bytes * link->beta_ms, link->alpha_ms};
+    }
+    const hm_link_t *link = profile_intra(profile, map, depth - 1);
+    term[depth - 1] = (hm_cost_term_t){topo->levels, (double)row_bytes * link->beta_ms, link->alpha_ms};
+    return depth;
+}
+
+/* Stages of `ms` (start-up in alpha) in slices: the first slice passes through all, the longest stage paces the rest.
+ */
+static double stages_time(const double *alpha, const double *ms, int stages, int slices)
+{
+    double sum = 0, longest = 0;
+    for (int i = 0; i < stages; i++) {
+        double slice = alpha[i] + ms[i] / slices;
+        sum += slice;
+        if (slice > longest) longest = slice;
+    }
+    return sum + (slices - 1) * longest;
+}
+
+int cost_predict_hits(const hm_topo_t *topo, const hm_profile_t *profile, const hm_hits_t *hits, int slices,
+                      hm_cost_t *cost)
+{
+    hm_cost_term_t term[HM_MAX_LEVELS];
+    if (slices < 1) return -EINVAL;
+    *cost = (hm_cost_t){.levels = topo->levels};
+    cost_terms(topo, profile, hits->row_bytes, 1, term);
+    cost->ms[0] = hits->raw * term[0].ms_per_row + term[0].alpha_ms;
+    double raw_bytes = hits->raw * (double)hits->row_bytes;
+    for (int d = 1; d <= topo->levels; d++) {
+        double alpha[HM_MAX_LEVELS], ms[HM_MAX_LEVELS], rows = hits->level[topo->levels];
+        cost_terms(topo, profile, hits->row_bytes, d, term);
+        for (int i = 0; i < d; i++) {
+            alpha[i] = term[i].alpha_ms;
+            ms[i] = hits->level[term[i].level] * term[i].ms_per_row;
+            if (i < d - 1) rows += hits->level[i + 1] * topo->groups[i + 1] / topo->ranks;
+        }
+        cost->ms[d] = stages_time(alpha, ms, d, d > 1 ? slices : 1);
+        cost->extra_ms[d] = profile->agree_ms + profile->identify_ms * raw_bytes +
+                            profile->pack_ms * (raw_bytes + rows * (double)hits->row_bytes);
+    }
+    return 0;
+}
+
+int cost_predict(const hm_topo_t *topo, const hm_profile_t *profile, const hm_table_t *table,
+                 const hm_cost_options_t *options, hm_cost_t *cost)
+{
+    hm_cost_t result;
+    hm_hits_t hits;
+    int sliced = options->model == HM_COST_PADDED_SLICED || options->model == HM_COST_LINKS_SLICED;
+    int slices = sliced ? options->slices : 1;
+    if ((unsigned)options->model >= HM_COST_MODELS || slices < 1) return -EINVAL;
+    cost_hits(topo, table, &hits);
+    int rc = cost_predict_hits(topo, profile, &hits, slices, &result);
+    if (rc == 0 && options->model >= HM_COST_LINKS)
+        rc = cost_links_predict(topo, profile, table, slices, options->memory, &result);
+    if (rc == 0) *cost = result;
+    return rc;
+}
+
+int cost_depth_best(const hm_cost_t *cost)
+{
+    int best = cost->levels > 1 ? 2 : 1;
+    for (int d = best + 1; d <= cost->levels; d++)
+        if (cost->ms[d] < cost->ms[best]) best = d;
+    return cost->ms[1] < cost->ms[best] ? 1 : best;
+}
+
+int cost_depth_choose(const hm_cost_t *cost)
+{
+    int best = 0;
+    for (int d = 1; d <= cost->levels; d++)
+        if (cost->ms[d] + cost->extra_ms[d] < cost->ms[best] + cost->extra_ms[best]) best = d;
+    return best;
+}
+
+double cost_floor(const hm_topo_t *topo, const hm_profile_t *profile, size_t row_bytes, double rows_out)
+{
+    int map[HM_MAX_LEVELS + 1];
+    profile_map(profile, topo, map);
+    const hm_link_t *link = topo->levels > 1 ? profile_inter(profile, map, 1) : profile_intra(profile, map, 0);
+    return rows_out * (double)row_bytes * cost_links_beta(link, topo->groups[1]);
+}

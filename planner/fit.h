@@ -1,0 +1,41 @@
+/* Straight-line fit t = alpha + bytes * beta from timed transfers, kept as running sums.
+ *
+ * Memory is constant whatever the number of samples; the same samples in the same order give the same bits. Where ranks
+ * must agree on the result, feed only samples that all of them saw. A hm_fit_t is used by one thread at a time. */
+#ifndef HM_FIT_H
+#define HM_FIT_H
+
+#include <stdint.h>
+
+/* One kind of transfer: time in ms = alpha_ms + bytes * beta_ms, bytes being one rank's whole buffer. */
+typedef struct hm_link {
+    double alpha_ms;
+    double beta_ms;   /* ms per byte */
+    double r2;        /* 0..1; NaN where nothing was fitted */
+    uint32_t samples; /* 0: a prior */
+} hm_link_t;
+
+/* All zero: no samples. The sums are about the means, which keeps their digits when sizes are large. */
+typedef struct hm_fit {
+    double weight, mean_bytes, mean_ms, sxx, sxy, syy;
+    uint32_t samples;
+} hm_fit_t;
+
+/* Takes one sample. keep in (0, 1] scales the weight of all earlier samples: 1 for a plain fit, less to follow a
+ * changing network. -EINVAL (fit unchanged) for a negative or non-finite number or a keep out of range. */
+int fit_add(hm_fit_t *fit, double bytes, double ms, double keep);
+
+/* Least squares; a slope or intercept that comes out negative is held at 0 and the other fitted again. -ENODATA (link
+ * unchanged) unless there are samples of two sizes. */
+int fit_solve(const hm_fit_t *fit, hm_link_t *link);
+
+/* Starts a fit that agrees with `link`: two weighted samples on its line, at low and high bytes. */
+int fit_seed(hm_fit_t *fit, const hm_link_t *link, double low, double high, double weight);
+
+/* Refines *link by one more timing: fit_add, then fit_solve. A timing more than HM_FIT_OUTLIER times off what *link
+ * predicts counts as that far off, so that one stalled call cannot turn the plan over. Where only one size has been
+ * seen for long, the slope is kept and the intercept follows. -EINVAL as fit_add. */
+#define HM_FIT_OUTLIER 4.0
+int fit_refine(hm_fit_t *fit, double bytes, double ms, double keep, hm_link_t *link);
+
+#endif

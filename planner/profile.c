@@ -1,0 +1,148 @@
+#include "profile.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+/* The cluster of the HierMoE paper (its Fig. 9): 4 nodes of 2 sockets of 2 NVLink pairs of RTX A6000, one 200 Gb/s NIC.
+ */
+static const hm_profile_t profile_builtins[] = {
+    {.name = "a6000-4x8",
+     .device = "NVIDIA RTX A6000",
+     .versions = "nccl 2.18.5 cuda 12.1",
+     .transport = "ib 200 Gb/s",
+     .levels = 4,
+     .groups = {1, 4, 8, 16, 32},
+     .intra = {{7.22e-1, 5.70e-7, 0.999997, 1},
+               {5.71e-1, 1.27e-7, 0.998922, 1},
+               {1.14e-1, 2.63e-8, 0.999051, 1},
+               {2.04e-1, 1.64e-8, 0.997245, 1}},
+     .inter = {{0, 0, 0, 0},
+               {4.97e-1, 5.29e-7, 0.999991, 1},
+               {3.01e-1, 1.17e-7, 0.998682, 1},
+               {1.49e-1, 2.06e-8, 0.999031, 1}}},
+};
+
+const hm_profile_t *profile_builtin_at(int index)
+{
+    int count = (int)(sizeof(profile_builtins) / sizeof(profile_builtins[0]));
+    return index >= 0 && index < count ? &profile_builtins[index] : NULL;
+}
+
+const hm_profile_t *profile_builtin(const char *name)
+{
+    const hm_profile_t *profile;
+    for (int i = 0; (profile = profile_builtin_at(i)) != NULL; i++)
+        if (strcmp(profile->name, name) == 0) return profile;
+    return NULL;
+}
+
+int profile_same_cluster(const hm_profile_t *stored, const hm_profile_t *wanted)
+{
+    if (stored->levels != wanted->levels) return 0;
+    for (int l = 1; l <= stored->levels; l++)
+        if (stored->groups[l] != wanted->groups[l]) return 0;
+    return strcmp(stored->device, wanted->device) == 0 && strcmp(stored->versions, wanted->versions) == 0 &&
+           strcmp(stored->transport, wanted->transport) == 0;
+}
+
+static int profile_group_size(const hm_profile_t *profile, int level)
+{
+    int ranks = profile->groups[profile->levels];
+    return (ranks + profile->groups[level] - 1) / profile->groups[level];
+}
+
+static int profile_topo_size(const hm_topo_t *topo, int level)
+{
+    int largest = 0;
+    for (int g = 0; g < topo->groups[level]; g++) {
+        int size = topo_group_size(topo, level, g);
+        if (size > largest) largest = size;
+    }
+    return largest;
+}
+
+void profile_map(const hm_profile_t *profile, const hm_topo_t *topo, int map[HM_MAX_LEVELS + 1])
+{
+    for (int l = 0; l <= topo->levels; l++) {
+        int size = profile_topo_size(topo, l);
+        map[l] = 0;
+        for (int p = 1; p <= profile->levels; p++)
+            if (profile_group_size(profile, p) >= size) map[l] = p;
+    }
+}
+
+const hm_link_t *profile_inter(const hm_profile_t *profile, const int *map, int level)
+{
+    /* The outermost step between the two levels is the slow one. */
+    int outer = map[level - 1] + 1;
+    return outer < profile->levels ? &profile->inter[outer] : &profile->intra[profile->levels - 1];
+}
+
+const hm_link_t *profile_intra(const hm_profile_t *profile, const int *map, int level)
+{
+    int inner = map[level] < profile->levels ? map[level] : profile->levels - 1;
+    return &profile->intra[inner];
+}
+
+/* Start-up: NCCL's own base and per-hop latencies for rings of the Simple protocol (its tuning.cc), NET with its
+ * posting overhead. Speed: NCCL's per-link figure times 18 links for NVLink (SM90), PCIe 3 x16, a 400 Gb/s NIC. TCP is
+ * what small all-gathers over sockets were seen to take, and a 10 Gb/s port. */
+static const struct {
+    const char *name;
+    double base_us, hop_us, gb_per_s;
+} profile_wires[HM_WIRES] = {
+    [HM_WIRE_NVLINK] = {"nvlink", 8.4, 3.4, 371},
+    [HM_WIRE_PCI] = {"pci", 8.4, 5.7, 12},
+    [HM_WIRE_NET] = {"net", 9.4, 14, 50},
+    [HM_WIRE_TCP] = {"tcp", 9.4, 200, 1.25},
+};
+
+const char *profile_wire_name(int wire)
+{
+    return wire >= 0 && wire < HM_WIRES ? profile_wires[wire].name : NULL;
+}
+
+int profile_wire_find(const char *name, size_t length)
+{
+    for (int w = 0; w < HM_WIRES; w++)
+        if (strlen(profile_wires[w].name) == length && memcmp(profile_wires[w].name, name, length) == 0) return w;
+    return -1;
+}
+
+/* The all-to-all over the groups of levels outer+1..inner, each byte of the buffer equally likely for any of them:
+ * every wire in between carries its share at the same time, the slowest one counts. */
+static hm_link_t profile_guess(const hm_topo_t *topo, const hm_wire_t *wire, const double *gb_per_s, int outer,
+                               int inner)
+{
+    hm_link_t link = {.r2 = NAN};
+    for (int l = outer + 1; l <= inner; l++) {
+        double speed = gb_per_s != NULL && gb_per_s[l] > 0 ? gb_per_s[l] : profile_wires[wire[l]].gb_per_s;
+        double peers = (double)topo->groups[l] / topo->groups[outer];
+        double above = (double)topo->groups[l - 1] / topo->groups[outer];
+        double share = 1 / above - 1 / peers;
+        double alpha = (profile_wires[wire[l]].base_us + profile_wires[wire[l]].hop_us) * 1e-3;
+        if (alpha > link.alpha_ms) link.alpha_ms = alpha;
+        if (share / (speed * 1e6) > link.beta_ms) link.beta_ms = share / (speed * 1e6);
+    }
+    return link;
+}
+
+void profile_prior(const hm_topo_t *topo, const hm_wire_t *wire, const double *gb_per_s, hm_profile_t *profile)
+{
+    memset(profile, 0, sizeof(*profile));
+    snprintf(profile->name, sizeof(profile->name), "prior");
+    snprintf(profile->device, sizeof(profile->device), "unknown");
+    snprintf(profile->versions, sizeof(profile->versions), "unknown");
+    snprintf(profile->transport, sizeof(profile->transport), "%s", profile_wires[wire[1]].name);
+    profile->levels = topo->levels;
+    memcpy(profile->groups, topo->groups, sizeof(profile->groups));
+    for (int l = 0; l < topo->levels; l++) {
+        profile->intra[l] = profile_guess(topo, wire, gb_per_s, l, topo->levels);
+        if (l > 0) profile->inter[l] = profile_guess(topo, wire, gb_per_s, l - 1, l);
+    }
+    profile->agree_ms = profile->intra[0].alpha_ms;
+    /* Rows read twice to find equals, read and written once to pack, at 3.35 TB/s. */
+    profile->identify_ms = 2 / 3.35e9;
+    profile->pack_ms = 2 / 3.35e9;
+}

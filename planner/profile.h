@@ -1,0 +1,70 @@
+/* What transfers cost on one cluster: alpha and beta of every flavour of all-to-all that a plan can use.
+ *
+ * HierMoE (2508.09591) measures 2D - 1 flavours on a cluster of D levels: the flat all-to-all, between the groups of
+ * each level i (Inter-level-i: ranks with the same place in sibling groups), and inside one group of each level
+ * (Intra). The flat one is Intra of level 0. Units: ms, and ms per byte of one rank's whole buffer, own share included.
+ * A profile is plain data: copy it freely; any thread may read it. */
+#ifndef HM_PROFILE_H
+#define HM_PROFILE_H
+
+#include "fit.h"
+#include "topo.h"
+
+#define HM_PROFILE_TEXT 64
+
+typedef struct hm_profile {
+    char name[HM_PROFILE_TEXT];
+    char device[HM_PROFILE_TEXT];    /* GPU model; with versions, transport and groups the key of a stored profile */
+    char versions[HM_PROFILE_TEXT];  /* of NCCL, CUDA, driver */
+    char transport[HM_PROFILE_TEXT]; /* what the outermost level runs over */
+    int levels;                      /* D */
+    int groups[HM_MAX_LEVELS + 1];   /* U[i]; groups[0] = 1, groups[levels] = ranks */
+    hm_link_t intra[HM_MAX_LEVELS];  /* [0..levels-1]; [0] is the flat all-to-all */
+    hm_link_t inter[HM_MAX_LEVELS];  /* [1..levels-1]; [0] unused */
+    double agree_ms;                 /* one agreement between all ranks */
+    double identify_ms;              /* per byte of a send buffer: finding its equal rows */
+    double pack_ms;                  /* per byte written: pack, forward, expand */
+} hm_profile_t;
+
+/* Built-in profiles by name; NULL where there is none. profile_builtin_at counts them up, NULL ends. */
+const hm_profile_t *profile_builtin(const char *name);
+const hm_profile_t *profile_builtin_at(int index);
+
+/* Whether a stored profile was made on the cluster that `wanted` describes: levels, groups, device, versions and
+ * transport are equal (the name is not looked at). */
+int profile_same_cluster(const hm_profile_t *stored, const hm_profile_t *wanted);
+
+/* Where the levels of a topology lie in a profile, by the size of their groups: map[l] is the deepest profile level
+ * whose groups hold at least as many ranks as those of topology level l. So a profile of 4 nodes serves 64 such nodes,
+ * or one of them, or the same nodes taken as flat boxes of 8. */
+void profile_map(const hm_profile_t *profile, const hm_topo_t *topo, int map[HM_MAX_LEVELS + 1]);
+
+/* Costs between the groups of topology level `level` (>= 1), and inside one group of topology level `level` (>= 0). */
+const hm_link_t *profile_inter(const hm_profile_t *profile, const int *map, int level);
+const hm_link_t *profile_intra(const hm_profile_t *profile, const int *map, int level);
+
+/* Kinds of wire for profiles that nobody has measured yet. */
+typedef enum hm_wire { HM_WIRE_NVLINK, HM_WIRE_PCI, HM_WIRE_NET, HM_WIRE_TCP, HM_WIRES } hm_wire_t;
+
+/* A wire's name, or NULL past the last; and the wire of that name, or -1. */
+const char *profile_wire_name(int wire);
+int profile_wire_find(const char *name, size_t length);
+
+/* Fills a profile with what NCCL itself assumes of such wires, for `topo`'s levels: wire[l] (l in 1..levels) joins the
+ * groups of level l; gb_per_s[l] > 0 is its speed per rank where known, 0 or a NULL array takes the wire's usual one.
+ */
+void profile_prior(const hm_topo_t *topo, const hm_wire_t *wire, const double *gb_per_s, hm_profile_t *profile);
+
+/* Text form, one item a line, '#' starts a comment. See profile_text.c for the grammar. */
+typedef struct hm_parse_error {
+    int line;       /* 1-based */
+    char text[192]; /* what was found and what was expected */
+} hm_parse_error_t;
+
+/* Reads a profile from memory (need not end in NUL). 0; -EINVAL with *error filled and *profile unchanged. */
+int profile_parse(const char *text, size_t length, hm_profile_t *profile, hm_parse_error_t *error);
+
+/* Writes at most `size` bytes, NUL included; *length is what it takes without the NUL. -ENOSPC if it did not fit. */
+int profile_write(const hm_profile_t *profile, char *text, size_t size, size_t *length);
+
+#endif

@@ -1,0 +1,238 @@
+#include "swap.h"
+
+#include "cost_links.h"
+#include "smooth.h"
+#include "swap_score.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FORBIDDEN 1e30f
+/* A gain below this share of the time is rounding. */
+#define WORTH 1e-9
+/* Bounds are sums of a few floats. */
+#define ROUNDING 1e-6
+
+struct hm_swap {
+    int experts, levels, terms;
+    hm_swap_options_t options;
+    hm_swap_term_t term[HM_MAX_LEVELS + 1];
+    hm_swap_shape_t shape;
+    double move_ms[HM_MAX_LEVELS + 1];   /* by the outermost level at which the two ranks part */
+    float *change, *pair;                /* [E * E] of one term; [E * E] lower bounds, a < b */
+    double *loads;                       /* behind all terms' load and weight */
+    int32_t *homes;                      /* behind all terms' home */
+    uint8_t *touched[HM_MAX_LEVELS + 1]; /* [level][group] whose sums are out of date */
+    size_t touched_bytes;
+};
+
+static void terms_create(hm_swap_t *swap, const hm_topo_t *topo, const hm_profile_t *profile, size_t row_bytes,
+                         int depth)
+{
+    hm_cost_term_t cost[HM_MAX_LEVELS];
+    int map[HM_MAX_LEVELS + 1];
+    swap->terms = cost_terms(topo, profile, row_bytes, depth, cost);
+    for (int i = 0; i < swap->terms; i++)
+        swap->term[i] = (hm_swap_term_t){.level = cost[i].level,
+                                         .ms_per_row = cost[i].ms_per_row * swap->options.scale,
+                                         .alpha_ms = cost[i].alpha_ms};
+    if (swap->options.compute_ms > 0)
+        swap->term[swap->terms++] = (hm_swap_term_t){
+            .level = topo->levels, .compute = 1, .ms_per_row = swap->options.compute_ms * swap->options.scale};
+    profile_map(profile, topo, map);
+    for (int l = 1; l <= topo->levels && swap->options.horizon > 0; l++) {
+        const hm_link_t *link = l < topo->levels ? profile_inter(profile, map, l) : profile_intra(profile, map, l - 1);
+        double peers = (double)topo->groups[l] / topo->groups[l - 1];
+        swap->move_ms[l] = link->alpha_ms + swap->options.expert_bytes * cost_links_beta(link, peers);
+    }
+}
+
+static int memory_create(hm_swap_t *swap, const hm_topo_t *topo)
+{
+    size_t n = (size_t)swap->experts, ranks = (size_t)topo->ranks;
+    swap->touched_bytes = (size_t)topo->levels * ranks;
+    swap->change = malloc(n * n * sizeof(*swap->change));
+    swap->pair = malloc(n * n * sizeof(*swap->pair));
+    swap->loads = malloc(2 * ranks * (size_t)swap->terms * sizeof(double));
+    swap->homes = malloc(n * (size_t)swap->terms * sizeof(int32_t));
+    swap->touched[1] = calloc(swap->touched_bytes, 1);
+    if (!swap->change || !swap->pair || !swap->loads || !swap->homes || !swap->touched[1]) return -ENOMEM;
+    for (int l = 2; l <= topo->levels; l++) swap->touched[l] = swap->touched[1] + (size_t)(l - 1) * ranks;
+    for (int i = 0; i < swap->terms; i++) {
+        swap->term[i].load = swap->loads + 2 * ranks * (size_t)i;
+        swap->term[i].weight = swap->term[i].load + ranks;
+        swap->term[i].home = swap->homes + n * (size_t)i;
+    }
+    return 0;
+}
+
+int swap_create(const hm_topo_t *topo, const hm_profile_t *profile, const hm_placement_t *placement, size_t row_bytes,
+                int depth, const hm_swap_options_t *options, hm_swap_t **out)
+{
+    int runs = options->routing_groups;
+    if (depth < 1 || depth > topo->levels || options->gamma < 1 || options->gamma > HM_SMOOTH_MAX_GAMMA) return -EINVAL;
+    if (!(options->scale > 0) || runs < 0 || (runs > 1 && placement->experts % runs != 0)) return -EINVAL;
+    hm_swap_t *swap = calloc(1, sizeof(*swap));
+    if (swap == NULL) return -ENOMEM;
+    swap->experts = placement->experts;
+    swap->levels = topo->levels;
+    swap->options = *options;
+    terms_create(swap, topo, profile, row_bytes, depth);
+    shape_fill(&swap->shape, options->objective, options->gamma);
+    int rc = memory_create(swap, topo);
+    if (rc != 0) {
+        swap_destroy(swap);
+        return rc;
+    }
+    *out = swap;
+    return 0;
+}
+
+void swap_destroy(hm_swap_t *swap)
+{
+    if (swap == NULL) return;
+    free(swap->change);
+    free(swap->pair);
+    free(swap->loads);
+    free(swap->homes);
+    free(swap->touched[1]);
+    free(swap);
+}
+
+static void swap_prepare(hm_swap_t *swap, const hm_swap_stats_t *stats)
+{
+    for (int i = 0; i < swap->terms; i++) term_prepare(&swap->term[i], &swap->shape, stats);
+}
+
+static double prepared_score(const hm_swap_t *swap, const hm_swap_stats_t *stats, int a, int b)
+{
+    double ms = 0;
+    for (int i = 0; i < swap->terms; i++) {
+        const hm_swap_term_t *term = &swap->term[i];
+        ms += term->alpha_ms + term->ms_per_row * term_maximum(term, &swap->shape, stats, a, b);
+    }
+    return ms;
+}
+
+double swap_score(hm_swap_t *swap, const hm_swap_stats_t *stats, int a, int b)
+{
+    swap_prepare(swap, stats);
+    return prepared_score(swap, stats, a, b);
+}
+
+/* The outermost level at which two experts' ranks part; 0 if they share one. */
+static int level_parting(const hm_swap_stats_t *stats, int a, int b)
+{
+    for (int l = 1; l <= stats->levels; l++)
+        if (stats->group[l][a] != stats->group[l][b]) return l;
+    return 0;
+}
+
+/* Once they part they stay apart at all deeper levels. */
+static int pair_touched(const hm_swap_t *swap, const hm_swap_stats_t *stats, int a, int b, int from)
+{
+    for (int l = from; l <= stats->levels; l++)
+        if (swap->touched[l][stats->group[l][a]] || swap->touched[l][stats->group[l][b]]) return 1;
+    return 0;
+}
+
+/* What moving the two costs each all-to-all of the horizon, FORBIDDEN for pairs that may not or need not be looked at.
+ */
+static void pairs_start(hm_swap_t *swap, const hm_swap_stats_t *stats, int any_touched)
+{
+    int n = swap->experts, run = swap->options.routing_groups > 1 ? n / swap->options.routing_groups : n;
+    const uint16_t *rank = stats->group[stats->levels];
+    for (int a = 0; a < n; a++) {
+        float *pair = swap->pair + (size_t)a * (size_t)n;
+        int run_end = (a / run + 1) * run;
+        for (int b = a + 1; b < run_end; b++) pair[b] = rank[a] == rank[b] ? FORBIDDEN : 0;
+        for (int b = run_end; b < n; b++) pair[b] = FORBIDDEN;
+        if (swap->options.horizon <= 0 && !any_touched) continue;
+        for (int b = a + 1; b < run_end; b++) {
+            if (rank[a] == rank[b]) continue;
+            int level = level_parting(stats, a, b);
+            if (swap->options.horizon > 0) pair[b] = (float)(swap->move_ms[level] / swap->options.horizon);
+            if (any_touched && pair_touched(swap, stats, a, b, level)) pair[b] = FORBIDDEN;
+        }
+    }
+}
+
+/* Lower bounds of all pairs, a < b, in swap->pair; returns the place of the least. */
+static size_t pairs_bound(hm_swap_t *swap, const hm_swap_stats_t *stats, int any_touched)
+{
+    size_t n = (size_t)swap->experts, least = 0;
+    pairs_start(swap, stats, any_touched);
+    for (int i = 0; i < swap->terms; i++) term_bound(&swap->term[i], &swap->shape, stats, swap->change, swap->pair);
+    swap->pair[0] = FORBIDDEN; /* [0][0] is no pair; gives `least` something to start from */
+    for (size_t a = 0; a < n; a++)
+        for (size_t b = a + 1; b < n; b++)
+            if (swap->pair[a * n + b] < swap->pair[least]) least = a * n + b;
+    return least;
+}
+
+/* Scores one pair exactly if its bound leaves hope, and takes it if it is the best so far. */
+static inline void consider(const hm_swap_t *swap, const hm_swap_stats_t *stats, size_t a, size_t b, double *best,
+                            hm_swap_choice_t *choice)
+{
+    if (!(swap->pair[a * (size_t)swap->experts + b] * (1 - ROUNDING) < *best) || a >= b) return;
+    double move = swap->move_ms[level_parting(stats, (int)a, (int)b)];
+    double after = prepared_score(swap, stats, (int)a, (int)b);
+    double net = after + (swap->options.horizon > 0 ? move / swap->options.horizon : 0);
+    if (!(net < *best)) return;
+    *best = net;
+    choice->a = (int)a;
+    choice->b = (int)b;
+    choice->after_ms = after;
+    choice->move_ms = move;
+}
+
+static void choose(hm_swap_t *swap, const hm_swap_stats_t *stats, int any_touched, hm_swap_choice_t *choice)
+{
+    swap_prepare(swap, stats);
+    double now = prepared_score(swap, stats, 0, 0), best = now * (1 - WORTH);
+    *choice = (hm_swap_choice_t){-1, -1, now, now, 0};
+    size_t n = (size_t)swap->experts, least = pairs_bound(swap, stats, any_touched);
+    consider(swap, stats, least / n, least % n, &best, choice); /* leaves few others that need the exact sum */
+    for (size_t a = 0; a < n; a++)
+        for (size_t b = a + 1; b < n; b++) consider(swap, stats, a, b, &best, choice);
+}
+
+void swap_choose(hm_swap_t *swap, const hm_swap_stats_t *stats, hm_swap_choice_t *choice)
+{
+    choose(swap, stats, 0, choice);
+}
+
+/* Without tokens: hits of the two groups are known in closed form, all else about them is not. */
+static void place_untold(hm_swap_t *swap, hm_swap_stats_t *stats, int a, int b)
+{
+    for (int l = 1; l <= stats->levels; l++) {
+        int ga = stats->group[l][a], gb = stats->group[l][b];
+        if (ga == gb) continue;
+        uint32_t hits_a = (uint32_t)swap_stats_hits(stats, l, a, b), hits_b = (uint32_t)swap_stats_hits(stats, l, b, a);
+        stats->p[l][ga] = hits_a;
+        stats->p[l][gb] = hits_b;
+        swap->touched[l][ga] = swap->touched[l][gb] = 1;
+    }
+    swap_stats_place(stats, a, b);
+}
+
+int swap_choose_several(hm_swap_t *swap, hm_swap_stats_t *stats, hm_swap_update_t update, void *context, int most,
+                        hm_swap_choice_t *choice)
+{
+    int count = 0;
+    memset(swap->touched[1], 0, swap->touched_bytes);
+    while (count < most) {
+        hm_swap_choice_t next;
+        choose(swap, stats, update == NULL && count > 0, &next);
+        if (next.a < 0) break;
+        if (update != NULL) {
+            int rc = update(context, stats, next.a, next.b);
+            if (rc != 0) return rc;
+        } else {
+            place_untold(swap, stats, next.a, next.b);
+        }
+        choice[count++] = next;
+    }
+    return count;
+}

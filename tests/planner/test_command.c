@@ -1,0 +1,270 @@
+/* The hiermoe command as users run it: numbers in its JSON, files it reads, messages for what it cannot take. */
+#define _DEFAULT_SOURCE
+#include "planner_test.h"
+
+#include <jansson.h>
+
+#include <stdio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static char folder[] = "/tmp/hiermoe_command_XXXXXX";
+
+/* Runs the command with these arguments; returns its exit status, output and errors together in text. */
+static int run(const char *arguments, char *text, size_t size)
+{
+    char line[4096];
+    snprintf(line, sizeof(line), "cd %s && timeout 60 %s %s 2>&1", folder, HM_COMMAND, arguments);
+    FILE *pipe = popen(line, "r");
+    assert_non_null(pipe);
+    size_t length = fread(text, 1, size - 1, pipe);
+    text[length] = '\0';
+    int status = pclose(pipe);
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+static json_t *run_json(const char *arguments)
+{
+    char line[1024], text[65536];
+    json_error_t error;
+    snprintf(line, sizeof(line), "plan %s --json -", arguments);
+    int status = run(line, text, sizeof(text));
+    if (status != 0) fail_msg("%s: status %d: %s", line, status, text);
+    json_t *root = json_loads(text, 0, &error);
+    if (root == NULL) fail_msg("%s: line %d: %s", line, error.line, error.text);
+    return root;
+}
+
+static double number(const json_t *root, const char *object, const char *key)
+{
+    const json_t *value = json_object_get(json_object_get(root, object), key);
+    if (!json_is_number(value)) fail_msg("no number %s.%s", object, key);
+    return json_number_value(value);
+}
+
+static void write_file(const char *name, const void *data, size_t size)
+{
+    char path[256];
+    snprintf(path, sizeof(path), "%s/%s", folder, name);
+    FILE *file = fopen(path, "wb");
+    assert_non_null(file);
+    assert_int_equal(fwrite(data, 1, size, file), size);
+    fclose(file);
+}
+
+static void test_duplication_is_that_of_the_papers_table(void **state)
+{
+    (void)state;
+    static const char *const groups[] = {"4", "8", "16", "32"};
+    static const int top_k[] = {2, 4, 6, 8};
+    static const double table[4][4] = {{12, 32, 46, 55}, {6, 17, 27, 34}, {3, 9, 14, 18}, {2, 4, 7, 9}};
+    for (int k = 0; k < 4; k++) {
+        char arguments[128];
+        snprintf(arguments, sizeof(arguments), "--profile a6000-4x8 --hidden 2048 --experts 256 --topk %d", top_k[k]);
+        json_t *root = run_json(arguments);
+        for (int r = 0; r < 4; r++) {
+            double dup = 100 * number(root, "duplication", groups[r]);
+            if (fabs(dup - table[r][k]) > 1 + 1e-9)
+                fail_msg("%s groups, K %d: %.1f%%, the paper has %.0f%%", groups[r], top_k[k], dup, table[r][k]);
+        }
+        json_decref(root);
+    }
+}
+
+static void check_model(const char *model, const double want[5])
+{
+    static const char *const keys[] = {"none", "1", "2", "3", "4"};
+    char arguments[128];
+    snprintf(arguments, sizeof(arguments), "--profile a6000-4x8 --model %s --routing uniform", model);
+    json_t *root = run_json(arguments);
+    for (int d = 0; d <= 4; d++) assert_float_equal(number(root, "predicted_ms", keys[d]), want[d], 0.01 * want[d]);
+    assert_int_equal(json_integer_value(json_object_get(root, "depth")), 3);
+    assert_int_equal(json_array_size(json_object_get(root, "swaps")), 0);
+    json_decref(root);
+}
+
+static void test_uniform_predictions_are_those_of_the_paper(void **state)
+{
+    (void)state;
+    check_model("qwen3-30b-a3b", (const double[]){19.85, 18.32, 13.04, 12.40, 12.90});
+    check_model("deepseek-v3-half", (const double[]){34.19, 31.12, 21.88, 20.90, 21.59});
+}
+
+static void test_skewed_routing_gets_swaps_that_help(void **state)
+{
+    (void)state;
+    json_t *root = run_json("--profile a6000-4x8 --model qwen3-30b-a3b --routing zipf:0.8 --swaps 3");
+    const json_t *swaps = json_object_get(root, "swaps"), *first = json_array_get(swaps, 0);
+    assert_int_equal(json_array_size(swaps), 3);
+    double before = json_number_value(json_object_get(first, "before_ms"));
+    double after = json_number_value(json_object_get(first, "after_ms"));
+    assert_float_equal(before, number(root, "predicted_ms", "3"), 1e-3 * before);
+    assert_true(after < before);
+    assert_true(json_number_value(json_object_get(first, "move_ms")) > 1);
+    json_decref(root);
+}
+
+static void test_every_cost_model_and_routing_runs(void **state)
+{
+    (void)state;
+    static const char *const costs[] = {"padded", "padded-sliced", "links", "links-sliced"};
+    static const char *const routings[] = {"uniform", "zipf:1", "group:8:4"};
+    for (int c = 0; c < 4; c++)
+        for (int r = 0; r < 3; r++) {
+            char arguments[256];
+            snprintf(arguments, sizeof(arguments),
+                     "--profile prior:net,nvlink --topo 4,8 --model deepseek-v3 --tokens 256 --cost %s --routing %s",
+                     costs[c], routings[r]);
+            json_t *root = run_json(arguments);
+            assert_true(number(root, "predicted_ms", "2") < number(root, "predicted_ms", "none"));
+            assert_true(number(root, "floor_ms", "2") < number(root, "floor_ms", "1"));
+            assert_int_equal(json_integer_value(json_object_get(root, "depth")), 2);
+            json_decref(root);
+        }
+}
+
+static void test_trace_is_read_and_counted(void **state)
+{
+    (void)state;
+    /* 2 ranks, 2 layers, 2 tokens, top-2 of 4 experts. Layer 1: each token has both its experts on one rank. */
+    static const char header[] = "HMTRACE1 ranks=2 layers=2 tokens=2 topk=2 experts=4\n";
+    static const uint8_t ids[] = {0, 2, 1, 3, 0, 1, 2, 3, 0, 2, 1, 3, 0, 1, 0, 1};
+    uint8_t file[sizeof(header) - 1 + 2 * sizeof(ids)];
+    memcpy(file, header, sizeof(header) - 1);
+    for (size_t i = 0; i < sizeof(ids); i++) {
+        file[sizeof(header) - 1 + 2 * i] = ids[i];
+        file[sizeof(header) + 2 * i] = 0;
+    }
+    write_file("t.trace", file, sizeof(file));
+    json_t *root = run_json("--profile prior:nvlink --topo 2 --hidden 1024 --routing trace:t.trace");
+    assert_float_equal(number(root, "duplication", "2"), 0, 0);
+    json_decref(root);
+    root = run_json("--profile prior:nvlink --topo 2 --hidden 1024 --routing trace:t.trace --layer 1");
+    assert_float_equal(number(root, "duplication", "2"), 0.5, 0);
+    json_decref(root);
+    file[sizeof(header) - 1] = 9;
+    write_file("bad_id.trace", file, sizeof(file));
+    write_file("short.trace", file, sizeof(file) - 2);
+    write_file("header.trace", "HMTRACE1 ranks=2 layers=x\n", 26);
+    write_file("other.trace", "PNG", 3);
+}
+
+static void test_sixteen_thousand_ranks_take_seconds(void **state)
+{
+    (void)state;
+    json_t *root = run_json("--profile a6000-4x8 --topo 2048,2,2,2 --hidden 7168 --experts 16384 --topk 8");
+    assert_int_equal(json_integer_value(json_object_get(root, "ranks")), 16384);
+    json_decref(root);
+    root = run_json("--profile a6000-4x8 --topo 2048,8 --model deepseek-v3 --experts 16384 --routing zipf:0.3 "
+                    "--sample 2000000");
+    assert_true(number(root, "predicted_ms", "2") > 0);
+    json_decref(root);
+}
+
+static void test_bad_input_is_named(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *arguments, *says;
+    } cases[] = {
+        {"", "usage: hiermoe COMMAND"},
+        {"plam", "\"plam\": expected a command"},
+        {"plan", "expected --profile"},
+        {"plan --profile a6000-4x8", "expected --model or --hidden"},
+        {"plan --profile a6000-4x8 --hidden 64", "expected --model, or --experts and --topk"},
+        {"plan --profile nowhere --model deepseek-v3", "nowhere: No such file"},
+        {"plan --profile bad.profile --model deepseek-v3", "bad.profile: line 3: \"colour\": expected name, device"},
+        {"plan --profile a6000-4x8 --model gpt", "--model: \"gpt\": expected qwen3-30b-a3b"},
+        {"plan --profile a6000-4x8 --model deepseek-v3 --topo 4x8", "--topo: \"4x8\": "},
+        {"plan --profile a6000-4x8 --model deepseek-v3 --topo 4,0", "--topo: \"4,0\": expected"},
+        {"plan --profile a6000-4x8 --model deepseek-v3 --topo 4,", "--topo: \"4,\": expected"},
+        {"plan --profile a6000-4x8 --model deepseek-v3 --topo 999999,999999", "at most 65536 ranks"},
+        {"plan --profile a6000-4x8 --model deepseek-v3 --topk 9k", "--topk: \"9k\": expected a whole number"},
+        {"plan --profile a6000-4x8 --model mixtral-8x7b --topk 9", "--topk: 9: expected at most 8"},
+        {"plan --profile a6000-4x8 --model deepseek-v3 --routing zipf",
+         "--routing: \"zipf\": expected uniform, zipf:S"},
+        {"plan --profile a6000-4x8 --model deepseek-v3 --routing group:5:2", "divides the experts"},
+        {"plan --profile a6000-4x8 --model deepseek-v3 --cost fast", "--cost: \"fast\": expected padded"},
+        {"plan --profile a6000-4x8 --model deepseek-v3 --horizon -1", "--horizon: \"-1\": expected a number"},
+        {"plan --profile a6000-4x8 --model deepseek-v3 --tokens", "--tokens: expected a value"},
+        {"plan --profile a6000-4x8 --model deepseek-v3 --token_s 5", "--token_s: no such option"},
+        {"plan --profile a6000-4x8 --model deepseek-v3 here", "\"here\": expected options only"},
+        {"plan --profile prior:net --model deepseek-v3", "expected --topo"},
+        {"plan --profile prior:net --topo 4,8 --model deepseek-v3", "for each of the topology's 2 levels"},
+        {"plan --profile prior:net,smoke --topo 4,8 --model deepseek-v3", "expected nvlink, pci, net or tcp"},
+        {"plan --profile a6000-4x8 --topo 256,8 --model deepseek-v3 --cost links", "at most 1024 ranks"},
+        {"plan --profile a6000-4x8 --model deepseek-v3 --json /nowhere/x", "/nowhere/x: No such file"},
+        {"plan --profile prior:tcp --topo 2 --hidden 8 --routing trace:none", "none: No such file"},
+        {"plan --profile prior:tcp --topo 2 --hidden 8 --routing trace:other.trace", "line 1: expected a trace"},
+        {"plan --profile prior:tcp --topo 2 --hidden 8 --routing trace:header.trace", "expected \" layers=\""},
+        {"plan --profile prior:tcp --topo 2 --hidden 8 --routing trace:short.trace",
+         "30 bytes after line 1: expected 32"},
+        {"plan --profile prior:tcp --topo 2 --hidden 8 --routing trace:bad_id.trace", "entry 0: expert 9: expected"},
+        {"plan --profile prior:tcp --topo 4 --hidden 8 --routing trace:t.trace", "trace of 2 ranks: expected 4"},
+        {"plan --profile prior:tcp --topo 2 --hidden 8 --topk 3 --routing trace:t.trace", "has topk 2: expected 3"},
+        {"plan --profile prior:tcp --topo 2 --hidden 8 --layer 2 --routing trace:t.trace", "--layer: 2: expected less"},
+        {"profile bad.profile", "bad.profile: line 3: \"colour\""},
+        {"profile one two", "usage: hiermoe profile"},
+    };
+    static const char bad[] = "hiermoe-profile 1\nname x\ncolour red\n";
+    write_file("bad.profile", bad, sizeof(bad) - 1);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char text[8192];
+        int status = run(cases[i].arguments, text, sizeof(text));
+        if (status != 2 || strstr(text, cases[i].says) == NULL)
+            fail_msg("hiermoe %s: status %d: %s", cases[i].arguments, status, text);
+    }
+}
+
+static void test_a_printed_profile_can_be_used(void **state)
+{
+    (void)state;
+    char text[8192];
+    assert_int_equal(run("profile a6000-4x8", text, sizeof(text)), 0);
+    write_file("own.profile", text, strlen(text));
+    json_t *root = run_json("--profile own.profile --model qwen3-30b-a3b");
+    assert_float_equal(number(root, "predicted_ms", "3"), 12.40, 0.124);
+    json_decref(root);
+    assert_int_equal(run("profile", text, sizeof(text)), 0);
+    assert_non_null(strstr(text, "a6000-4x8"));
+    assert_int_equal(run("plan --help", text, sizeof(text)), 0);
+    assert_non_null(strstr(text, "--routing"));
+    assert_int_equal(run("plan --profile own.profile --model qwen3-30b-a3b --json out.json", text, sizeof(text)), 0);
+    assert_non_null(strstr(text, "<- best"));
+    assert_int_equal(run("--help", text, sizeof(text)), 0);
+}
+
+static int folder_make(void **state)
+{
+    (void)state;
+    return mkdtemp(folder) != NULL ? 0 : -1;
+}
+
+static int folder_remove(void **state)
+{
+    static const char *const names[] = {"t.trace",     "bad_id.trace", "short.trace", "header.trace",
+                                        "other.trace", "bad.profile",  "own.profile", "out.json"};
+    (void)state;
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        char path[256];
+        snprintf(path, sizeof(path), "%s/%s", folder, names[i]);
+        unlink(path);
+    }
+    return rmdir(folder);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_duplication_is_that_of_the_papers_table),
+        cmocka_unit_test(test_uniform_predictions_are_those_of_the_paper),
+        cmocka_unit_test(test_skewed_routing_gets_swaps_that_help),
+        cmocka_unit_test(test_every_cost_model_and_routing_runs),
+        cmocka_unit_test(test_trace_is_read_and_counted),
+        cmocka_unit_test(test_sixteen_thousand_ranks_take_seconds),
+        cmocka_unit_test(test_bad_input_is_named),
+        cmocka_unit_test(test_a_printed_profile_can_be_used),
+    };
+    return cmocka_run_group_tests(tests, folder_make, folder_remove);
+}

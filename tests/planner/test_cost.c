@@ -1,0 +1,271 @@
+#include "planner_test.h"
+
+#include <errno.h>
+
+#include "cost.h"
+#include "cost_links.h"
+#include "route.h"
+
+static void uniform_hits(const hm_topo_t *topo, int experts, int top_k, int tokens, size_t row_bytes, hm_hits_t *hits)
+{
+    *hits = (hm_hits_t){.row_bytes = row_bytes, .raw = (double)tokens * top_k};
+    for (int l = 1; l <= topo->levels; l++)
+        hits->level[l] = (double)topo->ranks * tokens * count_hit_uniform(experts, experts / topo->groups[l], top_k);
+}
+
+/* What the Fig. 9 constants of 2508.09591 give for uniform routing, 1024 tokens a GPU, bf16, to 1 per cent. */
+static void check_paper(int experts, size_t hidden, const double want[5])
+{
+    hm_topo_t *topo = test_topo("4,2,2,2", 32);
+    hm_hits_t hits;
+    hm_cost_t cost;
+    uniform_hits(topo, experts, 8, 1024, hidden * 2, &hits);
+    assert_int_equal(cost_predict_hits(topo, profile_builtin("a6000-4x8"), &hits, 1, &cost), 0);
+    for (int d = 0; d <= 4; d++)
+        if (fabs(cost.ms[d] - want[d]) > 0.01 * want[d])
+            fail_msg("depth %d: %.3f ms, not %.2f", d, cost.ms[d], want[d]);
+    assert_int_equal(cost_depth_best(&cost), 3);
+    assert_int_equal(cost_depth_choose(&cost), 3);
+    topo_destroy(topo);
+}
+
+static void test_uniform_predictions_are_those_of_the_paper(void **state)
+{
+    (void)state;
+    check_paper(128, 2048, (const double[]){19.85, 18.32, 13.04, 12.40, 12.90});
+    check_paper(256, 3584, (const double[]){34.19, 31.12, 21.88, 20.90, 21.59});
+}
+
+static void test_a_table_gives_what_its_sums_give(void **state)
+{
+    (void)state;
+    hm_topo_t *topo = test_topo("4,2,2,2", 32);
+    const hm_profile_t *profile = profile_builtin("a6000-4x8");
+    test_batch_t batch;
+    hm_cost_t cost, expected;
+    hm_hits_t hits;
+    hm_cost_options_t options = {.model = HM_COST_PADDED};
+    test_batch_create(&batch, topo, "uniform", 128, 8, 1024, 2);
+    uniform_hits(topo, 128, 8, 1024, 4096, &hits);
+    assert_int_equal(cost_predict(topo, profile, &batch.table, &options, &cost), 0);
+    assert_int_equal(cost_predict_hits(topo, profile, &hits, 1, &expected), 0);
+    for (int d = 0; d <= 4; d++) assert_float_equal(cost.ms[d], expected.ms[d], 0.03 * expected.ms[d]);
+    test_batch_destroy(&batch);
+    topo_destroy(topo);
+}
+
+/* With one alpha and beta everywhere the numbers can be done by hand. */
+static void test_hand_counted_exchange(void **state)
+{
+    (void)state;
+    hm_topo_t *topo = test_topo("2,2", 4);
+    hm_profile_t profile = {.levels = 2, .groups = {1, 2, 4}};
+    profile.intra[0] = (hm_link_t){1, 0.1, 1, 1};
+    profile.inter[1] = (hm_link_t){2, 0.01, 1, 1};
+    profile.intra[1] = (hm_link_t){3, 0.001, 1, 1};
+    profile.agree_ms = 5;
+    profile.identify_ms = 1e-3;
+    profile.pack_ms = 1e-4;
+    /* Source 0 sends 3 rows to rank 2 and 3 to rank 3: 4 different rows, 2 of them for both. Nobody else sends. */
+    uint32_t raw[16] = {0, 0, 3, 3}, node[8] = {0, 4}, rank[16] = {0, 0, 3, 3};
+    hm_table_t table = {.row_bytes = 10, .raw = raw, .distinct = {NULL, node, rank}};
+    hm_cost_options_t options = {.model = HM_COST_PADDED};
+    hm_cost_t cost;
+    assert_int_equal(cost_predict(topo, &profile, &table, &options, &cost), 0);
+    assert_float_equal(cost.ms[0], 1 + 3 * 10 * 0.1, 1e-12);
+    assert_float_equal(cost.ms[1], 1 + 3 * 10 * 0.1, 1e-12);
+    assert_float_equal(cost.ms[2], 2 + 0.5 * 4 * 10 * 0.01 + 3 + 3 * 10 * 0.001, 1e-12);
+    assert_float_equal(cost.extra_ms[0], 0, 0);
+    assert_float_equal(cost.extra_ms[2], 5 + 30 * 1e-3 + (30 + 30 + 20) * 1e-4, 1e-12);
+    options.model = HM_COST_LINKS;
+    assert_int_equal(cost_predict(topo, &profile, &table, &options, &cost), 0);
+    /* Flat: 6 rows leave the node of rank 0; a buffer's beta is for half of its bytes leaving. */
+    assert_float_equal(cost.ms[0], 1 + 6 * 10 * 0.2, 1e-12);
+    /* Depth 2: 4 rows to the rail peer (rank 2), which keeps its 3 and forwards 3 to rank 3. */
+    assert_float_equal(cost.ms[2], 2 + 4 * 10 * 0.02 + 3 + 3 * 10 * 0.002, 1e-12);
+    topo_destroy(topo);
+}
+
+static void test_no_gain_means_leave_alone(void **state)
+{
+    (void)state;
+    hm_topo_t *topo = test_topo("4,2,2,2", 32);
+    hm_profile_t profile = *profile_builtin("a6000-4x8");
+    hm_hits_t hits;
+    hm_cost_t cost;
+    /* top-1: nothing repeats, so one copy for each GPU is what NCCL sends anyway */
+    hm_topo_t *flat = test_topo("32", 32);
+    uniform_hits(flat, 128, 1, 1024, 4096, &hits);
+    assert_int_equal(cost_predict_hits(flat, &profile, &hits, 1, &cost), 0);
+    assert_int_equal(cost_depth_choose(&cost), 0);
+    assert_int_equal(cost_depth_best(&cost), 1);
+    uniform_hits(topo, 128, 8, 1024, 4096, &hits);
+    profile.agree_ms = 5;
+    assert_int_equal(cost_predict_hits(topo, &profile, &hits, 1, &cost), 0);
+    assert_int_equal(cost_depth_choose(&cost), 3);
+    profile.agree_ms = 8; /* the best gain is 7.4 ms */
+    assert_int_equal(cost_predict_hits(topo, &profile, &hits, 1, &cost), 0);
+    assert_int_equal(cost_depth_choose(&cost), 0);
+    assert_int_equal(cost_depth_best(&cost), 3);
+    profile.agree_ms = 0;
+    profile.identify_ms = 8 / (1024 * 8 * 4096.0);
+    assert_int_equal(cost_predict_hits(topo, &profile, &hits, 1, &cost), 0);
+    assert_int_equal(cost_depth_choose(&cost), 0);
+    topo_destroy(flat);
+    topo_destroy(topo);
+}
+
+/* Counts of the links model against the paths that the executor takes. */
+static void check_messages(hm_topo_t *topo, const char *routing, int experts, int top_k)
+{
+    test_batch_t batch;
+    size_t n = (size_t)topo->ranks;
+    test_batch_create(&batch, topo, routing, experts, top_k, 50, 4);
+    for (int depth = 1; depth <= topo->levels; depth++) {
+        size_t words = 2 * (size_t)depth * (size_t)depth * n;
+        double *rows = malloc(words * sizeof(*rows)), *want = calloc(words, sizeof(*want));
+        int *carrier = malloc(2 * n * sizeof(*carrier));
+        hm_paths_t *paths;
+        assert_true(rows != NULL && want != NULL && carrier != NULL);
+        assert_int_equal(paths_create(topo, depth, &paths), 0);
+        for (int s = 0; s < topo->ranks; s++)
+            for (int r = 0; r < topo->ranks; r++) {
+                const hm_path_t *path = &paths->path[(size_t)s * n + (size_t)r];
+                if (path->step == 0) continue;
+                double *kind = want + (size_t)((path->step - 1) * depth + path->level - 1) * 2 * n;
+                uint32_t count = route_rows(paths, &batch.table, s, r, path->level);
+                kind[path->prev] += count;
+                kind[n + (size_t)r] += count;
+            }
+        cost_links_count(topo, &batch.table, depth, rows, carrier);
+        for (size_t i = 0; i < words; i++) assert_float_equal(rows[i], want[i], 0);
+        paths_destroy(paths);
+        free(carrier);
+        free(want);
+        free(rows);
+    }
+    test_batch_destroy(&batch);
+    topo_destroy(topo);
+}
+
+static void test_links_model_counts_the_messages_of_the_route(void **state)
+{
+    (void)state;
+    check_messages(test_topo("4,2,2,2", 32), "uniform", 64, 8);
+    check_messages(test_topo("3,2,2", 12), "zipf:1", 24, 4);
+    check_messages(test_topo("6", 6), "uniform", 12, 3);
+    check_messages(test_topo_scattered(13, 3, 1), "zipf:1", 26, 4);
+    check_messages(test_topo_scattered(17, 4, 2), "uniform", 34, 6);
+}
+
+static void test_variants_keep_their_order(void **state)
+{
+    (void)state;
+    hm_topo_t *topo = test_topo("4,2,2,2", 32);
+    const hm_profile_t *profile = profile_builtin("a6000-4x8");
+    hm_profile_t free_start = *profile;
+    test_batch_t batch;
+    hm_cost_t cost[HM_COST_MODELS];
+    test_batch_create(&batch, topo, "uniform", 128, 8, 1024, 9);
+    for (int l = 0; l < 4; l++) free_start.intra[l].alpha_ms = free_start.inter[l].alpha_ms = 0;
+    for (int m = 0; m < HM_COST_MODELS; m++) {
+        hm_cost_options_t options = {.model = (hm_cost_model_t)m, .slices = 8};
+        assert_int_equal(cost_predict(topo, &free_start, &batch.table, &options, &cost[m]), 0);
+    }
+    /* One step has nothing to overlap with. */
+    assert_float_equal(cost[HM_COST_PADDED_SLICED].ms[1], cost[HM_COST_PADDED].ms[1], 0);
+    assert_float_equal(cost[HM_COST_LINKS_SLICED].ms[1], cost[HM_COST_LINKS].ms[1], 0);
+    for (int d = 2; d <= 4; d++) {
+        /* Without start-up, slices only hide; the slowest stage alone cannot be hidden. */
+        assert_true(cost[HM_COST_PADDED_SLICED].ms[d] < cost[HM_COST_PADDED].ms[d]);
+        assert_true(cost[HM_COST_LINKS_SLICED].ms[d] < cost[HM_COST_LINKS].ms[d]);
+        assert_true(cost[HM_COST_PADDED_SLICED].ms[d] > 8.0);
+        /* Padding can only add, and the executor overlaps the own node's share. */
+        assert_true(cost[HM_COST_LINKS].ms[d] < cost[HM_COST_PADDED].ms[d] * 1.05);
+    }
+    /* Even traffic: the flat exchange costs the same either way. */
+    assert_float_equal(cost[HM_COST_LINKS].ms[0], cost[HM_COST_PADDED].ms[0], 0.05 * cost[HM_COST_PADDED].ms[0]);
+    test_batch_destroy(&batch);
+    topo_destroy(topo);
+}
+
+static void test_links_model_sees_one_busy_sender(void **state)
+{
+    (void)state;
+    hm_topo_t *topo = test_topo("4,8", 32);
+    const hm_profile_t *profile = profile_builtin("a6000-4x8");
+    test_batch_t batch;
+    hm_cost_t even, skewed;
+    hm_cost_options_t options = {.model = HM_COST_LINKS};
+    test_batch_create(&batch, topo, "uniform", 128, 8, 512, 9);
+    assert_int_equal(cost_predict(topo, profile, &batch.table, &options, &even), 0);
+    for (int l = 0; l <= 2; l++) {
+        uint32_t *rows = l == 0 ? batch.raw : batch.distinct[l];
+        int columns = l == 0 ? 32 : topo->groups[l];
+        for (int s = 0; s < 32; s++)
+            for (int g = 0; g < columns; g++) rows[s * columns + g] = s == 3 ? rows[s * columns + g] * 16 : 0;
+    }
+    assert_int_equal(cost_predict(topo, profile, &batch.table, &options, &skewed), 0);
+    for (int d = 0; d <= 2; d++) assert_true(skewed.ms[d] > 3 * even.ms[d]);
+    test_batch_destroy(&batch);
+    topo_destroy(topo);
+}
+
+static void test_own_memory_gives_the_same_and_bad_options_are_refused(void **state)
+{
+    (void)state;
+    hm_topo_t *topo = test_topo_scattered(13, 3, 1);
+    hm_topo_t *one = test_topo("1", 1);
+    const hm_profile_t *profile = profile_builtin("a6000-4x8");
+    test_batch_t batch, single;
+    hm_cost_t heap, own;
+    hm_cost_options_t options = {.model = HM_COST_LINKS_SLICED, .slices = 4};
+    test_batch_create(&batch, topo, "zipf:1", 26, 4, 64, 9);
+    assert_int_equal(cost_predict(topo, profile, &batch.table, &options, &heap), 0);
+    options.memory = malloc(cost_memory(topo, options.model) * sizeof(double));
+    assert_non_null(options.memory);
+    assert_int_equal(cost_predict(topo, profile, &batch.table, &options, &own), 0);
+    free(options.memory);
+    options.memory = NULL;
+    for (int d = 0; d <= topo->levels; d++) assert_float_equal(heap.ms[d], own.ms[d], 0);
+    test_batch_create(&single, one, "uniform", 4, 2, 8, 1);
+    assert_int_equal(cost_predict(one, profile, &single.table, &options, &own), 0);
+    assert_true(isfinite(own.ms[0]) && isfinite(own.ms[1]));
+    options.slices = 0;
+    assert_int_equal(cost_predict(topo, profile, &batch.table, &options, &own), -EINVAL);
+    options = (hm_cost_options_t){.model = HM_COST_MODELS};
+    assert_int_equal(cost_predict(topo, profile, &batch.table, &options, &own), -EINVAL);
+    test_batch_destroy(&single);
+    test_batch_destroy(&batch);
+    topo_destroy(one);
+    topo_destroy(topo);
+}
+
+/* 4096 tokens, hidden 7168, bf16, top-8, two nodes of 8: 235 MB leave a node flat and 59 MB with one copy a node. */
+static void test_floor_is_bytes_over_speed(void **state)
+{
+    (void)state;
+    hm_topo_t *topo = test_topo("2,8", 16);
+    hm_wire_t wire[HM_MAX_LEVELS + 1] = {0, HM_WIRE_NET, HM_WIRE_NVLINK};
+    hm_profile_t profile;
+    profile_prior(topo, wire, NULL, &profile);
+    assert_float_equal(cost_floor(topo, &profile, 14336, 4096 * 4.0), 4.70, 0.01);
+    assert_float_equal(cost_floor(topo, &profile, 14336, 4096 * 1.0), 1.17, 0.01);
+    topo_destroy(topo);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_uniform_predictions_are_those_of_the_paper),
+        cmocka_unit_test(test_a_table_gives_what_its_sums_give),
+        cmocka_unit_test(test_hand_counted_exchange),
+        cmocka_unit_test(test_no_gain_means_leave_alone),
+        cmocka_unit_test(test_links_model_counts_the_messages_of_the_route),
+        cmocka_unit_test(test_variants_keep_their_order),
+        cmocka_unit_test(test_links_model_sees_one_busy_sender),
+        cmocka_unit_test(test_own_memory_gives_the_same_and_bad_options_are_refused),
+        cmocka_unit_test(test_floor_is_bytes_over_speed),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

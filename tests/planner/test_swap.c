@@ -1,0 +1,354 @@
+#include "swap_reference.h"
+
+#include <errno.h>
+
+#include "smooth.h"
+
+static hm_swap_stats_t *stats_of(const hm_topo_t *topo, const test_batch_t *batch)
+{
+    hm_swap_stats_t *stats;
+    assert_int_equal(swap_stats_create(topo, &batch->placement, &stats), 0);
+    size_t tokens = (size_t)topo->ranks * batch->trace.tokens;
+    assert_int_equal(swap_stats_add(stats, batch->ids, tokens, batch->trace.top_k, 1), 0);
+    return stats;
+}
+
+static void check_hits(hm_topo_t *topo, const char *routing, int experts, int top_k)
+{
+    test_batch_t batch;
+    double *hits = malloc((size_t)topo->ranks * sizeof(*hits));
+    assert_non_null(hits);
+    test_batch_create(&batch, topo, routing, experts, top_k, 30, 21);
+    hm_swap_stats_t *stats = stats_of(topo, &batch);
+    for (int a = 0; a < experts; a++)
+        for (int b = 0; b < experts; b++) {
+            reference_swap(&batch, a, b);
+            for (int l = 1; l <= topo->levels; l++) {
+                reference_hits(topo, &batch, l, hits);
+                int ga = stats->group[l][a], gb = stats->group[l][b];
+                for (int g = 0; g < topo->groups[l]; g++) {
+                    int64_t want = stats->p[l][g];
+                    if (ga != gb && g == ga) want = swap_stats_hits(stats, l, a, b);
+                    if (ga != gb && g == gb) want = swap_stats_hits(stats, l, b, a);
+                    if (want != (int64_t)hits[g])
+                        fail_msg("level %d group %d after %d <-> %d: %lld, not %.0f", l, g, a, b, (long long)want,
+                                 hits[g]);
+                }
+            }
+            reference_swap(&batch, a, b);
+        }
+    swap_stats_destroy(stats);
+    test_batch_destroy(&batch);
+    free(hits);
+    topo_destroy(topo);
+}
+
+static void test_hits_after_any_swap_equal_brute_force(void **state)
+{
+    (void)state;
+    check_hits(test_topo("4,2,2,2", 32), "uniform", 64, 8);
+    check_hits(test_topo("2,2,2", 8), "zipf:1.3", 32, 6);
+    check_hits(test_topo("2,4", 8), "group:4:2", 32, 4);
+    check_hits(test_topo_scattered(7, 3, 8), "zipf:0.8", 21, 5);
+}
+
+/* HierMoE 2508.09591, Fig. 7 in small: tokens of two experts each on two groups; exchanging one of two pairs is best.
+ */
+static void test_worked_example(void **state)
+{
+    (void)state;
+    hm_topo_t *topo = test_topo("2", 2);
+    int rank[4] = {0, 0, 1, 1};
+    hm_placement_t placement = {4, rank};
+    /* 0 and 2 always go together, and so do 1 and 3: each token hits both groups until one pair is brought together. */
+    const uint16_t ids[] = {0, 2, 0, 2, 1, 3, 1, 3};
+    hm_swap_stats_t *stats;
+    assert_int_equal(swap_stats_create(topo, &placement, &stats), 0);
+    assert_int_equal(swap_stats_add(stats, ids, 4, 2, 1), 0);
+    assert_int_equal(stats->p[1][0], 4);
+    assert_int_equal(stats->p[1][1], 4);
+    assert_int_equal(swap_stats_hits(stats, 1, 0, 2), 4);
+    assert_int_equal(swap_stats_hits(stats, 1, 1, 2), 2);
+    assert_int_equal(swap_stats_hits(stats, 1, 2, 1), 2);
+    assert_int_equal(swap_stats_hits(stats, 1, 0, 3), 2);
+    swap_stats_destroy(stats);
+    topo_destroy(topo);
+}
+
+static void check_choice(hm_topo_t *topo, const char *routing, int experts, int top_k, int depth,
+                         hm_swap_options_t options)
+{
+    const hm_profile_t *profile = profile_builtin("a6000-4x8");
+    test_batch_t batch;
+    hm_swap_t *swap;
+    hm_swap_choice_t choice;
+    test_batch_create(&batch, topo, routing, experts, top_k, 30, 33);
+    hm_swap_stats_t *stats = stats_of(topo, &batch);
+    assert_int_equal(swap_create(topo, profile, &batch.placement, 4096, depth, &options, &swap), 0);
+    swap_choose(swap, stats, &choice);
+    double now = reference_score(topo, profile, &batch, depth, &options, 0, 0), best = now;
+    for (int a = 0; a < experts; a++)
+        for (int b = a + 1; b < experts; b++) {
+            double ms = reference_score(topo, profile, &batch, depth, &options, a, b);
+            double got = swap_score(swap, stats, a, b);
+            if (fabs(got - ms) > 1e-10 * ms) fail_msg("%d <-> %d scored %.15g, not %.15g", a, b, got, ms);
+            int runs = options.routing_groups > 1 ? options.routing_groups : 1;
+            if (a / (experts / runs) == b / (experts / runs) && ms < best) best = ms;
+        }
+    assert_float_equal(choice.before_ms, now, 1e-10 * now);
+    assert_float_equal(choice.after_ms, best, 3e-9 * best);
+    if (choice.a >= 0)
+        assert_float_equal(reference_score(topo, profile, &batch, depth, &options, choice.a, choice.b), choice.after_ms,
+                           1e-10 * best);
+    swap_destroy(swap);
+    swap_stats_destroy(stats);
+    test_batch_destroy(&batch);
+    topo_destroy(topo);
+}
+
+static void test_choice_is_the_best_of_all_pairs(void **state)
+{
+    (void)state;
+    static const hm_swap_objective_t objectives[] = {HM_SWAP_MAX, HM_SWAP_SMOOTH_MAX, HM_SWAP_LOG_SUM_EXP};
+    for (int i = 0; i < 3; i++) {
+        hm_swap_options_t options = HM_SWAP_DEFAULTS;
+        options.objective = objectives[i];
+        check_choice(test_topo("4,2,2,2", 32), "zipf:1", 64, 8, 3, options);
+        check_choice(test_topo("4,2,2,2", 32), "uniform", 32, 4, 4, options);
+        check_choice(test_topo("8", 8), "zipf:1.5", 32, 4, 1, options);
+        check_choice(test_topo("2,4", 8), "group:4:2", 32, 4, 2, options);
+        options.routing_groups = 4;
+        options.gamma = 7;
+        check_choice(test_topo("2,4", 8), "group:4:2", 32, 4, 2, options);
+        options.routing_groups = 0;
+        options.compute_ms = 0.01;
+        check_choice(test_topo_scattered(7, 3, 8), "zipf:0.8", 21, 5, 2, options);
+        options.scale = 32;
+        check_choice(test_topo("2,2,2", 8), "zipf:2", 32, 6, 3, options);
+    }
+}
+
+static void test_a_swap_within_a_rank_or_without_gain_is_none(void **state)
+{
+    (void)state;
+    hm_topo_t *topo = test_topo("2", 2);
+    int rank[4] = {0, 0, 1, 1};
+    hm_placement_t placement = {4, rank};
+    hm_swap_options_t options = HM_SWAP_DEFAULTS;
+    const uint16_t ids[] = {0, 1, 2, 3}; /* already where they belong */
+    hm_swap_stats_t *stats;
+    hm_swap_t *swap;
+    hm_swap_choice_t choice;
+    assert_int_equal(swap_stats_create(topo, &placement, &stats), 0);
+    assert_int_equal(swap_create(topo, profile_builtin("a6000-4x8"), &placement, 4096, 1, &options, &swap), 0);
+    swap_choose(swap, stats, &choice); /* no tokens at all */
+    assert_int_equal(choice.a, -1);
+    assert_int_equal(swap_stats_add(stats, ids, 2, 2, 1), 0);
+    swap_choose(swap, stats, &choice);
+    assert_int_equal(choice.a, -1);
+    assert_int_equal(choice.b, -1);
+    assert_float_equal(choice.after_ms, choice.before_ms, 0);
+    swap_destroy(swap);
+    swap_stats_destroy(stats);
+    topo_destroy(topo);
+}
+
+static void test_moving_must_pay_within_the_horizon(void **state)
+{
+    (void)state;
+    hm_topo_t *topo = test_topo("4,2,2,2", 32);
+    const hm_profile_t *profile = profile_builtin("a6000-4x8");
+    test_batch_t batch;
+    hm_swap_options_t options = HM_SWAP_DEFAULTS;
+    hm_swap_t *swap;
+    hm_swap_choice_t none, far, near;
+    test_batch_create(&batch, topo, "zipf:1", 64, 8, 200, 3);
+    hm_swap_stats_t *stats = stats_of(topo, &batch);
+    options.expert_bytes = 66e6;
+    options.horizon = 1e7;
+    assert_int_equal(swap_create(topo, profile, &batch.placement, 4096, 3, &options, &swap), 0);
+    swap_choose(swap, stats, &far);
+    swap_destroy(swap);
+    options.horizon = 1;
+    assert_int_equal(swap_create(topo, profile, &batch.placement, 4096, 3, &options, &swap), 0);
+    swap_choose(swap, stats, &none);
+    swap_destroy(swap);
+    assert_true(far.a >= 0 && far.move_ms > 1);
+    assert_int_equal(none.a, -1);
+    /* In between, the pair may be another one, but it pays. */
+    options.horizon = 2 * far.move_ms / (far.before_ms - far.after_ms);
+    assert_int_equal(swap_create(topo, profile, &batch.placement, 4096, 3, &options, &swap), 0);
+    swap_choose(swap, stats, &near);
+    swap_destroy(swap);
+    assert_true(near.a >= 0);
+    assert_true((near.before_ms - near.after_ms) * options.horizon > near.move_ms);
+    swap_stats_destroy(stats);
+    test_batch_destroy(&batch);
+    topo_destroy(topo);
+}
+
+static void assert_stats_equal(const hm_swap_stats_t *one, const hm_swap_stats_t *two)
+{
+    assert_int_equal(one->words, two->words);
+    assert_memory_equal(one->data, two->data, one->words * sizeof(*one->data));
+}
+
+static void test_sums_of_ranks_are_the_sums_of_all(void **state)
+{
+    (void)state;
+    hm_topo_t *topo = test_topo("2,4", 8);
+    test_batch_t batch;
+    test_batch_create(&batch, topo, "zipf:1", 32, 6, 50, 3);
+    hm_swap_stats_t *all = stats_of(topo, &batch), *sum, *one;
+    assert_int_equal(swap_stats_create(topo, &batch.placement, &sum), 0);
+    for (int r = 0; r < 8; r++) {
+        assert_int_equal(swap_stats_create(topo, &batch.placement, &one), 0);
+        assert_int_equal(swap_stats_add(one, trace_source(&batch.trace, r, 0), 50, 6, 1), 0);
+        for (size_t i = 0; i < one->words; i++) sum->data[i] += one->data[i];
+        swap_stats_destroy(one);
+    }
+    assert_stats_equal(sum, all);
+    for (int r = 0; r < 8; r++) swap_stats_add(all, trace_source(&batch.trace, r, 0), 50, 6, -1);
+    for (size_t i = 0; i < all->words; i++) assert_int_equal(all->data[i], 0);
+    batch.ids[3] = 32;
+    assert_int_equal(swap_stats_add(all, batch.ids, 10, 6, 1), -EINVAL);
+    for (size_t i = 0; i < all->words; i++) assert_int_equal(all->data[i], 0);
+    swap_stats_destroy(all);
+    swap_stats_destroy(sum);
+    test_batch_destroy(&batch);
+    topo_destroy(topo);
+}
+
+static void test_updated_statistics_equal_rebuilt_ones(void **state)
+{
+    (void)state;
+    hm_topo_t *topo = test_topo("2,2,2", 8);
+    test_batch_t batch;
+    test_batch_create(&batch, topo, "zipf:1", 32, 6, 60, 3);
+    hm_swap_stats_t *stats = stats_of(topo, &batch);
+    srand(4);
+    for (int i = 0; i < 60; i++) {
+        int a = rand() % 32, b = rand() % 32;
+        assert_int_equal(swap_stats_swap(stats, batch.ids, 8 * 60, 6, a, b), 0);
+        reference_swap(&batch, a, b);
+        hm_swap_stats_t *rebuilt = stats_of(topo, &batch);
+        assert_stats_equal(stats, rebuilt);
+        for (int l = 1; l <= topo->levels; l++)
+            assert_memory_equal(stats->group[l], rebuilt->group[l], 32 * sizeof(uint16_t));
+        swap_stats_destroy(rebuilt);
+    }
+    swap_stats_destroy(stats);
+    test_batch_destroy(&batch);
+    topo_destroy(topo);
+}
+
+static int update_from_tokens(void *context, hm_swap_stats_t *stats, int a, int b)
+{
+    test_batch_t *batch = context;
+    size_t tokens = (size_t)batch->trace.ranks * batch->trace.tokens;
+    return swap_stats_swap(stats, batch->ids, tokens, batch->trace.top_k, a, b);
+}
+
+static int update_fails(void *context, hm_swap_stats_t *stats, int a, int b)
+{
+    (void)context, (void)stats, (void)a, (void)b;
+    return -EIO;
+}
+
+/* Each exchange of a series must score what brute force says of the placement it left behind. */
+static void check_series(hm_topo_t *topo, const char *routing, int experts, hm_swap_update_t update, int least)
+{
+    const hm_profile_t *profile = profile_builtin("a6000-4x8");
+    hm_swap_options_t options = HM_SWAP_DEFAULTS;
+    hm_swap_choice_t choice[8];
+    test_batch_t batch;
+    hm_swap_t *swap;
+    test_batch_create(&batch, topo, routing, experts, 8, 60, 3);
+    hm_swap_stats_t *stats = stats_of(topo, &batch);
+    assert_int_equal(swap_create(topo, profile, &batch.placement, 4096, 3, &options, &swap), 0);
+    int count = swap_choose_several(swap, stats, update, &batch, 8, choice);
+    assert_true(count >= least && count <= 8);
+    for (int i = 0; i < count; i++) {
+        double before = reference_score(topo, profile, &batch, 3, &options, 0, 0);
+        assert_float_equal(choice[i].before_ms, before, 1e-10 * before);
+        reference_swap(&batch, choice[i].a, choice[i].b);
+        double after = reference_score(topo, profile, &batch, 3, &options, 0, 0);
+        assert_float_equal(choice[i].after_ms, after, 1e-10 * after);
+        assert_true(after < before);
+    }
+    swap_destroy(swap);
+    swap_stats_destroy(stats);
+    test_batch_destroy(&batch);
+    topo_destroy(topo);
+}
+
+static void test_several_swaps_with_tokens_are_scored_exactly(void **state)
+{
+    (void)state;
+    check_series(test_topo("4,2,2,2", 32), "zipf:1", 64, update_from_tokens, 4);
+    check_series(test_topo("4,2,2,2", 32), "uniform", 128, update_from_tokens, 1);
+}
+
+static void test_several_swaps_without_tokens_are_scored_exactly_too(void **state)
+{
+    (void)state;
+    check_series(test_topo("8,2,2", 32), "zipf:1", 64, NULL, 2);
+    check_series(test_topo("4,2,2,2", 32), "zipf:0.6", 128, NULL, 1);
+}
+
+static void test_a_failing_update_ends_the_series(void **state)
+{
+    (void)state;
+    hm_topo_t *topo = test_topo("4,2,2,2", 32);
+    hm_swap_options_t options = HM_SWAP_DEFAULTS;
+    hm_swap_choice_t choice[2];
+    test_batch_t batch;
+    hm_swap_t *swap;
+    test_batch_create(&batch, topo, "zipf:1", 64, 8, 60, 3);
+    hm_swap_stats_t *stats = stats_of(topo, &batch);
+    assert_int_equal(swap_create(topo, profile_builtin("a6000-4x8"), &batch.placement, 4096, 3, &options, &swap), 0);
+    assert_int_equal(swap_choose_several(swap, stats, update_fails, NULL, 2, choice), -EIO);
+    swap_destroy(swap);
+    swap_stats_destroy(stats);
+    test_batch_destroy(&batch);
+    topo_destroy(topo);
+}
+
+static void test_bad_options_are_refused(void **state)
+{
+    (void)state;
+    hm_topo_t *topo = test_topo("2,2", 4);
+    int rank[10];
+    hm_placement_t placement = {10, rank};
+    const hm_profile_t *profile = profile_builtin("a6000-4x8");
+    hm_swap_options_t bad[5] = {HM_SWAP_DEFAULTS, HM_SWAP_DEFAULTS, HM_SWAP_DEFAULTS, HM_SWAP_DEFAULTS,
+                                HM_SWAP_DEFAULTS};
+    hm_swap_t *swap;
+    placement_contiguous(10, 4, rank);
+    bad[0].gamma = 0;
+    bad[1].gamma = HM_SMOOTH_MAX_GAMMA + 1;
+    bad[2].routing_groups = 3;
+    bad[3].scale = 0;
+    for (int i = 0; i < 4; i++) assert_int_equal(swap_create(topo, profile, &placement, 1, 1, &bad[i], &swap), -EINVAL);
+    assert_int_equal(swap_create(topo, profile, &placement, 1, 3, &bad[4], &swap), -EINVAL);
+    assert_int_equal(swap_create(topo, profile, &placement, 1, 0, &bad[4], &swap), -EINVAL);
+    topo_destroy(topo);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_hits_after_any_swap_equal_brute_force),
+        cmocka_unit_test(test_worked_example),
+        cmocka_unit_test(test_choice_is_the_best_of_all_pairs),
+        cmocka_unit_test(test_a_swap_within_a_rank_or_without_gain_is_none),
+        cmocka_unit_test(test_moving_must_pay_within_the_horizon),
+        cmocka_unit_test(test_sums_of_ranks_are_the_sums_of_all),
+        cmocka_unit_test(test_updated_statistics_equal_rebuilt_ones),
+        cmocka_unit_test(test_several_swaps_with_tokens_are_scored_exactly),
+        cmocka_unit_test(test_several_swaps_without_tokens_are_scored_exactly_too),
+        cmocka_unit_test(test_a_failing_update_ends_the_series),
+        cmocka_unit_test(test_bad_options_are_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
