@@ -1,0 +1,130 @@
+/* The CUDA back end's interface, and its plain operations on streams. */
+#include "cuda_context.h"
+#include "cuda_jobs.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <time.h>
+
+enum {
+    SMALL_COPY = 64 * 1024, /* bytes up to which a kernel copies: the copy engines may be busy with the job's own */
+    SPIN_NANOSECONDS = 50 * 1000,
+};
+
+/* An error would show again in the replayed call, so whatever is unclear counts as capturing. */
+int cuda_capturing(hm_context_t *context, void *stream)
+{
+    hm_cuda_entry_t entry;
+    CUstreamCaptureStatus capture = CU_STREAM_CAPTURE_STATUS_NONE;
+    if (cuda_enter(context, &entry) != 0) return 1;
+    CUresult result = context->cuda->cuStreamIsCapturing_(stream, &capture);
+    cuda_leave(context, &entry);
+    return result != CUDA_SUCCESS || capture != CU_STREAM_CAPTURE_STATUS_NONE;
+}
+
+int cuda_join(hm_context_t *context, void *stream)
+{
+    hm_cuda_entry_t entry;
+    int status = cuda_enter(context, &entry);
+    if (status != 0) return status;
+    status = cuda_begin(context, stream);
+    if (status == 0) status = cuda_end(context, stream);
+    cuda_leave(context, &entry);
+    return status;
+}
+
+static int copy_enqueue(hm_context_t *context, CUstream stream, void *dst, const void *src, size_t bytes)
+{
+    CUdeviceptr to = (CUdeviceptr)(uintptr_t)dst, from = (CUdeviceptr)(uintptr_t)src, none = 0;
+    uint64_t carried = bytes, zeros = 0;
+    void *arguments[] = {&to, &from, &carried, &none, &zeros};
+    if (bytes <= SMALL_COPY)
+        return cuda_launch(context, stream, HM_CUDA_stage, bytes / 16 / HM_BLOCK + 1, 1, HM_BLOCK, arguments);
+    return cuda_check(context, context->cuda->cuMemcpyAsync_(to, from, bytes, stream), "copying");
+}
+
+int cuda_copy(hm_context_t *context, void *stream, void *dst, const void *src, size_t bytes)
+{
+    hm_cuda_entry_t entry;
+    if (bytes == 0) return 0;
+    int status = cuda_enter(context, &entry);
+    if (status != 0) return status;
+    status = cuda_begin(context, stream);
+    if (status == 0) status = copy_enqueue(context, stream, dst, src, bytes);
+    if (status == 0) status = cuda_end(context, stream);
+    cuda_leave(context, &entry);
+    return status;
+}
+
+int cuda_zero(hm_context_t *context, void *stream, void *memory, size_t bytes)
+{
+    hm_cuda_entry_t entry;
+    if (bytes == 0) return 0;
+    int status = cuda_enter(context, &entry);
+    if (status != 0) return status;
+    status = cuda_begin(context, stream);
+    if (status == 0)
+        status = cuda_check(context, context->cuda->cuMemsetD8Async_((CUdeviceptr)(uintptr_t)memory, 0, bytes, stream),
+                            "zeroing");
+    if (status == 0) status = cuda_end(context, stream);
+    cuda_leave(context, &entry);
+    return status;
+}
+
+static double clock_seconds(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+/* Waits for the event `done`. Polls: a driver's blocking wait could not be cancelled. */
+static int done_wait(hm_context_t *context, double seconds, const atomic_int *cancel)
+{
+    double begin = clock_seconds();
+    for (;;) {
+        CUresult result = context->cuda->cuEventQuery_(context->done);
+        if (result != CUDA_ERROR_NOT_READY) return cuda_check(context, result, "work on the device");
+        if (cancel != NULL && atomic_load_explicit(cancel, memory_order_relaxed) != 0) return -ECANCELED;
+        double spent = clock_seconds() - begin;
+        if (spent >= seconds) return -ETIMEDOUT;
+        if (spent > 1e-9 * SPIN_NANOSECONDS) sched_yield();
+    }
+}
+
+int cuda_wait(hm_context_t *context, void *stream, double seconds, const atomic_int *cancel)
+{
+    hm_cuda_entry_t entry;
+    int status = cuda_enter(context, &entry);
+    if (status != 0) return status;
+    status = cuda_begin(context, stream);
+    if (status == 0) status = cuda_end(context, stream);
+    if (status == 0) status = done_wait(context, seconds, cancel);
+    cuda_leave(context, &entry);
+    return status;
+}
+
+static const hm_kernels_t cuda_kernels = {
+    .name = "cuda",
+    .context_create = cuda_context_create,
+    .context_destroy = cuda_context_destroy,
+    .alloc = cuda_memory_alloc,
+    .free = cuda_memory_free,
+    .host_alloc = cuda_host_alloc,
+    .host_free = cuda_host_free,
+    .capturing = cuda_capturing,
+    .join = cuda_join,
+    .copy = cuda_copy,
+    .zero = cuda_zero,
+    .wait = cuda_wait,
+    .identify_bytes = cuda_identify_bytes,
+    .identify = cuda_identify,
+    .pick = cuda_pick,
+    .map = cuda_map,
+    .move = cuda_move,
+};
+
+const hm_kernels_t *kernels_cuda_open(const char **why)
+{
+    return cuda_driver_open(why) != NULL ? &cuda_kernels : NULL;
+}

@@ -1,0 +1,53 @@
+# Adds the CUDA back end to hm_kernels, or a sentence that says why there is none. The kernels are compiled to a fat
+# binary that the library carries as bytes; neither the CUDA runtime nor the driver is linked.
+find_program(HM_NVCC nvcc HINTS $ENV{CUDA_HOME}/bin $ENV{CUDA_PATH}/bin /usr/local/cuda/bin)
+if(HM_NVCC)
+    get_filename_component(HM_CUDA_ROOT ${HM_NVCC} REALPATH)
+    get_filename_component(HM_CUDA_ROOT ${HM_CUDA_ROOT} DIRECTORY)
+    find_path(HM_CUDA_INCLUDE cuda.h HINTS ${HM_CUDA_ROOT}/../include /usr/local/cuda/include
+              PATH_SUFFIXES ../targets/x86_64-linux/include)
+endif()
+
+if(NOT HM_CUDA OR NOT HM_NVCC OR NOT HM_CUDA_INCLUDE)
+    message(STATUS "CUDA back end: none (nvcc or cuda.h not found, or HM_CUDA off)")
+    target_sources(hm_kernels PRIVATE ${CMAKE_CURRENT_LIST_DIR}/cuda_none.c)
+    return()
+endif()
+
+# Machine code for what this compiler knows of the wanted ones; PTX of the oldest serves whatever comes later.
+execute_process(COMMAND ${HM_NVCC} --list-gpu-arch OUTPUT_VARIABLE known OUTPUT_STRIP_TRAILING_WHITESPACE)
+set(architectures)
+foreach(arch 80 90 100 120)
+    if(known MATCHES "compute_${arch}(\n|$)")
+        list(APPEND architectures -gencode arch=compute_${arch},code=sm_${arch})
+    endif()
+endforeach()
+list(APPEND architectures -gencode arch=compute_80,code=compute_80)
+
+# Uncompressed: drivers before 12.4 cannot unpack what newer compilers pack by default.
+set(image ${CMAKE_CURRENT_BINARY_DIR}/device.fatbin)
+set(device_sources)
+foreach(source device.cu identify.cu move.cu pick.cu device.cuh scan.cuh cuda_jobs.h kernels.h)
+    list(APPEND device_sources ${CMAKE_CURRENT_LIST_DIR}/${source})
+endforeach()
+add_custom_command(
+    OUTPUT ${image}
+    COMMAND ${HM_NVCC} -fatbin --no-compress -O3 -std=c++17 ${architectures} -I${CMAKE_CURRENT_LIST_DIR}
+            ${CMAKE_CURRENT_LIST_DIR}/device.cu -o ${image}
+    DEPENDS ${device_sources}
+    COMMENT "CUDA kernels"
+    VERBATIM)
+add_custom_target(hm_cuda_image DEPENDS ${image})
+add_dependencies(hm_kernels hm_cuda_image)
+
+set(cuda_sources)
+foreach(source cuda.c cuda_context.c cuda_driver.c cuda_identify.c cuda_image.c cuda_memory.c cuda_move.c)
+    list(APPEND cuda_sources ${CMAKE_CURRENT_LIST_DIR}/${source})
+endforeach()
+target_sources(hm_kernels PRIVATE ${cuda_sources})
+set_property(SOURCE ${cuda_sources} APPEND PROPERTY COMPILE_OPTIONS -isystem ${HM_CUDA_INCLUDE})
+set_property(SOURCE ${CMAKE_CURRENT_LIST_DIR}/cuda_image.c APPEND PROPERTY COMPILE_DEFINITIONS
+             HM_CUDA_IMAGE_FILE="${image}")
+set_property(SOURCE ${CMAKE_CURRENT_LIST_DIR}/cuda_image.c APPEND PROPERTY OBJECT_DEPENDS ${image})
+target_link_libraries(hm_kernels PUBLIC ${CMAKE_DL_LIBS} pthread)
+message(STATUS "CUDA back end: ${HM_NVCC}")

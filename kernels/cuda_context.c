@@ -1,0 +1,231 @@
+/* Making and ending contexts; errors; the order of work between streams. */
+#include "cuda_context.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* Kernels loaded into one CUDA context. Never unloaded: unloading waits for the device. */
+typedef struct kernel_set {
+    struct kernel_set *next;
+    CUcontext device_context;
+    CUfunction kernel[HM_CUDA_KERNEL_COUNT];
+} kernel_set_t;
+
+static pthread_mutex_t sets_lock = PTHREAD_MUTEX_INITIALIZER;
+static kernel_set_t *sets;
+
+static void cuda_say(hm_context_t *context, const char *what, const char *name, const char *text)
+{
+    char line[256];
+    if (context->said) return;
+    context->said = true;
+    snprintf(line, sizeof line, "CUDA: %s failed: %s (%s)", what, text, name);
+    if (hm_kernels_say != NULL) hm_kernels_say(0, line);
+}
+
+int cuda_check(hm_context_t *context, CUresult result, const char *what)
+{
+    const char *name = NULL, *text = NULL;
+    if (result == CUDA_SUCCESS) return 0;
+    if (result == CUDA_ERROR_OUT_OF_MEMORY) return -ENOMEM;
+    context->cuda->cuGetErrorName_(result, &name);
+    context->cuda->cuGetErrorString_(result, &text);
+    cuda_say(context, what, name != NULL ? name : "unknown error", text != NULL ? text : "no text");
+    return -EIO;
+}
+
+int cuda_enter(hm_context_t *context, hm_cuda_entry_t *entry)
+{
+    const hm_cuda_t *cuda = context->cuda;
+    CUcontext current = NULL;
+    *entry = (hm_cuda_entry_t){.mode = CU_STREAM_CAPTURE_MODE_RELAXED};
+    int status = cuda_check(context, cuda->cuCtxGetCurrent_(&current), "asking for the current context");
+    if (status != 0) return status;
+    if (current != context->device_context) {
+        status = cuda_check(context, cuda->cuCtxPushCurrent_(context->device_context), "making the device current");
+        if (status != 0) return status;
+        entry->pushed = true;
+    }
+    cuda->cuThreadExchangeStreamCaptureMode_(&entry->mode);
+    return 0;
+}
+
+void cuda_leave(hm_context_t *context, const hm_cuda_entry_t *entry)
+{
+    CUstreamCaptureMode mode = entry->mode;
+    context->cuda->cuThreadExchangeStreamCaptureMode_(&mode);
+    if (entry->pushed) context->cuda->cuCtxPopCurrent_(&(CUcontext){NULL});
+}
+
+int cuda_begin(hm_context_t *context, CUstream stream)
+{
+    const hm_cuda_t *cuda = context->cuda;
+    CUresult result = CUDA_SUCCESS;
+    if (context->used && context->last != stream) result = cuda->cuStreamWaitEvent_(stream, context->done, 0);
+    if (result == CUDA_SUCCESS && context->fresh) {
+        result = cuda->cuStreamWaitEvent_(stream, context->allocated, 0);
+        context->fresh = result != CUDA_SUCCESS;
+    }
+    return cuda_check(context, result, "ordering a stream");
+}
+
+/* An event for each piece of work, not one when it is needed: by then the job may have destroyed the stream. */
+int cuda_end(hm_context_t *context, CUstream stream)
+{
+    int status = cuda_check(context, context->cuda->cuEventRecord_(context->done, stream), "recording an event");
+    if (status != 0) return status;
+    context->last = stream;
+    context->used = true;
+    return 0;
+}
+
+bool cuda_idle(const hm_context_t *context)
+{
+    return !context->used || context->cuda->cuEventQuery_(context->done) == CUDA_SUCCESS;
+}
+
+int cuda_launch(hm_context_t *context, CUstream stream, hm_cuda_kernel_t kernel, uint64_t blocks, unsigned rows,
+                unsigned threads, void **arguments)
+{
+    static const char *const name[] = {
+#define HM_CUDA_KERNEL(kernel) "launching " #kernel,
+        HM_CUDA_KERNELS(HM_CUDA_KERNEL)
+#undef HM_CUDA_KERNEL
+    };
+    if (blocks > INT32_MAX) return -EINVAL;
+    CUresult result = context->cuda->cuLaunchKernel_(context->kernel[kernel], (unsigned)blocks, rows, 1, threads, 1, 1,
+                                                     0, stream, arguments, NULL);
+    return cuda_check(context, result, name[kernel]);
+}
+
+static int kernel_set_load(hm_context_t *context, kernel_set_t *set)
+{
+    static const char *const name[] = {
+#define HM_CUDA_KERNEL(kernel) "ncclDevKernel_HierMoE_" #kernel,
+        HM_CUDA_KERNELS(HM_CUDA_KERNEL)
+#undef HM_CUDA_KERNEL
+    };
+    const hm_cuda_t *cuda = context->cuda;
+    CUmodule module;
+    set->device_context = context->device_context;
+    int status = cuda_check(context, cuda->cuModuleLoadData_(&module, hm_cuda_image), "loading the kernels");
+    if (status != 0) return status;
+    for (int i = 0; i < HM_CUDA_KERNEL_COUNT && status == 0; i++) {
+        status = cuda_check(context, cuda->cuModuleGetFunction_(&set->kernel[i], module, name[i]), name[i]);
+        /* Lazy loading would load at the first launch, and loading may wait for kernels that run. */
+        if (status == 0 && cuda->load_function != NULL)
+            status = cuda_check(context, cuda->load_function(set->kernel[i]), name[i]);
+    }
+    if (status != 0) cuda->cuModuleUnload_(module);
+    return status;
+}
+
+int cuda_kernels_load(hm_context_t *context)
+{
+    int status = 0;
+    pthread_mutex_lock(&sets_lock);
+    kernel_set_t *set = sets;
+    while (set != NULL && set->device_context != context->device_context) set = set->next;
+    if (set == NULL) {
+        set = calloc(1, sizeof *set);
+        status = set == NULL ? -ENOMEM : kernel_set_load(context, set);
+        if (status == 0) {
+            set->next = sets;
+            sets = set;
+        } else {
+            free(set);
+        }
+    }
+    if (status == 0) context->kernel = set->kernel;
+    pthread_mutex_unlock(&sets_lock);
+    return status;
+}
+
+/* A pool of our own, so that memory comes and goes in stream order without waiting for the device, and so that the
+ * job's own pool keeps its settings. Memory stays in it until the context ends or the device runs short. */
+static CUresult pool_create(hm_context_t *context)
+{
+    CUmemPoolProps props = {.allocType = CU_MEM_ALLOCATION_TYPE_PINNED, .handleTypes = CU_MEM_HANDLE_TYPE_NONE};
+    props.location.type = CU_MEM_LOCATION_TYPE_DEVICE;
+    props.location.id = context->device;
+    cuuint64_t keep = UINT64_MAX;
+    CUresult result = context->cuda->cuMemPoolCreate_(&context->pool, &props);
+    if (result != CUDA_SUCCESS) return result;
+    return context->cuda->cuMemPoolSetAttribute_(context->pool, CU_MEMPOOL_ATTR_RELEASE_THRESHOLD, &keep);
+}
+
+static int context_fill(hm_context_t *context)
+{
+    const hm_cuda_t *cuda = context->cuda;
+    CUresult result = cuda->cuInit_(0);
+    if (result == CUDA_SUCCESS) result = cuda->cuCtxGetCurrent_(&context->device_context);
+    if (result == CUDA_SUCCESS && context->device_context == NULL) {
+        cuda_say(context, "making a context", "no current context", "expected a thread with a current CUDA device");
+        return -EIO;
+    }
+    if (result == CUDA_SUCCESS) result = cuda->cuCtxGetDevice_(&context->device);
+    if (result == CUDA_SUCCESS)
+        result = cuda->cuDeviceGetAttribute_(&context->processors, CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT,
+                                             context->device);
+    if (result == CUDA_SUCCESS) result = pool_create(context);
+    if (result == CUDA_SUCCESS) result = cuda->cuStreamCreate_(&context->memory_stream, CU_STREAM_NON_BLOCKING);
+    if (result == CUDA_SUCCESS) result = cuda->cuEventCreate_(&context->allocated, CU_EVENT_DISABLE_TIMING);
+    if (result == CUDA_SUCCESS) result = cuda->cuEventCreate_(&context->done, CU_EVENT_DISABLE_TIMING);
+    int status = cuda_check(context, result, "making a context");
+    return status != 0 ? status : cuda_kernels_load(context);
+}
+
+/* Gives back what there is. Pinned memory that the device may still write to is left allocated. */
+static void context_empty(hm_context_t *context)
+{
+    const hm_cuda_t *cuda = context->cuda;
+    bool idle = cuda_idle(context);
+    cuda_stage_free(context);
+    while (context->parked != NULL) {
+        hm_parked_t *parked = context->parked;
+        context->parked = parked->next;
+        if (idle) cuda->cuMemFreeHost_(parked->memory);
+        free(parked);
+    }
+    if (!idle && hm_kernels_say != NULL)
+        hm_kernels_say(1, "CUDA: a context ended with work still on the device; its pinned memory stays allocated");
+    if (context->pool != NULL) cuda->cuMemPoolDestroy_(context->pool);
+    if (context->memory_stream != NULL) cuda->cuStreamDestroy_(context->memory_stream);
+    if (context->allocated != NULL) cuda->cuEventDestroy_(context->allocated);
+    if (context->done != NULL) cuda->cuEventDestroy_(context->done);
+}
+
+int cuda_context_create(const void *hook, hm_context_t **context)
+{
+    (void)hook;
+    const char *why;
+    hm_cuda_entry_t entry;
+    hm_context_t *made = calloc(1, sizeof *made);
+    if (made == NULL) return -ENOMEM;
+    made->cuda = cuda_driver_open(&why);
+    int status = context_fill(made);
+    if (status == 0) {
+        *context = made;
+        return 0;
+    }
+    if (made->device_context != NULL && cuda_enter(made, &entry) == 0) {
+        context_empty(made);
+        cuda_leave(made, &entry);
+    }
+    free(made);
+    return status;
+}
+
+void cuda_context_destroy(hm_context_t *context)
+{
+    hm_cuda_entry_t entry;
+    if (context == NULL) return;
+    context->said = true; /* the process may be ending and its CUDA context be gone */
+    if (cuda_enter(context, &entry) == 0) {
+        context_empty(context);
+        cuda_leave(context, &entry);
+    }
+    free(context);
+}

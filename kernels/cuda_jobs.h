@@ -1,0 +1,92 @@
+/* What the CUDA back end's host part hands to its kernels; read by C and by CUDA. Pointers are device memory. */
+#ifndef HM_CUDA_JOBS_H
+#define HM_CUDA_JOBS_H
+
+#ifdef __cplusplus
+typedef volatile int atomic_int; /* C++ has no stdatomic.h; kernels only need the header to parse */
+#endif
+#include "kernels.h"
+
+enum {
+    HM_BLOCK = 256,                /* threads of every kernel's block unless its launch says otherwise */
+    HM_SCAN_TILE = 8 * HM_BLOCK,   /* rows that one block of a scan takes */
+    HM_MAP_TILE = 4 * HM_BLOCK,    /* rows that one block of map takes */
+    HM_MOVE_UNIT = 32 * 1024,      /* bytes that one block of move takes, about */
+    HM_MOVE_ROWS = 256,            /* rows at most that one block of move takes */
+    HM_PRINT_LANES = 8,            /* threads that sample one row, 16 bytes each */
+    HM_COMPARE_BLOCK = 128,        /* threads of a compare block, whose warps work alone */
+    HM_COMPARE_BYTES = 32 * 1024,  /* bytes that one warp of a compare takes, about */
+    HM_MOST_STRAY_COMPARES = 4096, /* rows of one fingerprint but other bytes that are tried before a row is new */
+};
+
+/* One segment of a row table; a table has only segments with rows, in order. */
+typedef struct hm_segment {
+    const unsigned char *base;
+    uint64_t first; /* number of its first row */
+    uint32_t bit;   /* its destination, for identify */
+    uint32_t pad;
+} hm_segment_t;
+
+typedef struct hm_table {
+    const hm_segment_t *segment;
+    uint64_t row_bytes;
+    uint32_t segments;
+    uint32_t access; /* bytes that every row may be read by: 16, 8, 4, 2 or 1 */
+} hm_table_t;
+
+/* Work memory and arguments of identify's kernels, which run one after another:
+ * clear, print (table of fingerprints), gather (classes of one fingerprint and their sizes), number (places and ids),
+ * order (rows class by class), compare (all bytes; strays find their own class), number again if there were strays,
+ * label (ids and masks of all rows), count. */
+typedef struct hm_identify {
+    hm_table_t table;
+    uint32_t n;
+    uint32_t compare_rows; /* rows of one warp of compare, 1..32 */
+    uint64_t fingerprint_mask;
+    uint64_t slots, stray_slots;  /* powers of two; stray_slots <= 2^31 and > n */
+    unsigned long long *key;      /* [slots] fingerprint; for strays: their hash above, a row with it below */
+    uint32_t *lowest;             /* [slots] smallest row of the slot */
+    uint32_t *leader;             /* [n] slot, then the class's smallest row; or HM_STRAY + slot for a stray */
+    uint32_t *rank;               /* [n] a row's place in its class, in any order */
+    uint32_t *start;              /* [n] by smallest row: class size, then where the class starts in order */
+    uint32_t *order;              /* [n] rows class by class */
+    uint32_t *number;             /* [n] by smallest row: distinct id */
+    unsigned long long *state[2]; /* [tiles] look-back of the two numberings */
+    uint32_t *ticket;             /* [2] their tile counters, then the number of strays */
+    uint64_t zero_bytes;          /* from start to the end of ticket */
+    hm_identity_t out;
+    const hm_bits_t *group;
+    uint32_t groups;
+} hm_identify_t;
+
+#define HM_STRAY 0x80000000u
+
+typedef struct hm_pick {
+    const uint8_t *mask;
+    uint64_t mask_bytes, sub_bytes;
+    uint32_t rows, first_tile;
+    hm_bits_t bits;
+    uint32_t *index, *place;
+    uint8_t *sub;
+} hm_pick_t;
+
+typedef struct hm_map {
+    const uint32_t *id, *place;
+    uint32_t *out;
+    uint32_t rows, first_tile;
+} hm_map_t;
+
+/* A block takes `unit_rows` rows, or one of `pieces` parts of `unit_bytes` of a single row. */
+typedef struct hm_move {
+    unsigned char *dst;
+    const unsigned char *src;
+    uint64_t dst_stride, src_stride, src_offset, width;
+    uint64_t unit_bytes;
+    const uint32_t *index, *via;
+    hm_table_t table; /* table.segments 0: src and src_stride say where rows are */
+    uint64_t rows;
+    uint32_t first_unit, unit_rows, pieces;
+    uint32_t access;
+} hm_move_t;
+
+#endif

@@ -1,0 +1,4 @@
+/* All kernels as one module. */
+#include "identify.cu"
+#include "move.cu"
+#include "pick.cu"

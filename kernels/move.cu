@@ -1,0 +1,91 @@
+/* Moving rows, and carrying small host tables over. */
+#include "device.cuh"
+
+/* Copies up to 8 words per lane of one row. Past the end every lane loads the last word, so that all loads start before
+ * the first one is waited for. */
+template <typename T, bool FULL> static __device__ __forceinline__ void part_move(T *dst, const T *src, uint32_t words)
+{
+    uint32_t lane = lane_number();
+    T held[8];
+#pragma unroll
+    for (uint32_t k = 0; k < 8; k++) {
+        int32_t step = FULL ? (int32_t)k * 32 : (int32_t)(min(k * 32 + lane, words - 1) - lane);
+        held[k] = __ldg(src + lane + step);
+    }
+#pragma unroll
+    for (uint32_t k = 0; k < 8; k++)
+        if (FULL || k * 32 + lane < words) __stcs(dst + lane + k * 32, held[k]);
+}
+
+/* Rows of fewer than 32 words: several next to each other in one warp, 8 times. */
+template <typename T>
+static __device__ __forceinline__ void
+short_rows_move(unsigned char *dst, uint64_t stride, const unsigned char *const *source, uint32_t rows, uint32_t words)
+{
+    uint32_t lanes = 32; /* that share a row */
+    while (lanes > 1 && lanes / 2 >= words) lanes /= 2;
+    uint32_t step = 32 / lanes, word = lane_number() % lanes, load_word = min(word, words - 1);
+    for (uint32_t begin = threadIdx.x / 32 * 8 * step; begin < rows; begin += HM_BLOCK / 32 * 8 * step) {
+        uint32_t row = begin + lane_number() / lanes;
+        T held[8];
+#pragma unroll
+        for (uint32_t k = 0; k < 8; k++) held[k] = __ldg((const T *)source[min(row + k * step, rows - 1)] + load_word);
+#pragma unroll
+        for (uint32_t k = 0; k < 8; k++)
+            if (row + k * step < rows && word < words) __stcs((T *)(dst + (row + k * step) * stride) + word, held[k]);
+    }
+}
+
+/* Copies `words` words of each of `rows` rows from source[row] to dst + row * stride, by one block. */
+template <typename T>
+static __device__ __forceinline__ void rows_move(unsigned char *dst, uint64_t stride,
+                                                 const unsigned char *const *source, uint32_t rows, uint32_t words)
+{
+    if (words < 32) return short_rows_move<T>(dst, stride, source, rows, words);
+    uint32_t parts = (words + 255) / 256;
+    for (uint32_t task = threadIdx.x / 32; task < rows * parts; task += HM_BLOCK / 32) {
+        uint32_t row = task / parts, begin = task % parts * 256;
+        T *to = (T *)(dst + row * stride) + begin;
+        const T *from = (const T *)source[row] + begin;
+        if (words - begin >= 256) {
+            part_move<T, true>(to, from, 256);
+        } else {
+            part_move<T, false>(to, from, words - begin);
+        }
+    }
+}
+
+static __device__ __forceinline__ const unsigned char *source_row(const hm_move_t &job, uint64_t row)
+{
+    if (job.index) row = job.index[row];
+    if (job.via) row = job.via[row];
+    return (job.table.segments > 0 ? row_at(job.table, row) : job.src + row * job.src_stride) + job.src_offset;
+}
+
+HM_KERNEL(move, HM_BLOCK, 4)(const hm_move_t *jobs, uint32_t count)
+{
+    __shared__ const unsigned char *source[HM_MOVE_ROWS];
+    const hm_move_t &job = jobs[job_find(jobs, count, &hm_move_t::first_unit, blockIdx.x)];
+    uint32_t unit = blockIdx.x - job.first_unit, pieces = job.pieces;
+    uint64_t first = (uint64_t)(unit / pieces) * job.unit_rows, begin = unit % pieces * job.unit_bytes;
+    uint32_t rows = (uint32_t)min((uint64_t)job.unit_rows, job.rows - first);
+    uint32_t bytes = (uint32_t)min(job.unit_bytes, job.width - begin);
+    for (uint32_t r = threadIdx.x; r < rows; r += HM_BLOCK) source[r] = source_row(job, first + r) + begin;
+    __syncthreads();
+    unsigned char *dst = job.dst + first * job.dst_stride + begin;
+    uint64_t stride = job.dst_stride;
+    access_choose(job.access, [&](auto word) {
+        rows_move<decltype(word)>(dst, stride, source, rows, (uint32_t)(bytes / sizeof(word)));
+    });
+}
+
+/* Copies between pinned host memory and device memory, so that small tables need not queue behind the job's own big
+ * copies on a copy engine; and zeroes `zeros` bytes (a multiple of 16) at `zero`. */
+HM_KERNEL(stage, HM_BLOCK, 4)(unsigned char *dst, const unsigned char *src, uint64_t bytes, uint4 *zero, uint64_t zeros)
+{
+    uint64_t number = (uint64_t)blockIdx.x * blockDim.x + threadIdx.x, step = (uint64_t)gridDim.x * blockDim.x;
+    uint64_t whole = (((uintptr_t)dst | (uintptr_t)src) & 15) == 0 ? bytes / 16 : 0;
+    for (uint64_t i = number; i < whole; i += step) ((uint4 *)dst)[i] = __ldcv((const uint4 *)src + i);
+    for (uint64_t i = whole * 16 + number; i < bytes; i += step) dst[i] = __ldcv(src + i);
+    for (uint64_t i = number; i < zeros / 16; i += step) zero[i] = make_uint4(0, 0, 0, 0);
+}

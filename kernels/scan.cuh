@@ -1,0 +1,79 @@
+/* Prefix sums over many blocks in one launch: each block publishes its sum, then looks back over its predecessors.
+ *
+ * A state is 2 bits of flag above 62 bits of value, written and read as one word, so no fence is needed between the
+ * two. Blocks take tile numbers from a ticket: whoever holds a tile knows that all earlier ones are running or done, so
+ * the look-back always ends, in whatever order blocks start. */
+#ifndef HM_SCAN_CUH
+#define HM_SCAN_CUH
+
+#include "device.cuh"
+
+#define HM_STATE_VALUE ((1ull << 62) - 1)
+#define HM_STATE_SUM (1ull << 62)    /* value: sum of this tile */
+#define HM_STATE_PREFIX (2ull << 62) /* value: sum of this tile and all before */
+
+/* The next tile number, the same for all threads. Has a barrier. */
+static __device__ __forceinline__ uint32_t tile_take(uint32_t *ticket)
+{
+    __shared__ uint32_t taken;
+    if (threadIdx.x == 0) taken = atomicAdd(ticket, 1);
+    __syncthreads();
+    return taken;
+}
+
+/* Sum of all tiles before `tile`, for the lanes of one warp; `sum` is this tile's own. */
+static __device__ __forceinline__ unsigned long long tiles_before(volatile unsigned long long *state, uint32_t tile,
+                                                                  unsigned long long sum)
+{
+    uint32_t lane = lane_number();
+    if (tile == 0) {
+        if (lane == 0) state[0] = HM_STATE_PREFIX | sum;
+        return 0;
+    }
+    if (lane == 0) state[tile] = HM_STATE_SUM | sum;
+    unsigned long long before = 0;
+    for (int64_t at = (int64_t)tile - 1 - lane;; at -= 32) {
+        unsigned long long seen;
+        do {
+            seen = at >= 0 ? state[at] : HM_STATE_PREFIX;
+        } while (__any_sync(HM_ALL_LANES, seen >> 62 == 0));
+        uint32_t ends = __ballot_sync(HM_ALL_LANES, seen >> 63);
+        uint32_t last = ends ? __ffs(ends) - 1 : 31;
+        unsigned long long part = lane <= last ? seen & HM_STATE_VALUE : 0;
+        for (int step = 16; step > 0; step /= 2) part += __shfl_xor_sync(HM_ALL_LANES, part, step);
+        before += part;
+        if (ends) break;
+    }
+    if (lane == 0) state[tile] = HM_STATE_PREFIX | (before + sum);
+    return before;
+}
+
+/* Sum of `own` over all threads before this one, in this tile and all earlier ones; *total is the sum up to and with
+ * this tile. Called by all HM_BLOCK threads. */
+static __device__ __forceinline__ unsigned long long scan_before(volatile unsigned long long *state, uint32_t tile,
+                                                                 unsigned long long own, unsigned long long *total)
+{
+    __shared__ unsigned long long warp_sum[HM_BLOCK / 32], tile_before;
+    uint32_t lane = lane_number(), warp = threadIdx.x / 32;
+    unsigned long long up = own;
+    for (int step = 1; step < 32; step *= 2) {
+        unsigned long long left = __shfl_up_sync(HM_ALL_LANES, up, step);
+        if (lane >= (uint32_t)step) up += left;
+    }
+    if (lane == 31) warp_sum[warp] = up;
+    __syncthreads();
+    unsigned long long before = 0, sum = 0;
+    for (uint32_t w = 0; w < HM_BLOCK / 32; w++) {
+        if (w == warp) before = sum;
+        sum += warp_sum[w];
+    }
+    if (warp == 0) {
+        unsigned long long tiles = tiles_before(state, tile, sum);
+        if (lane == 0) tile_before = tiles;
+    }
+    __syncthreads();
+    *total = tile_before + sum;
+    return tile_before + before + up - own;
+}
+
+#endif
