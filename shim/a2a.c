@@ -1,0 +1,227 @@
+#include "agree.h"
+#include "exec.h"
+#include "hello.h"
+
+#include "log.h"
+#include "settings.h"
+
+#include "../planner/plan.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#define ROW_BYTES_MIN 32           /* smaller rows: the map costs as much as the copies */
+#define OBSERVE_FIRST 4            /* observe mode looks at the first calls, then at every OBSERVE_EVERY-th */
+#define OBSERVE_EVERY 64
+#define SCRATCH_STEP ((size_t)1 << 20)
+
+/* What one pass over the agreed table says. */
+typedef struct verdict {
+    hm_reason_t reason; /* HM_REASONS: carry it out */
+    int depth;
+    size_t width; /* bytes of a row per slice */
+    size_t need;  /* scratch on the rank that needs most */
+} verdict_t;
+
+/* The widest slice that keeps scratch under the cap on every rank; 0 if not even 16 bytes of a row do. */
+static size_t width_choose(hm_a2a_state_t *state, int depth, size_t *need)
+{
+    const hm_paths_t *paths = state->paths[depth];
+    size_t cap = settings_get()->max_scratch, row_bytes = state->table.row_bytes;
+    *need = layout_need(paths, &state->table, state->distinct, row_bytes, state->work);
+    if (*need <= cap) return row_bytes;
+    size_t fixed = layout_need(paths, &state->table, state->distinct, 0, state->work);
+    if (fixed >= cap) return 0;
+    size_t width = (size_t)((double)row_bytes * (double)(cap - fixed) / (double)(*need - fixed)) / 16 * 16;
+    if (width == 0) return 0;
+    size_t slices = (row_bytes + width - 1) / width;
+    width = ((row_bytes + slices - 1) / slices + 15) / 16 * 16;
+    *need = layout_need(paths, &state->table, state->distinct, width, state->work);
+    return *need <= cap ? width : 0;
+}
+
+/* Judges an agreed table. Alike on all ranks. */
+static verdict_t table_plan(hm_a2a_state_t *state, const hm_agreement_t *agreement)
+{
+    hm_plan_t plan;
+    verdict_t verdict = {.reason = agreement->reason};
+    if (!agreement->able) return verdict;
+    verdict.reason = HM_REASON_TOO_SMALL;
+    if (agreement->bytes < settings_get()->min_bytes * (uint64_t)state->topo->ranks) return verdict;
+    verdict.reason = HM_REASON_ROWS_TOO_SMALL;
+    if (state->table.row_bytes < ROW_BYTES_MIN) return verdict;
+    plan_choose(state->topo, NULL, &state->table, (int)settings_get()->depth, &plan);
+    verdict.reason = HM_REASON_NO_GAIN;
+    if (plan.depth == 0) return verdict;
+    verdict.depth = plan.depth;
+    verdict.reason = HM_REASONS;
+    return verdict;
+}
+
+/* Makes the route of a depth on all ranks, once. *ready: all have it. 0, or the communicator is lost. */
+static int route_prepare(const hm_call_t *call, hm_a2a_state_t *state, int depth, bool *ready)
+{
+    *ready = state->route_ready[depth];
+    if (*ready) return 0;
+    bool mine = state_route_prepare(state, call->comm, depth) == 0;
+    int status = agree_all(call, state, mine, ready);
+    if (status == 0) state->route_ready[depth] = *ready;
+    return status;
+}
+
+/* Gives the scratch of all ranks room for `need` bytes, or leaves it as it is where one cannot. Same results. */
+static int scratch_prepare(const hm_call_t *call, hm_a2a_state_t *state, size_t need, bool *ready)
+{
+    size_t capacity = (need + need / 4) / SCRATCH_STEP * SCRATCH_STEP + SCRATCH_STEP;
+    *ready = need <= state->capacity;
+    if (*ready || (state->refused != 0 && capacity >= state->refused)) return 0;
+    void *memory = NULL;
+    bool mine = state_scratch_alloc(state, capacity, &memory) == 0;
+    int status = agree_all(call, state, mine, ready);
+    void *unused = status == 0 && *ready ? state->scratch : memory;
+    if (status == 0 && *ready) {
+        state->scratch = memory;
+        state->capacity = capacity;
+    } else {
+        state->refused = capacity;
+    }
+    state->kernels->free(state->context, unused);
+    return status;
+}
+
+/* Makes sure that every rank has the route, the job memory and the scratch for a verdict: what a rank lacks, it says in
+ * one more agreement, which all ranks hold because all see that it is due. 0, or the communicator is lost. */
+static int verdict_prepare(const hm_call_t *call, hm_a2a_state_t *state, verdict_t *verdict)
+{
+    bool ready;
+    int status = route_prepare(call, state, verdict->depth, &ready);
+    verdict->reason = HM_REASON_NO_MEMORY;
+    if (status != 0 || !ready) return status;
+    verdict->width = width_choose(state, verdict->depth, &verdict->need);
+    verdict->reason = HM_REASON_SCRATCH_CAP;
+    if (verdict->width == 0) return 0;
+    status = scratch_prepare(call, state, verdict->need, &ready);
+    verdict->reason = ready ? HM_REASONS : HM_REASON_NO_MEMORY;
+    return status;
+}
+
+static void communicator_lose(const hm_call_t *call, hm_a2a_state_t *state, int status)
+{
+    state->phase = HM_PHASE_FAILED;
+    state->failure = state_result(status);
+    if (status == -ECANCELED) return;
+    log_say(HM_LOG_WARN, call->comm, "agreement %u did not come about: %s", state->sequence,
+            status == -ETIMEDOUT ? "a rank stayed away for HIERMOE_TIMEOUT" : "the exchange failed");
+}
+
+/* Finds out the row size and holds the agreement with it: two rounds where the expected size does not fit. */
+static int call_agree(const hm_call_t *call, hm_a2a_state_t *state, size_t row_bytes, hm_identity_t *identity,
+                      hm_agreement_t *agreement)
+{
+    size_t fixed = settings_get()->row_bytes;
+    if (fixed != 0) row_bytes = fixed;
+    for (int round = 0; round < 2; round++) {
+        int status = agree_table(call, state, row_bytes, identity, agreement);
+        if (status != 0 || !agreement->able || agreement->row_fits) return status;
+        if (fixed != 0 || agreement->gcd == 0) break;
+        row_bytes = agreement->gcd;
+        if (row_bytes < ROW_BYTES_MIN) break;
+    }
+    if (agreement->row_fits) return 0;
+    agreement->able = false;
+    agreement->reason = agreement->gcd == 0            ? HM_REASON_TOO_SMALL
+                        : fixed != 0                   ? HM_REASON_ROW_BYTES_MISFIT
+                        : agreement->gcd < ROW_BYTES_MIN ? HM_REASON_ROWS_TOO_SMALL
+                                                       : HM_REASON_CALLS_DIFFER;
+    return 0;
+}
+
+static void replaced_count(hm_comm_t *comm, const hm_a2a_state_t *state, const verdict_t *verdict)
+{
+    uint64_t raw = 0, rows = 0;
+    for (int r = 0; r < comm->ranks; r++) {
+        uint64_t count = state->table.raw[(size_t)comm->rank * (size_t)comm->ranks + (size_t)r];
+        rows += count;
+        if (r != comm->rank) raw += count * state->table.row_bytes;
+    }
+    atomic_fetch_add(&comm->stats.replaced, 1);
+    atomic_fetch_add(&comm->stats.depth[verdict->depth], 1);
+    atomic_fetch_add(&comm->stats.bytes_raw, raw);
+    atomic_fetch_add(&comm->stats.rows, rows);
+    atomic_fetch_add(&comm->stats.distinct, state->distinct[comm->rank]);
+}
+
+/* Agrees, plans, and carries the call out or leaves it alone. */
+static bool call_replace(const hm_call_t *call, hm_a2a_state_t *state, size_t row_bytes, ncclResult_t *result)
+{
+    hm_identity_t identity;
+    hm_agreement_t agreement;
+    verdict_t verdict = {.reason = HM_REASONS};
+    int status = call_agree(call, state, row_bytes, &identity, &agreement);
+    atomic_fetch_add(&call->comm->stats.agreements, 1);
+    if (status == 0) verdict = table_plan(state, &agreement);
+    bool worth = status == 0 && verdict.reason == HM_REASONS;
+    if (status == 0 && agreement.gcd != 0)
+        learn_note(&state->learn, (int)call->form, (int)call->type, agreement.able ? state->table.row_bytes : 0,
+                   agreement.gcd, worth);
+    if (worth && state->observe) verdict.reason = HM_REASON_OBSERVE;
+    if (status == 0 && verdict.reason == HM_REASONS) status = verdict_prepare(call, state, &verdict);
+    if (status != 0) {
+        communicator_lose(call, state, status);
+        *result = state->failure;
+        return true;
+    }
+    if (verdict.reason != HM_REASONS) {
+        stats_leave(call->comm, verdict.reason);
+        return false;
+    }
+    *result = exec_run(call, state, verdict.depth, verdict.width, &identity);
+    replaced_count(call->comm, state, &verdict);
+    return true;
+}
+
+/* Whether this call is to be agreed on at all: in observe mode only now and then. */
+static hm_expectation_t call_expect(const hm_call_t *call, hm_a2a_state_t *state)
+{
+    hm_expectation_t expectation = learn_expect(&state->learn, (int)call->form, (int)call->type);
+    if (!state->observe) return expectation;
+    uint64_t seen = state->observed++;
+    if (seen >= OBSERVE_FIRST && seen % OBSERVE_EVERY != 0) expectation.agree = false;
+    return expectation;
+}
+
+/* With the state's lock held. */
+static bool call_run(const hm_call_t *call, hm_a2a_state_t *state, ncclResult_t *result)
+{
+    if (state->phase != HM_PHASE_OFF && state->kernels->capturing(state->context, call->stream)) {
+        stats_leave(call->comm, HM_REASON_CAPTURING);
+        return false;
+    }
+    if (state->phase == HM_PHASE_NEW) hello_run(call, state);
+    if (state->phase == HM_PHASE_FAILED) {
+        *result = state->failure;
+        return true;
+    }
+    if (state->phase == HM_PHASE_OFF) {
+        stats_leave(call->comm, state->off_reason);
+        return false;
+    }
+    hm_expectation_t expectation = call_expect(call, state);
+    if (expectation.agree) return call_replace(call, state, expectation.row_bytes, result);
+    stats_leave(call->comm, state->observe ? HM_REASON_OBSERVE : HM_REASON_NO_COPIES);
+    return false;
+}
+
+bool a2a_run(const hm_call_t *call, ncclResult_t *result)
+{
+    hm_reason_t reason;
+    hm_comm_t *comm = call->comm;
+    if (comm->a2a == NULL && state_create(comm, &reason) == NULL) {
+        stats_leave(comm, reason);
+        return false;
+    }
+    pthread_mutex_lock(&comm->a2a->lock);
+    bool done = call_run(call, comm->a2a, result);
+    pthread_mutex_unlock(&comm->a2a->lock);
+    return done;
+}

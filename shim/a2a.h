@@ -1,0 +1,35 @@
+/* The way of one all-to-all, from the recognised call to its replacement or its refusal. */
+#ifndef HM_A2A_H
+#define HM_A2A_H
+
+#include "nccl_abi.h"
+
+#include <stdbool.h>
+
+struct hm_comm;
+
+/* Calls that are all-to-alls by name, and the group form that PyTorch issues. */
+typedef enum hm_form { HM_FORM_GROUP, HM_FORM_ALLTOALL, HM_FORM_ALLTOALLV, HM_FORMS } hm_form_t;
+
+/* One recognised all-to-all of this rank. Arrays have comm->ranks entries, indexed by peer; counts are elements of
+ * `type`. A buffer may be NULL where its count is 0. Lives on the caller's stack or in the thread's capture record. */
+typedef struct hm_call {
+    struct hm_comm *comm;
+    cudaStream_t stream;
+    ncclDataType_t type;
+    size_t type_bytes;
+    hm_form_t form;
+    const void *const *send;
+    void *const *recv;
+    const size_t *send_count;
+    const size_t *recv_count;
+} hm_call_t;
+
+/* Runs the call in place of NCCL. true: done, *result is what the job gets. false: nothing was enqueued that the job
+ * could see; the caller replays the call verbatim. The reason is counted in the communicator's statistics. */
+bool a2a_run(const hm_call_t *call, ncclResult_t *result);
+
+/* Frees what a2a_run keeps per communicator (comm->a2a). */
+void a2a_state_destroy(struct hm_comm *comm);
+
+#endif

@@ -1,0 +1,185 @@
+/* Records live in memory that is reused for records only, never freed: a thread may then try to take a reference on a
+ * record it remembers from an earlier call without holding any lock, and finds out afterwards whether it is still the
+ * right one. */
+#include "comm.h"
+
+#include "a2a.h"
+#include "fork.h"
+#include "log.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+#define HASH_NONFATAL_OOM 1
+#include <uthash.h>
+
+typedef struct hm_entry {
+    hm_comm_t comm;
+    UT_hash_handle hh;
+    struct hm_entry *next_free;
+} hm_entry_t;
+
+#define HM_REMEMBERED 8
+
+static hm_entry_t *table, *free_entries;
+static pthread_rwlock_t lock = PTHREAD_RWLOCK_INITIALIZER;
+static unsigned made; /* under lock */
+
+/* What this thread found lately, by handle; entries may be out of date. */
+static _Thread_local struct {
+    ncclComm_t handle;
+    hm_comm_t *comm;
+} remembered[HM_REMEMBERED];
+
+static size_t remembered_at(ncclComm_t handle)
+{
+    return ((uintptr_t)handle * 0x9e3779b97f4a7c15u) >> 61;
+}
+
+/* A reference, unless the record is free. */
+static bool comm_hold(hm_comm_t *comm)
+{
+    int users = atomic_load_explicit(&comm->users, memory_order_relaxed);
+    while (users > 0)
+        if (atomic_compare_exchange_weak_explicit(&comm->users, &users, users + 1, memory_order_acquire,
+                                                  memory_order_relaxed))
+            return true;
+    return false;
+}
+
+static void entry_free(hm_entry_t *entry)
+{
+    pthread_rwlock_wrlock(&lock);
+    entry->next_free = free_entries;
+    free_entries = entry;
+    pthread_rwlock_unlock(&lock);
+}
+
+void comm_release(hm_comm_t *comm)
+{
+    if (atomic_fetch_sub_explicit(&comm->users, 1, memory_order_acq_rel) != 1) return;
+    stats_write(comm);
+    a2a_state_destroy(comm);
+    entry_free((hm_entry_t *)comm);
+}
+
+static hm_entry_t *entry_take(void)
+{
+    hm_entry_t *entry = free_entries;
+    if (!entry) return calloc(1, sizeof *entry);
+    free_entries = entry->next_free;
+    return entry;
+}
+
+/* Everything but users, which a thread with an old memory of this record may be looking at. */
+static void entry_fill(hm_entry_t *entry, ncclComm_t handle, const hm_real_t *real, bool blocking, int ranks, int rank)
+{
+    hm_comm_t *comm = &entry->comm;
+    comm->handle = handle;
+    comm->real = real;
+    comm->blocking = blocking;
+    comm->ranks = ranks;
+    comm->rank = rank;
+    comm->number = made++;
+    comm->a2a = NULL;
+    memset(&comm->stats, 0, sizeof comm->stats);
+    atomic_store_explicit(&comm->cancelled, 0, memory_order_relaxed);
+}
+
+/* A false result leaves the entry out of the table. */
+static bool entry_insert(hm_entry_t *entry)
+{
+    HASH_ADD_PTR(table, comm.handle, entry);
+    if (!entry->hh.tbl) return false;
+    atomic_store_explicit(&entry->comm.users, 1, memory_order_release);
+    return true;
+}
+
+static bool comm_insert(ncclComm_t handle, const hm_real_t *real, bool blocking, int ranks, int rank)
+{
+    bool done = false;
+    pthread_rwlock_wrlock(&lock);
+    hm_entry_t *entry = entry_take();
+    if (entry) {
+        entry_fill(entry, handle, real, blocking, ranks, rank);
+        done = entry_insert(entry);
+        if (!done) {
+            entry->next_free = free_entries;
+            free_entries = entry;
+        }
+    }
+    pthread_rwlock_unlock(&lock);
+    return done;
+}
+
+void comm_add(ncclComm_t handle, const hm_real_t *real, bool blocking)
+{
+    int ranks = 0, rank = 0;
+    if (blocking && (!real->ncclCommCount || real->ncclCommCount(handle, &ranks) != ncclSuccess ||
+                     !real->ncclCommUserRank || real->ncclCommUserRank(handle, &rank) != ncclSuccess))
+        ranks = 0;
+    comm_drop(handle);
+    if (!comm_insert(handle, real, blocking, ranks, rank))
+        log_say(HM_LOG_WARN, NULL,
+                "no memory to record a communicator: rank %d of %d leaves its calls alone, and "
+                "the other ranks will wait for it",
+                rank, ranks);
+}
+
+hm_comm_t *comm_find(ncclComm_t handle)
+{
+    size_t at = remembered_at(handle);
+    hm_comm_t *comm = remembered[at].comm;
+    if (remembered[at].handle == handle && comm && comm_hold(comm)) {
+        if (comm->handle == handle && !atomic_load_explicit(&comm->cancelled, memory_order_acquire)) return comm;
+        comm_release(comm);
+    }
+    hm_entry_t *entry = NULL;
+    pthread_rwlock_rdlock(&lock);
+    HASH_FIND_PTR(table, &handle, entry);
+    if (entry) atomic_fetch_add_explicit(&entry->comm.users, 1, memory_order_relaxed);
+    pthread_rwlock_unlock(&lock);
+    if (!entry) return NULL;
+    remembered[at].handle = handle;
+    remembered[at].comm = &entry->comm;
+    return &entry->comm;
+}
+
+const hm_real_t *comm_real(ncclComm_t handle, const hm_real_t *other)
+{
+    hm_comm_t *comm = handle && !fork_child() ? comm_find(handle) : NULL;
+    if (!comm) return other;
+    const hm_real_t *real = comm->real;
+    comm_release(comm);
+    return real;
+}
+
+void comm_cancel(ncclComm_t handle)
+{
+    hm_comm_t *comm = comm_find(handle);
+    if (!comm) return;
+    atomic_store_explicit(&comm->cancelled, 1, memory_order_release);
+    comm_release(comm);
+}
+
+void comm_drop(ncclComm_t handle)
+{
+    hm_entry_t *entry = NULL;
+    pthread_rwlock_wrlock(&lock);
+    HASH_FIND_PTR(table, &handle, entry);
+    if (entry) {
+        HASH_DEL(table, entry);
+        atomic_store_explicit(&entry->comm.cancelled, 1, memory_order_release);
+    }
+    pthread_rwlock_unlock(&lock);
+    if (entry) comm_release(&entry->comm);
+}
+
+/* Jobs often end without destroying their communicators; their figures must not be lost. Other threads may still run,
+ * or have died with the lock held: nothing is waited for, nothing is freed. */
+__attribute__((destructor)) static void comm_write_all(void)
+{
+    if (fork_child() || pthread_rwlock_tryrdlock(&lock) != 0) return;
+    for (hm_entry_t *entry = table; entry; entry = entry->hh.next) stats_write(&entry->comm);
+    pthread_rwlock_unlock(&lock);
+}

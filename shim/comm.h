@@ -1,0 +1,44 @@
+/* Communicators the job made: one record each, found by handle. */
+#ifndef HM_COMM_H
+#define HM_COMM_H
+
+#include "nccl_abi.h"
+#include "real.h"
+#include "stats.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+
+typedef struct hm_comm {
+    ncclComm_t handle;
+    const hm_real_t *real; /* functions of the NCCL image that made it */
+    int ranks, rank;       /* never change; 0 ranks where NCCL did not tell, as for non-blocking communicators */
+    bool blocking;         /* false where a config or NCCL_COMM_BLOCKING=0 asked for non-blocking */
+    atomic_int cancelled;  /* set by abort, revoke, finalize and destroy: waits in the library end with an error */
+    atomic_int users;      /* references held by calls in flight, plus one by the table; 0: the record is free */
+    unsigned number;       /* 0, 1, ... in order of creation in this process; for messages */
+    hm_stats_t stats;
+    struct hm_a2a_state *a2a; /* owned by a2a.c; NULL in a new record */
+} hm_comm_t;
+
+/* Records a communicator that NCCL has just made, and asks NCCL for its size if it is blocking. An older record of the
+ * same handle is forgotten. Out of memory: said, and the communicator stays unknown. */
+void comm_add(ncclComm_t handle, const hm_real_t *real, bool blocking);
+
+/* The record, with a reference that comm_release gives back; NULL if this communicator was never seen. Takes no lock
+ * when the calling thread asked for the same communicator lately. */
+hm_comm_t *comm_find(ncclComm_t handle);
+
+/* The last reference of a forgotten communicator writes its statistics and frees what a2a.c keeps. */
+void comm_release(hm_comm_t *comm);
+
+/* Cancels waits; the record stays, so that children can be made from it. For revoke. Unknown handles are ignored. */
+void comm_cancel(ncclComm_t handle);
+
+/* Cancels waits and forgets the record; call before NCCL gets to destroy, abort or finalize it. */
+void comm_drop(ncclComm_t handle);
+
+/* The NCCL that made the communicator, or `other` if it is not known. */
+const hm_real_t *comm_real(ncclComm_t handle, const hm_real_t *other);
+
+#endif

@@ -1,0 +1,216 @@
+#define _GNU_SOURCE
+#include "hello.h"
+
+#include "log.h"
+#include "settings.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define HELLO_MAGIC 0x31456f4d72656948u /* "HierMoE1" */
+#define HELLO_VERSION 1u
+#define FIRST_WORD_SECONDS 30.0 /* silent ranks are named this early, and once more when time is up */
+
+/* One rank's word to every other; 64 bytes on the wire. */
+typedef struct hello {
+    uint64_t magic;
+    uint32_t version, mode;
+    int32_t ranks, rank;
+    uint64_t settings, host, backend, able, check;
+} hello_t;
+
+static uint64_t bytes_hash(uint64_t hash, const void *memory, size_t bytes)
+{
+    const unsigned char *at = memory;
+    for (size_t i = 0; i < bytes; i++) hash = (hash ^ at[i]) * 0x100000001B3u;
+    return hash;
+}
+
+/* Ranks with equal values share a node, by NCCL's rule: NCCL_HOSTID, else host name and boot id. */
+static uint64_t host_hash(void)
+{
+    char text[512] = "";
+    const char *id = getenv("NCCL_HOSTID");
+    if (id != NULL && *id != '\0') return bytes_hash(0xCBF29CE484222325u, id, strlen(id));
+    gethostname(text, 255);
+    text[255] = '\0';
+    FILE *file = fopen("/proc/sys/kernel/random/boot_id", "re");
+    if (file != NULL) {
+        size_t used = strlen(text);
+        size_t got = fread(text + used, 1, sizeof text - 1 - used, file);
+        text[used + got] = '\0';
+        fclose(file);
+    }
+    return bytes_hash(0xCBF29CE484222325u, text, strlen(text));
+}
+
+static uint64_t hello_check(const hello_t *hello)
+{
+    return bytes_hash(0xCBF29CE484222325u, hello, offsetof(hello_t, check));
+}
+
+static hello_t hello_make(const hm_comm_t *comm, const hm_a2a_state_t *state, bool able)
+{
+    hello_t hello = {.magic = HELLO_MAGIC,
+                     .version = HELLO_VERSION,
+                     .mode = (uint32_t)settings_get()->mode,
+                     .ranks = comm->ranks,
+                     .rank = comm->rank,
+                     .settings = settings_hash(),
+                     .host = host_hash(),
+                     .backend = (unsigned char)state->kernels->name[0],
+                     .able = able};
+    hello.check = hello_check(&hello);
+    return hello;
+}
+
+static bool hello_valid(const hello_t *hello, const hm_comm_t *comm, int rank)
+{
+    return hello->magic == HELLO_MAGIC && hello->check == hello_check(hello) && hello->rank == rank &&
+           hello->ranks == comm->ranks;
+}
+
+/* Lists the ranks without a valid word, such as "1, 3"; returns how many there are. */
+static int silent_list(const hm_comm_t *comm, const hello_t *in, char *text, size_t size)
+{
+    int silent = 0;
+    size_t used = 0;
+    text[0] = '\0';
+    for (int r = 0; r < comm->ranks; r++) {
+        if (hello_valid(&in[r], comm, r)) continue;
+        if (used < size - 16) used += (size_t)snprintf(text + used, size - used, "%s%d", silent ? ", " : "", r);
+        silent++;
+    }
+    return silent;
+}
+
+static ncclResult_t hello_exchange(const hm_call_t *call, hello_t *in, const hello_t *own)
+{
+    const hm_comm_t *comm = call->comm;
+    ncclResult_t result = comm->real->ncclGroupStart();
+    for (int r = 0; r < comm->ranks && result == ncclSuccess; r++) {
+        if (r == comm->rank) continue;
+        result = comm->real->ncclSend(own, sizeof *own, ncclUint8, r, comm->handle, call->stream);
+        if (result == ncclSuccess)
+            result = comm->real->ncclRecv(&in[r], sizeof in[r], ncclUint8, r, comm->handle, call->stream);
+    }
+    ncclResult_t end = comm->real->ncclGroupEnd();
+    return result != ncclSuccess ? result : end;
+}
+
+/* Waits for all words, naming silent ranks on the way. 0 once the exchange is over, else the wait's errno. */
+static int hello_wait(const hm_call_t *call, hm_a2a_state_t *state, const hello_t *in)
+{
+    char names[256];
+    double limit = (double)settings_get()->timeout;
+    double first = limit < FIRST_WORD_SECONDS ? limit : FIRST_WORD_SECONDS;
+    int status = state->kernels->wait(state->context, call->stream, first, &call->comm->cancelled);
+    if (status != -ETIMEDOUT || first >= limit) return status;
+    silent_list(call->comm, in, names, sizeof names);
+    log_say(HM_LOG_WARN, call->comm,
+            "first all-to-all: no word from rank %s after %.0f s; it runs without libhiermoe.so or has not come to "
+            "this call yet; waiting up to HIERMOE_TIMEOUT, %.0f s",
+            names, first, limit);
+    return state->kernels->wait(state->context, call->stream, limit - first, &call->comm->cancelled);
+}
+
+/* The reason for which all ranks leave everything alone, or HM_REASONS. Alike on all ranks: it judges all words. */
+static hm_reason_t hello_judge(const hm_comm_t *comm, const hello_t *in)
+{
+    for (int r = 0; r < comm->ranks; r++)
+        if (in[r].mode == HM_MODE_OFF) return HM_REASON_MODE_OFF;
+    for (int r = 1; r < comm->ranks; r++) {
+        const char *what = in[r].version != in[0].version     ? "another version of libhiermoe.so"
+                           : in[r].settings != in[0].settings ? "other HIERMOE settings"
+                           : in[r].backend != in[0].backend   ? "another back end"
+                                                              : NULL;
+        if (what == NULL) continue;
+        if (comm->rank == 0)
+            log_say(HM_LOG_WARN, comm, "rank %d has %s than rank 0; all ranks leave this communicator alone", r, what);
+        return HM_REASON_SETTINGS_DIFFER;
+    }
+    for (int r = 0; r < comm->ranks; r++)
+        if (!in[r].able) return HM_REASON_NO_MEMORY;
+    return HM_REASONS;
+}
+
+/* HIERMOE_TOPO where it fits this communicator, else nodes by host. Alike on all ranks, whose settings are equal. */
+static int topology_make(const hm_comm_t *comm, const hello_t *in, hm_topo_t **topo)
+{
+    const char *spec = settings_get()->topo, *why = NULL;
+    if (spec != NULL && *spec != '\0') {
+        int status = topo_parse(spec, comm->ranks, topo, &why);
+        if (status == 0) return 0;
+        if (comm->rank == 0)
+            log_say(HM_LOG_WARN, comm, "HIERMOE_TOPO=%s is not used for %d ranks: %s", spec, comm->ranks, why);
+    }
+    uint64_t *host = malloc((size_t)comm->ranks * sizeof *host);
+    if (host == NULL) return -ENOMEM;
+    for (int r = 0; r < comm->ranks; r++) host[r] = in[r].host;
+    int status = topo_create(comm->ranks, 1, (const uint64_t *const[]){host}, topo);
+    free(host);
+    return status;
+}
+
+/* Says why the ranks did not meet and marks the communicator. */
+static void hello_fail(const hm_call_t *call, hm_a2a_state_t *state, const hello_t *in, int status)
+{
+    char names[256];
+    int silent = in == NULL ? 0 : silent_list(call->comm, in, names, sizeof names);
+    state->phase = HM_PHASE_FAILED;
+    state->failure = status == 0 ? ncclRemoteError : state_result(status);
+    if (status == -ECANCELED) return;
+    if (silent > 0) {
+        log_say(HM_LOG_WARN, call->comm,
+                "first all-to-all: rank %s did not join the agreement: it runs without libhiermoe.so (LD_PRELOAD "
+                "must reach every rank) or did not come to this call within HIERMOE_TIMEOUT, %.0f s",
+                names, (double)settings_get()->timeout);
+    } else {
+        log_say(HM_LOG_WARN, call->comm, "first all-to-all: the ranks could not agree: %s",
+                status != 0 ? strerror(-status) : "NCCL refused the exchange");
+    }
+}
+
+static void hello_conclude(const hm_call_t *call, hm_a2a_state_t *state, const hello_t *in)
+{
+    hm_topo_t *topo = NULL;
+    hm_reason_t reason = hello_judge(call->comm, in);
+    state->phase = reason == HM_REASONS ? HM_PHASE_ON : HM_PHASE_OFF;
+    state->off_reason = reason;
+    state->observe = settings_get()->mode == HM_MODE_OBSERVE;
+    if (state->phase == HM_PHASE_OFF) return;
+    int status = topology_make(call->comm, in, &topo);
+    if (status == 0) status = state_topology_set(state, topo);
+    if (status != 0) hello_fail(call, state, NULL, status);
+}
+
+void hello_run(const hm_call_t *call, hm_a2a_state_t *state)
+{
+    const hm_kernels_t *kernels = state->kernels;
+    size_t count = (size_t)call->comm->ranks;
+    hello_t *in = NULL;
+    /* Pinned memory: it can be read here while the exchange still waits for a silent rank. */
+    int status = kernels->host_alloc(state->context, (count + 1) * sizeof *in, (void **)&in);
+    if (status != 0) {
+        hello_fail(call, state, NULL, status);
+        return;
+    }
+    memset(in, 0, (count + 1) * sizeof *in);
+    bool able = state_table_reserve(state, call->comm->ranks) == 0;
+    in[count] = in[call->comm->rank] = hello_make(call->comm, state, able);
+    if (hello_exchange(call, in, &in[count]) != ncclSuccess) {
+        hello_fail(call, state, NULL, 0);
+        return; /* NCCL may still hold the memory: left to it */
+    }
+    status = hello_wait(call, state, in);
+    char names[8];
+    if (status != 0 || silent_list(call->comm, in, names, sizeof names) > 0) {
+        hello_fail(call, state, in, status);
+        return;
+    }
+    hello_conclude(call, state, in);
+    kernels->host_free(state->context, in);
+}

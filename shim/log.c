@@ -1,0 +1,110 @@
+#define _GNU_SOURCE
+#include "log.h"
+
+#include "comm.h"
+#include "settings.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define HM_LINE 1024
+
+static char host[64];
+
+static void host_read(void)
+{
+    if (gethostname(host, sizeof host - 1) != 0) strcpy(host, "?");
+    host[strcspn(host, ".")] = 0;
+}
+
+const char *log_host(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, host_read);
+    return host;
+}
+
+bool log_on(hm_log_t level)
+{
+    return (int)level <= settings_get()->debug;
+}
+
+static int line_write(int file, const char *line, size_t length)
+{
+    ssize_t done;
+    do done = write(file, line, length);
+    while (done < 0 && errno == EINTR);
+    return done < 0 ? -errno : 0;
+}
+
+int log_append(const char *path, const char *line, size_t length)
+{
+    int file = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+    if (file < 0) return -errno;
+    int status = line_write(file, line, length);
+    close(file);
+    return status;
+}
+
+bool log_path(const char *pattern, const struct hm_comm *comm, char *path, size_t size)
+{
+    size_t at = 0;
+    for (; *pattern; pattern++) {
+        char number[16] = {*pattern, 0};
+        const char *piece = number;
+        if (*pattern == '%' && pattern[1]) {
+            switch (*++pattern) {
+            case 'h':
+                piece = log_host();
+                break;
+            case 'p':
+                snprintf(number, sizeof number, "%d", (int)getpid());
+                break;
+            case 'r':
+                if (comm && comm->ranks)
+                    snprintf(number, sizeof number, "%d", comm->rank);
+                else
+                    strcpy(number, "-");
+                break;
+            case '%':
+                break;
+            default:
+                snprintf(number, sizeof number, "%%%c", *pattern);
+            }
+        }
+        size_t length = strlen(piece);
+        if (at + length >= size) return false;
+        memcpy(path + at, piece, length);
+        at += length;
+    }
+    path[at] = 0;
+    return true;
+}
+
+void log_say(hm_log_t level, const struct hm_comm *comm, const char *format, ...)
+{
+    static const char *const names[] = {"", "WARN", "INFO", "TRACE"};
+    int before = errno;
+    if (level == HM_LOG_NONE || !log_on(level)) return;
+    char line[HM_LINE], rank[16] = "-", path[4096];
+    if (comm && comm->ranks) snprintf(rank, sizeof rank, "%d", comm->rank);
+    int head = snprintf(line, sizeof line, "%s:%d:%d [%s] HIERMOE %s ", log_host(), (int)getpid(),
+                        (int)syscall(SYS_gettid), rank, names[level]);
+    va_list arguments;
+    va_start(arguments, format);
+    int text = vsnprintf(line + head, sizeof line - (size_t)head - 1, format, arguments);
+    va_end(arguments);
+    size_t length = strlen(line);
+    if (text < 0) length = (size_t)head;
+    line[length++] = '\n';
+    const char *file = settings_get()->debug_file;
+    if (!file || !log_path(file, comm, path, sizeof path) || log_append(path, line, length) != 0)
+        line_write(STDERR_FILENO, line, length);
+    errno = before;
+}

@@ -1,0 +1,31 @@
+/* Messages, in the form of NCCL's: host:pid:tid [rank] HIERMOE WARN text. To stderr or HIERMOE_DEBUG_FILE, never to
+ * stdout; one write per line, so that lines of many ranks do not mix. */
+#ifndef HM_LOG_H
+#define HM_LOG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct hm_comm;
+
+/* The words of HIERMOE_DEBUG, by index. */
+typedef enum hm_log { HM_LOG_NONE, HM_LOG_WARN, HM_LOG_INFO, HM_LOG_TRACE } hm_log_t;
+
+/* True where a message of this level would be said: for work that only a message needs. */
+bool log_on(hm_log_t level);
+
+/* Says one line; longer text is cut at 1000 bytes. comm gives the rank and may be NULL. Keeps errno. Any thread, but
+ * not with a lock held that settings or other messages need. */
+void log_say(hm_log_t level, const struct hm_comm *comm, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/* Fills in %h (host), %p (process id), %r (rank; - without comm) and %% of a file name. false: too long. */
+bool log_path(const char *pattern, const struct hm_comm *comm, char *path, size_t size);
+
+/* Adds one line to a file in one write. Opened for each line: a job that closes all descriptors, as daemons do, must
+ * not find our lines in a file of its own. 0 or a negative errno. */
+int log_append(const char *path, const char *line, size_t length);
+
+/* Name of this host up to the first dot. */
+const char *log_host(void);
+
+#endif

@@ -1,0 +1,206 @@
+#define _GNU_SOURCE
+#include "state.h"
+
+#include "log.h"
+#include "settings.h"
+
+#include "agree.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define RANKS_MAX 1024 /* the agreed table grows with the square of the ranks */
+
+ncclResult_t state_result(int status)
+{
+    switch (status) {
+    case 0: return ncclSuccess;
+    case -ENOMEM: return ncclSystemError;
+    case -ETIMEDOUT:
+    case -EPROTO: return ncclRemoteError;
+    case -EIO: return ncclUnhandledCudaError;
+    default: return ncclInternalError;
+    }
+}
+
+static void kernels_say(int level, const char *text)
+{
+    log_say(level == 0 ? HM_LOG_WARN : HM_LOG_WARN, NULL, "%s", text);
+}
+
+static void kernels_listen(void)
+{
+    hm_kernels_say = kernels_say;
+}
+
+/* The back end for the kind of memory this NCCL works on. */
+static int kernels_open(hm_a2a_state_t *state, const hm_comm_t *comm, hm_reason_t *reason)
+{
+    const char *why = NULL;
+    void *enqueue = dlsym(comm->real->handle, "hostncclStreamEnqueue");
+    void *wait = dlsym(comm->real->handle, "hostncclStreamWait");
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    *reason = HM_REASON_NO_BACK_END;
+    pthread_once(&once, kernels_listen);
+    if (enqueue != NULL && wait != NULL) {
+        memcpy(&state->host_stream.enqueue, &enqueue, sizeof enqueue);
+        memcpy(&state->host_stream.wait, &wait, sizeof wait);
+        state->kernels = &hm_kernels_host;
+        return state->kernels->context_create(&state->host_stream, &state->context);
+    }
+    state->kernels = kernels_cuda_open(&why);
+    if (state->kernels != NULL) return state->kernels->context_create(NULL, &state->context);
+    log_say(HM_LOG_WARN, comm, "calls are left alone: %s", why);
+    return -ENODEV;
+}
+
+hm_a2a_state_t *state_create(hm_comm_t *comm, hm_reason_t *reason)
+{
+    *reason = HM_REASON_TOO_MANY_RANKS;
+    if (comm->ranks > RANKS_MAX) return NULL;
+    *reason = HM_REASON_NO_MEMORY;
+    hm_a2a_state_t *state = calloc(1, sizeof *state);
+    if (state == NULL) return NULL;
+    pthread_mutex_init(&state->lock, NULL);
+    learn_init(&state->learn);
+    if (kernels_open(state, comm, reason) != 0) {
+        pthread_mutex_destroy(&state->lock);
+        free(state);
+        return NULL;
+    }
+    comm->a2a = state;
+    return state;
+}
+
+/* The groups of all levels as intervals of positions: the order of the counts in the agreed table. */
+static int groups_list(hm_a2a_state_t *state)
+{
+    const hm_topo_t *topo = state->topo;
+    int count = 0;
+    for (int l = 1; l <= topo->levels; l++) count += topo->groups[l];
+    state->groups = malloc((size_t)count * sizeof *state->groups);
+    state->bit = malloc((size_t)topo->ranks * sizeof *state->bit);
+    if (state->groups == NULL || state->bit == NULL) return -ENOMEM;
+    for (int l = 1; l <= topo->levels; l++)
+        for (int g = 0; g < topo->groups[l]; g++)
+            state->groups[state->group_count++] =
+                (hm_bits_t){(uint32_t)topo->start[l][g], (uint32_t)topo_group_size(topo, l, g)};
+    for (int r = 0; r < topo->ranks; r++) state->bit[r] = (uint32_t)topo->pos[r];
+    return 0;
+}
+
+int state_scratch_alloc(hm_a2a_state_t *state, size_t bytes, void **memory)
+{
+    static atomic_int calls;
+    long fail_from = settings_get()->test_fail_alloc;
+    if (fail_from > 0 && atomic_fetch_add(&calls, 1) + 1 >= fail_from) return -ENOMEM;
+    return state->kernels->alloc(state->context, bytes, memory);
+}
+
+static size_t row_words(size_t ranks, size_t groups)
+{
+    /* Rows of the gathered table start at multiples of 16 bytes. */
+    return (sizeof(hm_agree_head_t) / sizeof(uint32_t) + 2 * ranks + 1 + groups + 3) / 4 * 4;
+}
+
+int state_table_reserve(hm_a2a_state_t *state, int ranks)
+{
+    size_t n = (size_t)ranks, levels = 2;
+    for (const char *at = settings_get()->topo; at != NULL && *at != '\0'; at++) levels += *at == ',';
+    if (levels > HM_MAX_LEVELS) levels = HM_MAX_LEVELS;
+    size_t bytes = n * row_words(n, levels * n) * sizeof(uint32_t);
+    state->table_memory = malloc((n + n * n + n * levels * n) * sizeof(uint32_t));
+    state->work = malloc(n * sizeof *state->work);
+    state->rows = malloc(n * sizeof *state->rows);
+    state->ranges = malloc(2 * n * sizeof *state->ranges);
+    if (state->table_memory == NULL || state->work == NULL || state->rows == NULL || state->ranges == NULL)
+        return -ENOMEM;
+    int status = state_scratch_alloc(state, bytes, (void **)&state->table_device);
+    if (status != 0) return status;
+    return state->kernels->host_alloc(state->context, bytes, (void **)&state->table_host);
+}
+
+static void table_cut(hm_a2a_state_t *state)
+{
+    size_t n = (size_t)state->topo->ranks;
+    uint32_t *at = state->table_memory;
+    state->row_words = row_words(n, (size_t)state->group_count);
+    state->distinct = at;
+    state->table.raw = at += n;
+    at += n * n;
+    for (int l = 1; l <= state->topo->levels; l++) {
+        state->table.distinct[l] = at;
+        at += n * (size_t)state->topo->groups[l];
+    }
+}
+
+int state_topology_set(hm_a2a_state_t *state, hm_topo_t *topo)
+{
+    state->topo = topo;
+    int status = groups_list(state);
+    if (status == 0) table_cut(state);
+    return status;
+}
+
+static void jobs_free(hm_jobs_t *jobs)
+{
+    free(jobs->pick);
+    free(jobs->map);
+    free(jobs->move);
+    free(jobs->list);
+    *jobs = (hm_jobs_t){0};
+}
+
+/* Room for the jobs of any step: exec.c says how many each of its functions adds. */
+static int jobs_make(const hm_route_t *route, int ranks, hm_jobs_t *jobs)
+{
+    size_t n = (size_t)ranks, parts = 0;
+    for (int i = 0; i < route->outs; i++) parts += (size_t)route->out[i].parts;
+    for (int i = 0; i < route->ins; i++) parts += (size_t)route->in[i].parts;
+    *jobs = (hm_jobs_t){.pick = malloc((parts + 2 * n) * sizeof *jobs->pick),
+                        .map = malloc(n * sizeof *jobs->map),
+                        .move = malloc((2 * parts + n + 1) * sizeof *jobs->move),
+                        .list = malloc((parts + n + 1) * sizeof *jobs->list)};
+    if (jobs->pick != NULL && jobs->map != NULL && jobs->move != NULL && jobs->list != NULL) return 0;
+    jobs_free(jobs);
+    return -ENOMEM;
+}
+
+int state_route_prepare(hm_a2a_state_t *state, const hm_comm_t *comm, int depth)
+{
+    int status = 0;
+    if (state->paths[depth] == NULL) status = paths_create(state->topo, depth, &state->paths[depth]);
+    if (status == 0 && state->route[depth] == NULL)
+        status = route_create(state->paths[depth], comm->rank, &state->route[depth]);
+    if (status == 0 && state->jobs[depth].pick == NULL)
+        status = jobs_make(state->route[depth], comm->ranks, &state->jobs[depth]);
+    return status;
+}
+
+void a2a_state_destroy(hm_comm_t *comm)
+{
+    hm_a2a_state_t *state = comm->a2a;
+    if (state == NULL) return;
+    comm->a2a = NULL;
+    state->kernels->free(state->context, state->scratch);
+    state->kernels->free(state->context, state->identity_memory);
+    state->kernels->free(state->context, state->table_device);
+    state->kernels->host_free(state->context, state->table_host);
+    state->kernels->context_destroy(state->context);
+    for (int d = 0; d <= HM_MAX_LEVELS; d++) {
+        jobs_free(&state->jobs[d]);
+        route_destroy(state->route[d]);
+        paths_destroy(state->paths[d]);
+    }
+    topo_destroy(state->topo);
+    free(state->groups);
+    free(state->bit);
+    free(state->table_memory);
+    free(state->work);
+    free(state->rows);
+    free(state->ranges);
+    pthread_mutex_destroy(&state->lock);
+    free(state);
+}

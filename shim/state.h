@@ -1,0 +1,94 @@
+/* What the library keeps per communicator while it replaces calls: memory, topology, routes, learned kinds. */
+#ifndef HM_STATE_H
+#define HM_STATE_H
+
+#include "a2a.h"
+#include "comm.h"
+#include "learn.h"
+
+#include "../kernels/kernels.h"
+#include "../planner/route.h"
+
+#include <pthread.h>
+
+typedef enum hm_phase {
+    HM_PHASE_NEW,   /* the ranks have not met yet */
+    HM_PHASE_ON,    /* agreements may follow */
+    HM_PHASE_OFF,   /* all ranks agreed to leave everything alone, for off_reason */
+    HM_PHASE_FAILED /* a rank stayed silent or the device failed: calls return `failure` */
+} hm_phase_t;
+
+/* A buffer of the job as addresses [from, to). */
+typedef struct hm_interval {
+    uintptr_t from, to;
+    bool written;
+} hm_interval_t;
+
+/* Memory that jobs for the kernels are written to; sized for a route, so that nothing is allocated under way. */
+typedef struct hm_jobs {
+    hm_pick_job_t *pick;
+    hm_map_job_t *map;
+    hm_move_job_t *move;
+    uint32_t **list; /* [parts] row lists of a call: what was picked for an outgoing part, or for me of an incoming one */
+} hm_jobs_t;
+
+typedef struct hm_a2a_state {
+    pthread_mutex_t lock;
+    hm_phase_t phase;
+    hm_reason_t off_reason;
+    ncclResult_t failure;
+    bool observe;
+    uint64_t observed; /* calls seen in observe mode */
+
+    const hm_kernels_t *kernels;
+    hm_context_t *context;
+    hm_host_stream_t host_stream;
+
+    hm_topo_t *topo;
+    hm_paths_t *paths[HM_MAX_LEVELS + 1]; /* by depth, made when first used */
+    hm_route_t *route[HM_MAX_LEVELS + 1];
+    hm_jobs_t jobs[HM_MAX_LEVELS + 1];
+    bool route_ready[HM_MAX_LEVELS + 1]; /* agreed: every rank has route and jobs */
+    hm_bits_t *groups; /* all groups of levels 1..levels, in this order */
+    int group_count;
+    uint32_t *bit; /* [ranks] position of each rank: the bit of segment p */
+
+    hm_learn_t learn;
+    uint32_t sequence; /* agreements so far */
+
+    size_t row_words; /* one rank's row of the agreed table, 32-bit words */
+    uint32_t *table_device, *table_host;
+    hm_table_t table; /* the agreed table taken apart; arrays below */
+    uint32_t *table_memory, *distinct;
+    size_t *work;         /* [ranks] */
+    size_t *rows;         /* [ranks] rows of the current call by destination */
+    hm_interval_t *ranges; /* [2 * ranks] buffers of the current call */
+
+    void *identity_memory;
+    size_t identity_bytes;
+    void *scratch;
+    size_t capacity; /* agreed: the same on all ranks */
+    size_t refused;  /* agreed: a capacity that some rank could not get; 0: none */
+} hm_a2a_state_t;
+
+/* Makes the state of a communicator, without talking to anyone. NULL with the reason set: the same on all ranks, or a
+ * rank that is out of memory before it could say so. */
+hm_a2a_state_t *state_create(hm_comm_t *comm, hm_reason_t *reason);
+
+/* Memory for the agreed table, enough for any topology the settings allow. Before the ranks meet, so that a rank without
+ * it can say so. 0 or -ENOMEM. */
+int state_table_reserve(hm_a2a_state_t *state, int ranks);
+
+/* Takes over the agreed topology and makes what depends on it. 0 or -ENOMEM. */
+int state_topology_set(hm_a2a_state_t *state, hm_topo_t *topo);
+
+/* Paths, route and job memory of a depth, made on first use. 0 or -ENOMEM. */
+int state_route_prepare(hm_a2a_state_t *state, const hm_comm_t *comm, int depth);
+
+/* Device memory under the rule of HIERMOE_TEST_FAIL_ALLOC. 0 or -ENOMEM. */
+int state_scratch_alloc(hm_a2a_state_t *state, size_t bytes, void **memory);
+
+/* NCCL's word for a negative errno of the kernels or of a wait. */
+ncclResult_t state_result(int status);
+
+#endif

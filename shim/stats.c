@@ -1,0 +1,94 @@
+#include "stats.h"
+
+#include "comm.h"
+#include "log.h"
+#include "settings.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+const char *stats_reason_text(hm_reason_t reason)
+{
+    static const char *const texts[] = {
+#define HM_REASON(id, text) text,
+#include "reasons.def"
+    };
+    return (unsigned)reason < HM_REASONS ? texts[reason] : "?";
+}
+
+/* The table's identifiers in lower case, made by the preprocessor's text and one pass over it. */
+const char *stats_reason_name(hm_reason_t reason)
+{
+    static const char *const names[] = {
+#define HM_REASON(id, text) #id,
+#include "reasons.def"
+    };
+    static _Thread_local char name[32];
+    size_t i = 0;
+    if ((unsigned)reason >= HM_REASONS) return "?";
+    for (const char *from = names[reason]; *from && i < sizeof name - 1; from++)
+        name[i++] = (char)(*from >= 'A' && *from <= 'Z' ? *from - 'A' + 'a' : *from);
+    name[i] = 0;
+    return name;
+}
+
+void stats_leave(struct hm_comm *comm, hm_reason_t reason)
+{
+    if (atomic_fetch_add_explicit(&comm->stats.left[reason], 1, memory_order_relaxed) == 0)
+        log_say(HM_LOG_INFO, comm, "communicator %u: call left alone: %s", comm->number, stats_reason_text(reason));
+}
+
+typedef struct hm_line {
+    char text[4096];
+    size_t length;
+} hm_line_t;
+
+__attribute__((format(printf, 2, 3))) static void line_add(hm_line_t *line, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    int more = vsnprintf(line->text + line->length, sizeof line->text - line->length, format, arguments);
+    va_end(arguments);
+    if (more > 0) line->length += (size_t)more;
+    if (line->length >= sizeof line->text) line->length = sizeof line->text - 1;
+}
+
+static uint64_t count_of(const _Atomic uint64_t *count)
+{
+    return atomic_load_explicit(count, memory_order_relaxed);
+}
+
+void stats_write(struct hm_comm *comm)
+{
+    const char *pattern = settings_get()->stats_file;
+    const hm_stats_t *stats = &comm->stats;
+    char path[4096];
+    hm_line_t line = {.length = 0};
+    if (!pattern) return;
+    line_add(&line, "{\"host\": \"%s\", \"pid\": %d, \"communicator\": %u, \"rank\": %d, \"ranks\": %d", log_host(),
+             (int)getpid(), comm->number, comm->rank, comm->ranks);
+#define HM_COUNT(field) line_add(&line, ", \"" #field "\": %" PRIu64, count_of(&stats->field))
+    HM_COUNT(replaced);
+    HM_COUNT(agreements);
+    HM_COUNT(bytes_raw);
+    HM_COUNT(bytes_sent);
+    HM_COUNT(rows);
+    HM_COUNT(distinct);
+#undef HM_COUNT
+    for (size_t i = 0; i < sizeof stats->depth / sizeof stats->depth[0]; i++)
+        line_add(&line, "%s%" PRIu64, i ? ", " : ", \"depth\": [", count_of(&stats->depth[i]));
+    line_add(&line, "], \"left\": {");
+    const char *comma = "";
+    for (int i = 0; i < HM_REASONS; i++) {
+        if (!count_of(&stats->left[i])) continue;
+        line_add(&line, "%s\"%s\": %" PRIu64, comma, stats_reason_name((hm_reason_t)i), count_of(&stats->left[i]));
+        comma = ", ";
+    }
+    line_add(&line, "}}\n");
+    int status = log_path(pattern, comm, path, sizeof path) ? log_append(path, line.text, line.length) : -ENAMETOOLONG;
+    if (status) log_say(HM_LOG_WARN, comm, "HIERMOE_STATS_FILE=%s: %s", pattern, strerror(-status));
+}

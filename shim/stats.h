@@ -1,0 +1,35 @@
+/* What happened to the calls of a communicator: counters, and the reasons for leaving calls alone. */
+#ifndef HM_STATS_H
+#define HM_STATS_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+typedef enum hm_reason {
+#define HM_REASON(id, text) HM_REASON_##id,
+#include "reasons.def"
+    HM_REASONS
+} hm_reason_t;
+
+/* Plain words for a reason, from the one table. */
+const char *stats_reason_text(hm_reason_t reason);
+/* The reason's identifier as in reasons.def, lower case: the key in statistics. */
+const char *stats_reason_name(hm_reason_t reason);
+
+typedef struct hm_stats {
+    _Atomic uint64_t replaced, agreements;
+    _Atomic uint64_t depth[8];              /* replaced calls by depth */
+    _Atomic uint64_t left[HM_REASONS];      /* calls left alone, by reason */
+    _Atomic uint64_t bytes_raw, bytes_sent; /* of replaced calls: what NCCL would have sent to other ranks, what was */
+    _Atomic uint64_t rows, distinct;        /* rows looked at, distinct ones among them */
+} hm_stats_t;
+
+struct hm_comm;
+
+/* Counts a call left alone; the first time for this communicator and reason it is said at debug level INFO. */
+void stats_leave(struct hm_comm *comm, hm_reason_t reason);
+
+/* Appends one JSON line for the communicator to HIERMOE_STATS_FILE (%h host, %p pid, %r rank), if that is set. */
+void stats_write(struct hm_comm *comm);
+
+#endif

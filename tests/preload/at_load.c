@@ -1,0 +1,5 @@
+/* Linked with a library whose constructor does everything. */
+int main(void)
+{
+    return 0;
+}

@@ -1,0 +1,35 @@
+/* What unit tests of the front put behind it: an a2a_run that notes its call, and an NCCL that notes all of its. */
+#ifndef HM_TEST_FRONT_DOUBLE_H
+#define HM_TEST_FRONT_DOUBLE_H
+
+#include "a2a.h"
+#include "comm.h"
+#include "real.h"
+
+/* cmocka needs these before it. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+typedef struct hm_double {
+    int runs, destroyed;
+    bool accept;                           /* a2a_run says true */
+    void (*inside)(const hm_call_t *call); /* called by a2a_run */
+    hm_call_t call;                        /* the latest */
+    char calls[4096];                      /* what NCCL was asked: "S1 R1 < > " ... */
+    ncclResult_t start, end, send;         /* what NCCL answers */
+    int ranks;                             /* size of every communicator */
+} hm_double_t;
+
+extern hm_double_t front_double;
+extern const hm_real_t front_real;
+
+/* Everything as at the start: accepting, four ranks, no calls. */
+int front_reset(void **state);
+
+#define HANDLE(n) ((ncclComm_t)(uintptr_t)(0x1000 + 16 * (n)))
+
+#endif

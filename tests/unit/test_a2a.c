@@ -1,0 +1,74 @@
+/* Description: the whole way of a replaced call, ranks as threads: thousands of random calls against what plain NCCL
+ * would have delivered. HM_TEST_SEED=N repeats a run, HM_TEST_WORLDS=N says how many communicators. */
+#include "world.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#define CALLS 12
+
+/* Puts ranks on random nodes and sockets, as interleaved and uneven as they come, without the first agreement. */
+static void topology_draw(random_t *random, world_t *world, int ranks)
+{
+    uint64_t keys[3][RANKS_MAX];
+    int levels = (int)random_below(random, 4);
+    for (int l = 0; l < 3; l++) {
+        size_t domains = 1 + random_below(random, 4);
+        bool blocks = random_below(random, 2);
+        for (int r = 0; r < ranks; r++)
+            keys[l][r] = blocks ? (size_t)r * domains / (size_t)ranks : random_below(random, domains);
+    }
+    for (int r = 0; r < ranks; r++) {
+        hm_reason_t reason;
+        hm_topo_t *topo;
+        hm_a2a_state_t *state = state_create(&world->comm[r], &reason);
+        assert_non_null(state);
+        assert_int_equal(state_table_reserve(state, ranks), 0);
+        assert_int_equal(topo_create(ranks, levels, (const uint64_t *const[]){keys[0], keys[1], keys[2]}, &topo), 0);
+        assert_int_equal(state_topology_set(state, topo), 0);
+        state->phase = HM_PHASE_ON;
+    }
+}
+
+/* One communicator: random topology and settings, then calls whose row size changes now and then. */
+static void world_try(random_t *random, int *replaced, int *calls)
+{
+    static const size_t sizes[] = {32, 48, 36, 100, 64, 33, 512, 2048, 47};
+    world_t world;
+    int ranks = 2 + (int)random_below(random, RANKS_MAX - 1);
+    size_t row_bytes = sizes[random_below(random, 9)];
+    doubles_reset();
+    doubles_settings.topo = "1,1,1,1"; /* only its number of levels counts here */
+    doubles_settings.depth = (long)random_below(random, 5);
+    doubles_settings.min_bytes = 0;
+    doubles_settings.test_fingerprint_bits = random_below(random, 3) == 0 ? 1 + (long)random_below(random, 8) : 64;
+    if (random_below(random, 3) == 0) doubles_settings.max_scratch = 2000 + random_below(random, 200000);
+    world_open(&world, ranks);
+    topology_draw(random, &world, ranks);
+    for (int i = 0; i < CALLS; i++) {
+        if (random_below(random, 6) == 0) row_bytes = sizes[random_below(random, 9)];
+        (*calls)++;
+        *replaced += world_exchange(random, &world, ranks, row_bytes);
+    }
+    world_close(&world, ranks);
+}
+
+static void random_calls_are_exact(void **context)
+{
+    (void)context;
+    random_t random = {random_seed()};
+    const char *text = getenv("HM_TEST_WORLDS");
+    int worlds = text != NULL ? atoi(text) : 300, replaced = 0, calls = 0;
+    for (int i = 0; i < worlds; i++) world_try(&random, &replaced, &calls);
+    print_message("%d calls, %d replaced, 0 bytes differ\n", calls, replaced);
+    assert_true(replaced > calls / 4);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(random_calls_are_exact)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,136 @@
+#define _GNU_SOURCE
+#include "front_double.h"
+
+#include "caller.h"
+#include "settings.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+#define NOINLINE __attribute__((noinline, visibility("default")))
+
+static volatile int after; /* work after a call keeps it from becoming a jump */
+
+/* What ncclGroupEnd's hook does. */
+NOINLINE bool probe(void);
+bool probe(void)
+{
+    bool trusted = caller_trusted(__builtin_return_address(0));
+    after++;
+    return trusted;
+}
+
+NOINLINE bool legacy(void) __asm__("_ZN5torch4cuda4nccl7all2allERSt6vectorIN2at6TensorESaIS4_EES7_Pv");
+bool legacy(void)
+{
+    bool trusted = probe();
+    after++;
+    return trusted;
+}
+
+/* c10d::nccl2::DefaultNcclApi::groupEnd: everybody's way out, so alone it says nothing. */
+NOINLINE bool group_end(void) __asm__("_ZN4c10d5nccl214DefaultNcclApi8groupEndEv");
+bool group_end(void)
+{
+    bool trusted = probe();
+    after++;
+    return trusted;
+}
+
+NOINLINE bool second_back_end(void) __asm__("_ZN4c10d5nccl216ProcessGroupNCCL19all_to_all_v_singleERN2at6TensorE");
+bool second_back_end(void)
+{
+    bool trusted = group_end();
+    after++;
+    return trusted;
+}
+
+NOINLINE bool pipeline(void);
+bool pipeline(void)
+{
+    bool trusted = group_end();
+    after++;
+    return trusted;
+}
+
+NOINLINE bool my_dispatch(void);
+bool my_dispatch(void)
+{
+    bool trusted = probe();
+    after++;
+    return trusted;
+}
+
+NOINLINE bool my_other_dispatch(void);
+bool my_other_dispatch(void)
+{
+    bool trusted = probe();
+    after++;
+    return trusted;
+}
+
+static void trust(const char *value)
+{
+    setenv("HIERMOE_TRUST", value, 1);
+    settings_forget();
+}
+
+static void known_callers(void **state)
+{
+    (void)state;
+    trust("known");
+    for (int i = 0; i < 3; i++) { /* decided, then remembered */
+        assert_true(legacy());
+        assert_true(second_back_end());
+        assert_false(pipeline()); /* the same inner frames */
+        assert_false(my_dispatch());
+    }
+}
+
+static void any_caller_by_shape(void **state)
+{
+    (void)state;
+    trust("SHAPE");
+    assert_true(my_dispatch());
+    assert_true(pipeline());
+}
+
+static void named_caller_beside_known_ones(void **state)
+{
+    (void)state;
+    trust("somebody,other_dispatch,");
+    assert_true(my_other_dispatch());
+    assert_true(legacy());
+}
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
+}
+
+static void remembered_decision_is_cheap(void **state)
+{
+    (void)state;
+    trust("known");
+    double start = now();
+    for (int i = 0; i < 10000; i++) legacy();
+    double direct = (now() - start) / 10000;
+    start = now();
+    for (int i = 0; i < 10000; i++) second_back_end();
+    double walked = (now() - start) / 10000;
+    print_message("caller by return address %.0f ns, by walking the stack %.0f ns\n", direct, walked);
+    assert_true(direct < 2000 && walked < 200000);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(known_callers),
+        cmocka_unit_test(any_caller_by_shape),
+        cmocka_unit_test(named_caller_beside_known_ones),
+        cmocka_unit_test(remembered_decision_is_cheap),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

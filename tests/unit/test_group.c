@@ -1,0 +1,246 @@
+#define _GNU_SOURCE
+#include "front_double.h"
+
+#include "fork.h"
+#include "group.h"
+#include "hooks.h"
+#include "settings.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define BUFF(n) ((void *)(uintptr_t)(0x100000 + (n)))
+
+static ncclResult_t send_to(int peer, int comm)
+{
+    return hook_ncclSend(&front_real, BUFF(peer), 10 + (size_t)peer, ncclInt32, peer, HANDLE(comm), NULL);
+}
+
+static ncclResult_t recv_from(int peer, int comm)
+{
+    return hook_ncclRecv(&front_real, BUFF(1000 + peer), 20 + (size_t)peer, ncclInt32, peer, HANDLE(comm), NULL);
+}
+
+static ncclResult_t start(void)
+{
+    return hook_ncclGroupStart(&front_real, NULL);
+}
+
+static ncclResult_t end(void)
+{
+    return hook_ncclGroupEnd(&front_real, NULL);
+}
+
+static void capture_all(int ranks, int comm)
+{
+    assert_int_equal(start(), ncclSuccess);
+    for (int r = ranks - 1; r >= 0; r--) {
+        assert_int_equal(recv_from(r, comm), ncclSuccess);
+        assert_int_equal(send_to(r, comm), ncclSuccess);
+    }
+    assert_string_equal(front_double.calls, "");
+}
+
+static int set_up(void **state)
+{
+    comm_drop(HANDLE(1));
+    front_reset(state);
+    comm_add(HANDLE(1), &front_real, true);
+    return 0;
+}
+
+static void whole_group_reaches_a2a_run_by_peer(void **state)
+{
+    (void)state;
+    capture_all(4, 1);
+    assert_int_equal(end(), ncclSuccess);
+    assert_int_equal(front_double.runs, 1);
+    assert_string_equal(front_double.calls, "");
+    assert_ptr_equal(front_double.call.send[3], BUFF(3));
+    assert_ptr_equal(front_double.call.recv[0], BUFF(1000));
+    assert_int_equal(front_double.call.send_count[2], 12);
+    assert_int_equal(front_double.call.recv_count[3], 23);
+    assert_int_equal(front_double.call.type_bytes, 4);
+}
+
+static void refused_group_is_replayed_in_order(void **state)
+{
+    (void)state;
+    front_double.accept = false;
+    capture_all(4, 1);
+    assert_int_equal(end(), ncclSuccess);
+    assert_string_equal(front_double.calls, "< R3 S3 R2 S2 R1 S1 R0 S0 > ");
+}
+
+static void result_of_real_end_is_handed_on(void **state)
+{
+    (void)state;
+    front_double.accept = false;
+    front_double.end = ncclInProgress;
+    capture_all(4, 1);
+    assert_int_equal(end(), ncclInProgress);
+}
+
+/* NCCL would say it again at the end; should it not, the error must not be lost. */
+static void error_of_replayed_send_is_returned_at_end(void **state)
+{
+    (void)state;
+    front_double.accept = false;
+    front_double.send = ncclRemoteError;
+    capture_all(4, 1);
+    assert_int_equal(end(), ncclRemoteError);
+    front_double.send = ncclSuccess;
+    front_double.calls[0] = 0;
+    capture_all(4, 1);
+    assert_int_equal(end(), ncclSuccess);
+}
+
+static void error_of_flushed_send_is_returned_at_end(void **state)
+{
+    (void)state;
+    front_double.send = ncclRemoteError;
+    start();
+    send_to(1, 1);
+    assert_int_equal(group_flush(HM_REASON_MIXED, &front_real), ncclSuccess);
+    assert_int_equal(end(), ncclRemoteError);
+    front_double.send = ncclSuccess;
+    front_double.calls[0] = 0;
+    capture_all(4, 1);
+    assert_int_equal(end(), ncclSuccess);
+}
+
+/* The recorded calls must not run one by one, outside a group: they would wait for each other. */
+static void group_that_nccl_will_not_open_is_dropped(void **state)
+{
+    (void)state;
+    front_double.start = ncclSystemError;
+    start();
+    assert_int_equal(send_to(1, 1), ncclSuccess);
+    assert_int_equal(send_to(1, 1), ncclSystemError);
+    assert_string_equal(front_double.calls, "< ");
+    front_double.end = ncclInvalidUsage;
+    assert_int_equal(end(), ncclInvalidUsage);
+    assert_string_equal(front_double.calls, "< > ");
+    assert_int_equal(hm_group.depth, 0);
+}
+
+static void *large(void *unused)
+{
+    (void)unused;
+    front_double.ranks = 300;
+    comm_add(HANDLE(2), &front_real, true);
+    for (int i = 0; i < 2; i++) {
+        capture_all(300, 2);
+        assert_int_equal(end(), ncclSuccess);
+    }
+    assert_ptr_equal(front_double.call.recv[299], BUFF(1299));
+    assert_int_equal(front_double.call.send_count[64], 74);
+    comm_drop(HANDLE(2));
+    return front_double.runs == 2 ? BUFF(0) : NULL;
+}
+
+/* Room for more than 64 peers is freed with its thread (a leak checker must agree). */
+static void large_group_in_a_thread(void **state)
+{
+    pthread_t thread;
+    void *result = NULL;
+    (void)state;
+    assert_int_equal(pthread_create(&thread, NULL, large, NULL), 0);
+    pthread_join(thread, &result);
+    assert_non_null(result);
+}
+
+static void *drop(void *unused)
+{
+    (void)unused;
+    comm_drop(HANDLE(1));
+    return NULL;
+}
+
+/* A watchdog's abort between the calls of a group: the record stays, the call is NCCL's. */
+static void communicator_dropped_while_captured(void **state)
+{
+    pthread_t thread;
+    (void)state;
+    capture_all(4, 1);
+    pthread_create(&thread, NULL, drop, NULL);
+    pthread_join(thread, NULL);
+    assert_int_equal(front_double.destroyed, 0);
+    assert_int_equal(end(), ncclSuccess);
+    assert_int_equal(front_double.destroyed, 1);
+    assert_int_equal(front_double.runs, 0);
+    assert_string_equal(front_double.calls, "< R3 S3 R2 S2 R1 S1 R0 S0 > ");
+}
+
+static void call_again(const hm_call_t *call)
+{
+    const void *before = call->send[2];
+    start();
+    hook_ncclSend(&front_real, BUFF(99), 1, ncclInt32, 2, HANDLE(1), NULL);
+    end();
+    assert_ptr_equal(call->send[2], before);
+}
+
+/* A call from inside a2a_run goes straight to NCCL and leaves the record alone. */
+static void call_from_inside_a2a_run(void **state)
+{
+    (void)state;
+    front_double.inside = call_again;
+    capture_all(4, 1);
+    assert_int_equal(end(), ncclSuccess);
+    assert_string_equal(front_double.calls, "< S2 > ");
+    front_double.calls[0] = 0;
+    assert_int_equal(hook_ncclAlltoAll(&front_real, BUFF(0), BUFF(500), 8, ncclInt32, HANDLE(1), NULL), ncclSuccess);
+    assert_string_equal(front_double.calls, "< S2 > ");
+    assert_int_equal(front_double.runs, 2);
+    assert_int_equal(hm_group.depth, 0);
+}
+
+static void child_of_fork_passes_everything_on(void **state)
+{
+    (void)state;
+    start();
+    send_to(1, 1);
+    comm_release(hm_group.comm);
+    group_after_fork();
+    hm_fork_child = true;
+    start();
+    send_to(1, 1);
+    assert_string_equal(front_double.calls, "< S1 ");
+    end();
+    hm_fork_child = false;
+    assert_int_equal(front_double.runs, 0);
+}
+
+static void reasons_are_counted_per_communicator(void **state)
+{
+    (void)state;
+    start();
+    send_to(1, 1);
+    end();
+    hm_comm_t *comm = comm_find(HANDLE(1));
+    assert_int_equal(comm->stats.left[HM_REASON_PARTIAL], 1);
+    comm_release(comm);
+    assert_string_equal(stats_reason_name(HM_REASON_SECOND_COMM), "second_comm");
+    assert_string_equal(stats_reason_text(HM_REASON_SECOND_COMM), "the group uses more than one communicator");
+}
+
+int main(void)
+{
+    setenv("HIERMOE_TRUST", "shape", 1);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(whole_group_reaches_a2a_run_by_peer, set_up),
+        cmocka_unit_test_setup(refused_group_is_replayed_in_order, set_up),
+        cmocka_unit_test_setup(result_of_real_end_is_handed_on, set_up),
+        cmocka_unit_test_setup(error_of_replayed_send_is_returned_at_end, set_up),
+        cmocka_unit_test_setup(error_of_flushed_send_is_returned_at_end, set_up),
+        cmocka_unit_test_setup(group_that_nccl_will_not_open_is_dropped, set_up),
+        cmocka_unit_test_setup(large_group_in_a_thread, set_up),
+        cmocka_unit_test_setup(communicator_dropped_while_captured, set_up),
+        cmocka_unit_test_setup(call_from_inside_a2a_run, set_up),
+        cmocka_unit_test_setup(child_of_fork_passes_everything_on, set_up),
+        cmocka_unit_test_setup(reasons_are_counted_per_communicator, set_up),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

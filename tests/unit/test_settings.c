@@ -1,0 +1,205 @@
+#define _GNU_SOURCE
+#include "front_double.h"
+
+#include "settings.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static char said[8192], file[] = "/tmp/hiermoe-settings-XXXXXX";
+
+static int clear(void **state)
+{
+    hm_setting_info_t info;
+    (void)state;
+    for (int i = 0; settings_info(i, &info); i++) unsetenv(info.name);
+    unsetenv("HIERMOE_MOED");
+    unsetenv("HIERMOE_SOMETHING_ELSE_ALTOGETHER");
+    setenv("HIERMOE_DEBUG_FILE", file, 1);
+    settings_forget();
+    return truncate(file, 0);
+}
+
+/* Reads the settings anew; what was said about them is in `said`. */
+static const hm_settings_t *load(void)
+{
+    settings_forget();
+    const hm_settings_t *settings = settings_get();
+    FILE *log = fopen(file, "r");
+    said[log ? fread(said, 1, sizeof said - 1, log) : 0] = 0;
+    if (log) fclose(log);
+    return settings;
+}
+
+static void defaults(void **state)
+{
+    (void)state;
+    const hm_settings_t *settings = load();
+    assert_string_equal(said, "");
+    assert_int_equal(settings->mode, HM_MODE_EXACT);
+    assert_int_equal(settings->depth, HM_DEPTH_AUTO);
+    assert_null(settings->topo);
+    assert_int_equal(settings->row_bytes, HM_ROW_BYTES_AUTO);
+    assert_int_equal(settings->min_bytes, 64 << 10);
+    assert_int_equal(settings->max_scratch, 2ul << 30);
+    assert_int_equal(settings->timeout, 600);
+    assert_string_equal(settings->trust, "known");
+    assert_int_equal(settings->test_fingerprint_bits, 64);
+    assert_int_equal(settings->test_fail_alloc, HM_ALLOC_NEVER_FAILS);
+    assert_true(settings->warn_unused);
+}
+
+static void accepted_values(void **state)
+{
+    (void)state;
+    setenv("HIERMOE_MODE", "Observe", 1);
+    setenv("HIERMOE_DEPTH", "6", 1);
+    setenv("HIERMOE_TOPO", "4,2,2", 1);
+    setenv("HIERMOE_ROW_BYTES", "14336", 1);
+    setenv("HIERMOE_MIN_BYTES", "0", 1);
+    setenv("HIERMOE_MAX_SCRATCH", "512m", 1);
+    setenv("HIERMOE_WARN_UNUSED", "off", 1);
+    setenv("HIERMOE_TEST_FAIL_ALLOC", "3", 1);
+    setenv("HIERMOE_MOED", "off", 1);
+    const hm_settings_t *settings = load();
+    assert_string_equal(said, "");
+    assert_int_equal(settings->mode, HM_MODE_OBSERVE);
+    assert_int_equal(settings->depth, 6);
+    assert_string_equal(settings->topo, "4,2,2");
+    assert_int_equal(settings->row_bytes, 14336);
+    assert_int_equal(settings->min_bytes, 0);
+    assert_int_equal(settings->max_scratch, 512 << 20);
+    assert_int_equal(settings->test_fail_alloc, 3);
+}
+
+/* NCCL takes "abc" for 0 and "12x" for 12; nothing of the kind here. */
+static void refused_values(void **state)
+{
+    static const struct {
+        const char *name, *value;
+    } bad[] = {
+        {"HIERMOE_MODE", "exakt"},
+        {"HIERMOE_MODE", "exact|observe"},
+        {"HIERMOE_DEPTH", "7"},
+        {"HIERMOE_DEPTH", "-1"},
+        {"HIERMOE_DEPTH", "1.0"},
+        {"HIERMOE_DEPTH", "0..6"},
+        {"HIERMOE_DEPTH", " 1"},
+        {"HIERMOE_ROW_BYTES", "12x"},
+        {"HIERMOE_ROW_BYTES", "12KB"},
+        {"HIERMOE_ROW_BYTES", "+12"},
+        {"HIERMOE_MIN_BYTES", "auto"},
+        {"HIERMOE_MAX_SCRATCH", "-1"},
+        {"HIERMOE_MAX_SCRATCH", "K"},
+        {"HIERMOE_TIMEOUT", "0"},
+        {"HIERMOE_TIMEOUT", "forever"},
+        {"HIERMOE_MAX_SCRATCH", "99999999999999999999"},
+        {"HIERMOE_MAX_SCRATCH", "18446744073709551615K"},
+        {"HIERMOE_WARN_UNUSED", "maybe"},
+        {"HIERMOE_DEBUG", "2"},
+        {"HIERMOE_TEST_FINGERPRINT_BITS", "65"},
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        char expected[256];
+        clear(state);
+        uint64_t before = settings_hash();
+        setenv(bad[i].name, bad[i].value, 1);
+        load();
+        snprintf(expected, sizeof expected, "%s=%s is not understood", bad[i].name, bad[i].value);
+        assert_non_null(strstr(said, expected));
+        assert_non_null(strstr(said, "accepted: "));
+        assert_ptr_equal(strstr(said, "\n"), said + strlen(said) - 1); /* one line */
+        assert_int_equal(settings_hash(), before);
+    }
+}
+
+static void empty_value_is_no_value(void **state)
+{
+    (void)state;
+    setenv("HIERMOE_MODE", "", 1);
+    setenv("HIERMOE_TOPO", "", 1);
+    assert_int_equal(load()->mode, HM_MODE_EXACT);
+    assert_string_equal(said, "");
+}
+
+static void mistyped_name_is_said_with_the_nearest(void **state)
+{
+    (void)state;
+    setenv("HIERMOE_MOED", "off", 1);
+    setenv("HIERMOE_SOMETHING_ELSE_ALTOGETHER", "1", 1);
+    load();
+    assert_non_null(strstr(said, "HIERMOE_MOED is not a setting, did you mean HIERMOE_MODE;"));
+    assert_non_null(strstr(said, "HIERMOE_SOMETHING_ELSE_ALTOGETHER is not a setting;"));
+    truncate(file, 0);
+    settings_get();
+    load();
+    assert_int_equal(settings_distance("kitten", "sitting", 3), 3);
+    assert_int_equal(settings_distance("", "abc", 3), 3);
+    assert_int_equal(settings_distance("abcdefgh", "", 3), 4);
+}
+
+static void hash_is_of_values(void **state)
+{
+    (void)state;
+    uint64_t plain = (load(), settings_hash());
+    setenv("HIERMOE_MIN_BYTES", "65536", 1); /* 64K */
+    setenv("HIERMOE_TIMEOUT", "5", 1);       /* each rank its own */
+    load();
+    assert_int_equal(settings_hash(), plain);
+    static const char *const names[] = {"HIERMOE_MODE",      "HIERMOE_DEPTH",       "HIERMOE_TOPO", "HIERMOE_ROW_BYTES",
+                                        "HIERMOE_MIN_BYTES", "HIERMOE_MAX_SCRATCH", "HIERMOE_TRUST"};
+    static const char *const values[] = {"off", "2", "2,2", "64", "1M", "1G", "shape"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        clear(state);
+        setenv(names[i], values[i], 1);
+        load();
+        assert_int_not_equal(settings_hash(), plain);
+    }
+}
+
+static void listing(void **state)
+{
+    hm_setting_info_t info;
+    int found = 0;
+    (void)state;
+    setenv("HIERMOE_MAX_SCRATCH", "1G", 1);
+    setenv("HIERMOE_DEPTH", "nine", 1);
+    load();
+    for (int i = 0; settings_info(i, &info); i++) {
+        assert_non_null(info.help);
+        if (strcmp(info.name, "HIERMOE_MAX_SCRATCH") == 0) {
+            assert_string_equal(info.value, "1G");
+            assert_string_equal(info.source, "environment");
+            assert_true(info.same);
+            found++;
+        } else if (strcmp(info.name, "HIERMOE_DEPTH") == 0) {
+            assert_string_equal(info.value, "auto");
+            assert_string_equal(info.source, "default, bad value ignored");
+            found++;
+        } else if (strcmp(info.name, "HIERMOE_MODE") == 0) {
+            assert_string_equal(info.source, "default");
+            found++;
+        }
+    }
+    assert_int_equal(found, 3);
+    assert_false(settings_info(-1, &info));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(defaults, clear),
+        cmocka_unit_test_setup(accepted_values, clear),
+        cmocka_unit_test_setup(refused_values, clear),
+        cmocka_unit_test_setup(empty_value_is_no_value, clear),
+        cmocka_unit_test_setup(mistyped_name_is_said_with_the_nearest, clear),
+        cmocka_unit_test_setup(hash_is_of_values, clear),
+        cmocka_unit_test_setup(listing, clear),
+    };
+    close(mkstemp(file));
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    unlink(file);
+    return failed;
+}

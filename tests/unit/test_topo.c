@@ -1,0 +1,141 @@
+/* Description: topologies from keys and from specs, rail peers, routes that reach every rank by one hop. */
+#include "../../planner/route.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+static void spec_becomes_levels(void **context)
+{
+    (void)context;
+    hm_topo_t *topo;
+    const char *why = NULL;
+    assert_int_equal(topo_parse("4,2,2", 16, &topo, &why), 0);
+    assert_int_equal(topo->levels, 3);
+    assert_int_equal(topo->groups[1], 4);
+    assert_int_equal(topo->groups[2], 8);
+    assert_int_equal(topo->groups[3], 16);
+    assert_int_equal(topo->group[1][5], 1);
+    assert_int_equal(topo->group[2][5], 2);
+    assert_int_equal(topo_group_size(topo, 1, 3), 4);
+    topo_destroy(topo);
+}
+
+static void levels_that_group_nothing_are_dropped(void **context)
+{
+    (void)context;
+    hm_topo_t *topo;
+    const char *why = NULL;
+    assert_int_equal(topo_parse("1,4,1,2,1", 8, &topo, &why), 0);
+    assert_int_equal(topo->levels, 2);
+    assert_int_equal(topo->groups[1], 4);
+    topo_destroy(topo);
+    assert_int_equal(topo_parse("8", 8, &topo, &why), 0);
+    assert_int_equal(topo->levels, 1);
+    topo_destroy(topo);
+}
+
+static void bad_specs_say_what_was_expected(void **context)
+{
+    (void)context;
+    static const char *const bad[] = {"", "4,", ",2", "4,x", "-4,2", "4 2", "0,8", "1,1,1,1,1,1,8", "99999999999999999999", "4,4"};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        hm_topo_t *topo = NULL;
+        const char *why = NULL;
+        assert_true(topo_parse(bad[i], 8, &topo, &why) < 0);
+        assert_null(topo);
+        assert_non_null(why);
+    }
+}
+
+static void interleaved_ranks_line_up(void **context)
+{
+    (void)context;
+    static const uint64_t node[] = {7, 3, 7, 3, 9, 7};
+    hm_topo_t *topo;
+    assert_int_equal(topo_create(6, 1, (const uint64_t *const[]){node}, &topo), 0);
+    static const int order[] = {0, 2, 5, 1, 3, 4};
+    for (int p = 0; p < 6; p++) {
+        assert_int_equal(topo->order[p], order[p]);
+        assert_int_equal(topo->pos[order[p]], p);
+    }
+    assert_int_equal(topo->groups[1], 3);
+    /* Rank 5 is third of its node: third counted round in a node of two is the first, rank 1. */
+    assert_int_equal(topo_rail_peer(topo, 1, 1, 5), 1);
+    assert_int_equal(topo_rail_peer(topo, 1, 0, 3), 2);
+    assert_int_equal(topo_rail_peer(topo, 1, 2, 3), 4);
+    topo_destroy(topo);
+}
+
+/* Walks every path backwards: it must lead to the source, step by step, by levels that fall. */
+static void paths_check(const hm_paths_t *paths)
+{
+    int n = paths->topo->ranks;
+    for (int s = 0; s < n; s++)
+        for (int r = 0; r < n; r++) {
+            hm_path_t at = paths->path[s * n + r];
+            assert_true(at.step <= paths->depth);
+            while (at.prev >= 0 && at.step > 0) {
+                hm_path_t before = paths->path[s * n + at.prev];
+                assert_int_equal(before.step, at.step - 1);
+                assert_true(before.level < at.level);
+                at = before;
+            }
+            assert_int_equal(at.step, 0);
+        }
+}
+
+/* Every outgoing message of a rank is an incoming one of its peer, with the same sources. */
+static void routes_match(hm_route_t **route, int n)
+{
+    for (int r = 0; r < n; r++)
+        for (int i = 0; i < route[r]->outs; i++) {
+            const hm_message_t *out = &route[r]->out[i], *in = NULL;
+            const hm_route_t *peer = route[out->peer];
+            for (int j = 0; j < peer->ins; j++)
+                if (peer->in[j].peer == r && peer->in[j].step == out->step) in = &peer->in[j];
+            assert_non_null(in);
+            assert_int_equal(in->parts, out->parts);
+            assert_int_equal(in->first, out->first);
+            assert_int_equal(in->count, out->count);
+            for (int p = 0; p < out->parts; p++)
+                assert_int_equal(route[r]->part[out->part + p].source, peer->part[in->part + p].source);
+        }
+}
+
+static void routes_meet_on_odd_layouts(void **context)
+{
+    (void)context;
+    srand(5);
+    for (int try = 0; try < 200; try++) {
+        uint64_t key[3][24];
+        int n = 1 + rand() % 24;
+        for (int l = 0; l < 3; l++)
+            for (int r = 0; r < n; r++) key[l][r] = (uint64_t)(rand() % 4);
+        hm_topo_t *topo;
+        assert_int_equal(topo_create(n, 3, (const uint64_t *const[]){key[0], key[1], key[2]}, &topo), 0);
+        for (int depth = 1; depth <= topo->levels; depth++) {
+            hm_paths_t *paths;
+            hm_route_t *route[24];
+            assert_int_equal(paths_create(topo, depth, &paths), 0);
+            paths_check(paths);
+            for (int r = 0; r < n; r++) assert_int_equal(route_create(paths, r, &route[r]), 0);
+            routes_match(route, n);
+            for (int r = 0; r < n; r++) route_destroy(route[r]);
+            paths_destroy(paths);
+        }
+        topo_destroy(topo);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(spec_becomes_levels),           cmocka_unit_test(levels_that_group_nothing_are_dropped),
+        cmocka_unit_test(bad_specs_say_what_was_expected), cmocka_unit_test(interleaved_ranks_line_up),
+        cmocka_unit_test(routes_meet_on_odd_layouts),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

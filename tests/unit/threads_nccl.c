@@ -1,0 +1,236 @@
+#define _GNU_SOURCE
+#include "threads_nccl.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define PATIENCE_SECONDS 20
+
+typedef struct message {
+    struct message *next;
+    const void *data;
+    size_t bytes;
+    bool taken;
+} message_t;
+
+struct ncclComm {
+    threads_world_t *world;
+    int rank;
+};
+
+struct threads_world {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    int ranks, errors;
+    size_t bytes;
+    message_t **queue; /* [from * ranks + to], oldest first */
+    struct ncclComm *comm;
+};
+
+typedef struct operation {
+    bool send;
+    void *buffer;
+    size_t bytes;
+    int peer;
+    ncclComm_t comm;
+    message_t message;
+} operation_t;
+
+static _Thread_local int depth;
+static _Thread_local operation_t *operations;
+static _Thread_local int count, room;
+
+threads_world_t *threads_world_create(int ranks)
+{
+    threads_world_t *world = calloc(1, sizeof *world);
+    pthread_condattr_t clock;
+    pthread_condattr_init(&clock);
+    pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
+    pthread_mutex_init(&world->lock, NULL);
+    pthread_cond_init(&world->changed, &clock);
+    pthread_condattr_destroy(&clock);
+    world->ranks = ranks;
+    world->queue = calloc((size_t)ranks * (size_t)ranks, sizeof *world->queue);
+    world->comm = calloc((size_t)ranks, sizeof *world->comm);
+    for (int r = 0; r < ranks; r++) world->comm[r] = (struct ncclComm){world, r};
+    return world;
+}
+
+void threads_world_destroy(threads_world_t *world)
+{
+    pthread_cond_destroy(&world->changed);
+    pthread_mutex_destroy(&world->lock);
+    free(world->queue);
+    free(world->comm);
+    free(world);
+}
+
+ncclComm_t threads_world_comm(threads_world_t *world, int rank)
+{
+    return &world->comm[rank];
+}
+
+int threads_world_errors(threads_world_t *world)
+{
+    return world->errors;
+}
+
+int threads_world_unmatched(threads_world_t *world)
+{
+    int unmatched = 0;
+    for (int i = 0; i < world->ranks * world->ranks; i++) unmatched += world->queue[i] != NULL;
+    return unmatched;
+}
+
+size_t threads_world_bytes(threads_world_t *world)
+{
+    size_t bytes = world->bytes;
+    world->bytes = 0;
+    return bytes;
+}
+
+static message_t **queue_of(threads_world_t *world, int from, int to)
+{
+    return &world->queue[(size_t)from * (size_t)world->ranks + (size_t)to];
+}
+
+/* Waits, with the lock held, until the flag is set or time is up. */
+static bool world_wait(threads_world_t *world, const struct timespec *until)
+{
+    return pthread_cond_timedwait(&world->changed, &world->lock, until) != ETIMEDOUT;
+}
+
+static ncclResult_t rule_broken(threads_world_t *world, const char *what, const operation_t *op, size_t other)
+{
+    world->errors++;
+    fprintf(stderr, "threads_nccl: rank %d, peer %d: %s (%zu and %zu bytes)\n", op->comm->rank, op->peer, what,
+            op->bytes, other);
+    return ncclInvalidUsage;
+}
+
+static ncclResult_t receive(threads_world_t *world, operation_t *op, const struct timespec *until)
+{
+    message_t **queue = queue_of(world, op->peer, op->comm->rank);
+    while (*queue == NULL)
+        if (!world_wait(world, until)) return rule_broken(world, "nothing was sent", op, 0);
+    message_t *message = *queue;
+    *queue = message->next;
+    ncclResult_t result = ncclSuccess;
+    if (message->bytes != op->bytes) {
+        result = rule_broken(world, "sent and received sizes differ", op, message->bytes);
+    } else if (op->bytes > 0) {
+        memcpy(op->buffer, message->data, op->bytes);
+    }
+    message->taken = true;
+    pthread_cond_broadcast(&world->changed);
+    return result;
+}
+
+static void send_post(threads_world_t *world, operation_t *op)
+{
+    message_t **queue = queue_of(world, op->comm->rank, op->peer);
+    op->message = (message_t){NULL, op->buffer, op->bytes, false};
+    while (*queue != NULL) queue = &(*queue)->next;
+    *queue = &op->message;
+    if (op->peer != op->comm->rank) world->bytes += op->bytes;
+}
+
+static void result_keep(ncclResult_t *first, ncclResult_t result)
+{
+    if (*first == ncclSuccess) *first = result;
+}
+
+static ncclResult_t group_execute(void)
+{
+    ncclResult_t result = ncclSuccess;
+    if (count == 0) return result;
+    threads_world_t *world = operations[0].comm->world;
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += PATIENCE_SECONDS;
+    pthread_mutex_lock(&world->lock);
+    for (int i = 0; i < count; i++)
+        if (operations[i].send) send_post(world, &operations[i]);
+    pthread_cond_broadcast(&world->changed);
+    for (int i = 0; i < count; i++)
+        if (!operations[i].send) result_keep(&result, receive(world, &operations[i], &until));
+    bool lost = false; /* a message still in a queue must outlive this call */
+    for (int i = 0; i < count; i++)
+        while (operations[i].send && !operations[i].message.taken && !lost) lost = !world_wait(world, &until);
+    if (lost) result_keep(&result, rule_broken(world, "nobody received a message", &operations[0], 0));
+    pthread_mutex_unlock(&world->lock);
+    if (!lost) free(operations);
+    operations = NULL;
+    count = room = 0;
+    return result;
+}
+
+static ncclResult_t group_start(void)
+{
+    depth++;
+    return ncclSuccess;
+}
+
+static ncclResult_t group_end(void)
+{
+    return --depth == 0 ? group_execute() : ncclSuccess;
+}
+
+static ncclResult_t enqueue(operation_t op)
+{
+    if (count == room) {
+        room = room == 0 ? 64 : 2 * room;
+        operations = realloc(operations, (size_t)room * sizeof *operations);
+    }
+    operations[count++] = op;
+    return depth == 0 ? group_execute() : ncclSuccess;
+}
+
+static ncclResult_t send_call(const void *buffer, size_t elements, ncclDataType_t type, int peer, ncclComm_t comm,
+                              cudaStream_t stream)
+{
+    (void)stream;
+    return enqueue((operation_t){.send = true,
+                                 .buffer = (void *)buffer,
+                                 .bytes = elements * nccl_type_bytes(type),
+                                 .peer = peer,
+                                 .comm = comm});
+}
+
+static ncclResult_t recv_call(void *buffer, size_t elements, ncclDataType_t type, int peer, ncclComm_t comm,
+                              cudaStream_t stream)
+{
+    (void)stream;
+    return enqueue((operation_t){.buffer = buffer, .bytes = elements * nccl_type_bytes(type), .peer = peer, .comm = comm});
+}
+
+static ncclResult_t all_gather(const void *send, void *recv, size_t elements, ncclDataType_t type, ncclComm_t comm,
+                               cudaStream_t stream)
+{
+    size_t bytes = elements * nccl_type_bytes(type);
+    char *own = (char *)recv + (size_t)comm->rank * bytes;
+    if (send != own) memcpy(own, send, bytes);
+    group_start();
+    for (int r = 0; r < comm->world->ranks; r++) {
+        if (r == comm->rank) continue;
+        send_call(own, elements, type, r, comm, stream);
+        recv_call((char *)recv + (size_t)r * bytes, elements, type, r, comm, stream);
+    }
+    return group_end();
+}
+
+const hm_real_t *threads_real(void)
+{
+    static const hm_real_t real = {.path = "threads_nccl",
+                                   .ncclGroupStart = group_start,
+                                   .ncclGroupEnd = group_end,
+                                   .ncclSend = send_call,
+                                   .ncclRecv = recv_call,
+                                   .ncclAllGather = all_gather};
+    return &real;
+}

@@ -1,0 +1,188 @@
+#include "world.h"
+
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+typedef struct rank_thread {
+    world_t *world;
+    int rank;
+} rank_thread_t;
+
+uint64_t random_next(random_t *random)
+{
+    uint64_t z = random->state += 0x9E3779B97F4A7C15u;
+    z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9u;
+    z = (z ^ z >> 27) * 0x94D049BB133111EBu;
+    return z ^ z >> 31;
+}
+
+size_t random_below(random_t *random, size_t limit)
+{
+    return limit == 0 ? 0 : random_next(random) % limit;
+}
+
+uint64_t random_seed(void)
+{
+    const char *text = getenv("HM_TEST_SEED");
+    uint64_t seed = text != NULL ? strtoull(text, NULL, 0) : (uint64_t)time(NULL);
+    print_message("HM_TEST_SEED=%llu\n", (unsigned long long)seed);
+    return seed;
+}
+
+/* A row out of a pool of tokens that differ in few places: the last byte, one bit, the sign of a zero, a NaN's payload. */
+static void row_draw(random_t *random, char *row, size_t bytes, unsigned pool, uint64_t salt)
+{
+    unsigned token = (unsigned)random_below(random, pool);
+    random_t content = {salt + (token / 4) * 977};
+    for (size_t i = 0; i < bytes; i++) row[i] = (char)random_next(&content);
+    static const uint32_t special[] = {0x80000000u, 0x00000000u, 0x7fc00001u, 0x7fc00000u};
+    if (bytes >= 8) memcpy(row + bytes / 2 / 4 * 4, &special[token % 4], 4);
+    if (bytes < 8 || token % 8 >= 4) row[bytes - 1] = (char)(row[bytes - 1] ^ (char)(token % 4));
+    if (token % 16 == 15) memset(row, 0, bytes);
+}
+
+void exchange_draw(random_t *random, exchange_t *exchange, int ranks, size_t row_bytes)
+{
+    size_t most = random_below(random, 4) == 0 ? 60 : 12;
+    unsigned pool = 1 + (unsigned)random_below(random, 80);
+    bool scattered = random_below(random, 2), quiet = random_below(random, 6) == 0;
+    int target = random_below(random, 8) == 0 ? (int)random_below(random, (size_t)ranks) : -1;
+    uint64_t salt = random_next(random);
+    *exchange = (exchange_t){.ranks = ranks, .row_bytes = row_bytes};
+    for (int s = 0; s < ranks; s++) {
+        size_t total = 0;
+        for (int r = 0; r < ranks; r++) {
+            bool none = (target >= 0 && r != target) || (quiet && s == 0) || random_below(random, 5) == 0;
+            exchange->rows[s][r] = none ? 0 : random_below(random, most);
+            total += exchange->rows[s][r] + 2;
+        }
+        char *at = exchange->memory[s] = malloc(total * row_bytes + 64 * (size_t)ranks);
+        at += random_below(random, 16);
+        for (int r = 0; r < ranks; r++) {
+            size_t rows = exchange->rows[s][r];
+            exchange->send[s][r] = rows == 0 && random_below(random, 2) ? NULL : at;
+            for (size_t i = 0; i < rows; i++) row_draw(random, at + i * row_bytes, row_bytes, pool, salt);
+            at += rows * row_bytes + (scattered ? random_below(random, 40) : 0);
+        }
+    }
+    for (int r = 0; r < ranks; r++)
+        for (int s = 0; s < ranks; s++) {
+            size_t bytes = exchange->rows[s][r] * row_bytes;
+            exchange->recv[r][s] = malloc(bytes + 8);
+            memset(exchange->recv[r][s], 0xA5, bytes + 8);
+        }
+}
+
+size_t exchange_check(const exchange_t *exchange)
+{
+    static const char guard[8] = "\xA5\xA5\xA5\xA5\xA5\xA5\xA5\xA5";
+    size_t wrong = 0;
+    for (int r = 0; r < exchange->ranks; r++)
+        for (int s = 0; s < exchange->ranks; s++) {
+            size_t bytes = exchange->rows[s][r] * exchange->row_bytes;
+            if (bytes > 0) wrong += memcmp(exchange->recv[r][s], exchange->send[s][r], bytes) != 0;
+            wrong += memcmp(exchange->recv[r][s] + bytes, guard, 8) != 0;
+        }
+    return wrong;
+}
+
+void exchange_free(exchange_t *exchange)
+{
+    for (int r = 0; r < exchange->ranks; r++) {
+        free(exchange->memory[r]);
+        for (int s = 0; s < exchange->ranks; s++) free(exchange->recv[r][s]);
+    }
+}
+
+/* Plain NCCL: what the front does with a call that is left alone. */
+static ncclResult_t call_replay(const hm_call_t *call)
+{
+    const hm_real_t *real = call->comm->real;
+    real->ncclGroupStart();
+    for (int r = 0; r < call->comm->ranks; r++) {
+        real->ncclSend(call->send[r], call->send_count[r], call->type, r, call->comm->handle, call->stream);
+        real->ncclRecv(call->recv[r], call->recv_count[r], call->type, r, call->comm->handle, call->stream);
+    }
+    return real->ncclGroupEnd();
+}
+
+static void *rank_run(void *argument)
+{
+    const rank_thread_t *thread = argument;
+    world_t *world = thread->world;
+    exchange_t *exchange = &world->exchange;
+    const void *send[RANKS_MAX];
+    void *recv[RANKS_MAX];
+    size_t out[RANKS_MAX], in[RANKS_MAX];
+    for (int p = 0; p < exchange->ranks; p++) {
+        send[p] = exchange->send[thread->rank][p];
+        recv[p] = exchange->recv[thread->rank][p];
+        out[p] = exchange->rows[thread->rank][p] * exchange->row_bytes;
+        in[p] = exchange->rows[p][thread->rank] * exchange->row_bytes;
+    }
+    if (thread->rank == 1) in[0] -= exchange->expected_less * exchange->row_bytes;
+    hm_call_t call = {.comm = &world->comm[thread->rank],
+                      .type = ncclUint8,
+                      .type_bytes = 1,
+                      .send = send,
+                      .recv = recv,
+                      .send_count = out,
+                      .recv_count = in};
+    ncclResult_t result = ncclSuccess;
+    doubles_own = world->settings[thread->rank];
+    world->replaced[thread->rank] = a2a_run(&call, &result);
+    if (!world->replaced[thread->rank]) result = call_replay(&call);
+    world->result[thread->rank] = result;
+    return NULL;
+}
+
+void world_call(world_t *world)
+{
+    pthread_t thread[RANKS_MAX];
+    rank_thread_t argument[RANKS_MAX];
+    for (int r = 0; r < world->exchange.ranks; r++) {
+        argument[r] = (rank_thread_t){world, r};
+        pthread_create(&thread[r], NULL, rank_run, &argument[r]);
+    }
+    for (int r = 0; r < world->exchange.ranks; r++) pthread_join(thread[r], NULL);
+}
+
+void world_open(world_t *world, int ranks)
+{
+    memset(world, 0, sizeof *world);
+    world->nccl = threads_world_create(ranks);
+    for (int r = 0; r < ranks; r++)
+        world->comm[r] = (hm_comm_t){.handle = threads_world_comm(world->nccl, r),
+                                     .real = threads_real(),
+                                     .ranks = ranks,
+                                     .rank = r,
+                                     .blocking = true};
+}
+
+bool world_exchange(random_t *random, world_t *world, int ranks, size_t row_bytes)
+{
+    exchange_draw(random, &world->exchange, ranks, row_bytes);
+    world_call(world);
+    for (int r = 0; r < ranks; r++) {
+        assert_int_equal(world->result[r], ncclSuccess);
+        assert_int_equal(world->replaced[r], world->replaced[0]);
+    }
+    assert_int_equal(exchange_check(&world->exchange), 0);
+    exchange_free(&world->exchange);
+    return world->replaced[0];
+}
+
+void world_close(world_t *world, int ranks)
+{
+    assert_int_equal(threads_world_errors(world->nccl), 0);
+    assert_int_equal(threads_world_unmatched(world->nccl), 0);
+    for (int r = 0; r < ranks; r++) a2a_state_destroy(&world->comm[r]);
+    threads_world_destroy(world->nccl);
+}
+
