@@ -1,0 +1,162 @@
+#include "worker.h"
+
+#include "iface.h"
+
+#include <errno.h>
+#include <math.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+static pthread_once_t contexts_once = PTHREAD_ONCE_INIT;
+static ucp_context_h context_net, context_data;
+static ucs_status_t contexts_status;
+
+double worker_clock(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+}
+
+double worker_timeout(void)
+{
+    const char *text = getenv("HOSTNCCL_TIMEOUT");
+    double seconds = text ? strtod(text, NULL) : 0;
+    return seconds > 0 ? seconds : 600;
+}
+
+/* The environment has the last word, as with UCX itself. */
+static void context_default(ucp_config_t *config, const char *name, const char *value)
+{
+    char variable[64];
+    snprintf(variable, sizeof variable, "UCX_%s", name);
+    if (getenv(variable)) return;
+    ucs_status_t status = ucp_config_modify(config, name, value);
+    if (status != UCS_OK)
+        fprintf(stderr, "hostnccl: UCX does not take %s=%s: %s\n", name, value, ucs_status_string(status));
+}
+
+static ucs_status_t context_open(bool net_only, ucp_context_h *context)
+{
+    ucp_config_t *config;
+    ucs_status_t status = ucp_config_read(NULL, NULL, &config);
+    if (status != UCS_OK) return status;
+    char device[64];
+    if (iface_choose(NULL, device, sizeof device) == 0) context_default(config, "NET_DEVICES", device);
+    if (net_only)
+        ucp_config_modify(config, "TLS", "tcp");
+    else
+        context_default(config, "TLS", "tcp,sm");
+    context_default(config, "SOCKADDR_TLS_PRIORITY", "tcp");
+    ucp_params_t params = {.field_mask = UCP_PARAM_FIELD_FEATURES | UCP_PARAM_FIELD_MT_WORKERS_SHARED,
+                           .features = UCP_FEATURE_TAG | UCP_FEATURE_WAKEUP | (net_only ? UCP_FEATURE_AM : 0),
+                           .mt_workers_shared = 1};
+    status = ucp_init(&params, config, context);
+    ucp_config_release(config);
+    return status;
+}
+
+static void contexts_open(void)
+{
+    contexts_status = context_open(true, &context_net);
+    if (contexts_status == UCS_OK) contexts_status = context_open(false, &context_data);
+}
+
+ucs_status_t worker_open(bool net_only, host_worker_t *worker)
+{
+    pthread_once(&contexts_once, contexts_open);
+    if (contexts_status != UCS_OK) return contexts_status;
+    host_worker_t opened;
+    ucp_worker_params_t params = {.field_mask = UCP_WORKER_PARAM_FIELD_THREAD_MODE,
+                                  .thread_mode = UCS_THREAD_MODE_SERIALIZED};
+    ucs_status_t status = ucp_worker_create(net_only ? context_net : context_data, &params, &opened.ucp);
+    if (status != UCS_OK) return status;
+    status = ucp_worker_get_efd(opened.ucp, &opened.fd);
+    if (status != UCS_OK) {
+        ucp_worker_destroy(opened.ucp);
+        return status;
+    }
+    *worker = opened;
+    return UCS_OK;
+}
+
+void worker_close(host_worker_t *worker)
+{
+    if (!worker->ucp) return;
+    ucp_worker_destroy(worker->ucp);
+    worker->ucp = NULL;
+}
+
+ucs_status_t worker_address(const host_worker_t *worker, bool net_only, void *address, size_t size, size_t *length)
+{
+    ucp_worker_attr_t attributes = {.field_mask = UCP_WORKER_ATTR_FIELD_ADDRESS | UCP_WORKER_ATTR_FIELD_ADDRESS_FLAGS,
+                                    .address_flags = net_only ? UCP_WORKER_ADDRESS_FLAG_NET_ONLY : 0};
+    ucs_status_t status = ucp_worker_query(worker->ucp, &attributes);
+    if (status != UCS_OK) return status;
+    if (attributes.address_length > size) {
+        status = UCS_ERR_BUFFER_TOO_SMALL;
+    } else {
+        memcpy(address, attributes.address, attributes.address_length);
+        *length = attributes.address_length;
+    }
+    ucp_worker_release_address(worker->ucp, attributes.address);
+    return status;
+}
+
+void worker_step(const host_worker_t *worker, const atomic_int *cancelled, double until)
+{
+    if (ucp_worker_progress(worker->ucp)) return;
+    if (ucp_worker_arm(worker->ucp) != UCS_OK) return; /* something came in meanwhile */
+    if (cancelled && atomic_load(cancelled)) return;
+    double left = until - worker_clock();
+    if (left <= 0) return;
+    struct pollfd poller = {.fd = worker->fd, .events = POLLIN};
+    poll(&poller, 1, left > 3600 ? 3600000 : (int)ceil(left * 1000));
+}
+
+void worker_wake(const host_worker_t *worker)
+{
+    if (worker->ucp) ucp_worker_signal(worker->ucp);
+}
+
+/* Seconds for a flush after a connection was lost: UCX 1.13 may never end it then. */
+#define FLUSH_PATIENCE 1
+
+/* Gives a UCX request back once it has ended, or leaves it to UCX when the time is up. */
+static ucs_status_t request_finish(const host_worker_t *worker, ucs_status_ptr_t request, const atomic_int *cancelled,
+                                   const atomic_int *lost, double until)
+{
+    if (!UCS_PTR_IS_PTR(request)) return UCS_PTR_STATUS(request);
+    ucs_status_t status;
+    bool patient = lost;
+    while ((status = ucp_request_check_status(request)) == UCS_INPROGRESS) {
+        double now = worker_clock();
+        if (patient && atomic_load(lost)) {
+            patient = false;
+            if (until > now + FLUSH_PATIENCE) until = now + FLUSH_PATIENCE;
+        }
+        if (now >= until) status = UCS_ERR_TIMED_OUT;
+        if (cancelled && atomic_load(cancelled)) status = UCS_ERR_CANCELED;
+        if (status != UCS_INPROGRESS) break;
+        worker_step(worker, cancelled, until);
+    }
+    ucp_request_free(request);
+    return status;
+}
+
+ucs_status_t worker_flush(const host_worker_t *worker, const atomic_int *cancelled, const atomic_int *lost,
+                          double until)
+{
+    ucp_request_param_t param = {.op_attr_mask = 0};
+    return request_finish(worker, ucp_worker_flush_nbx(worker->ucp, &param), cancelled, lost, until);
+}
+
+void worker_endpoint_close(const host_worker_t *worker, ucp_ep_h endpoint)
+{
+    ucp_request_param_t param = {.op_attr_mask = UCP_OP_ATTR_FIELD_FLAGS, .flags = UCP_EP_CLOSE_FLAG_FORCE};
+    request_finish(worker, ucp_ep_close_nbx(endpoint, &param), NULL, NULL, worker_clock() + 2);
+}
