@@ -1,0 +1,231 @@
+#include "bench.h"
+
+#include "exchange.h"
+#include "say.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define GUARD 256 /* bytes of poison behind the receive buffer that must stay */
+
+typedef struct run {
+    const mp_bench_t *bench;
+    mp_direction_t direction;
+    mp_buffer_t send, recv;
+    size_t row_bytes;
+    size_t *send_rows, *recv_rows, *send_count, *recv_count; /* [ranks] */
+    uint8_t *scratch;                                        /* one row */
+    mp_result_t *result;
+} run_t;
+
+/* Rows of this rank's exchange with each peer; a combine goes back the way the dispatch came. */
+static void run_counts(const run_t *run, const mp_layout_t *layout)
+{
+    size_t ranks = (size_t)layout->ranks, me = (size_t)layout->rank;
+    for (size_t p = 0; p < ranks; p++) {
+        size_t there = layout->counts[me * ranks + p], back = layout->counts[p * ranks + me];
+        run->send_rows[p] = run->direction == MP_DISPATCH ? there : back;
+        run->recv_rows[p] = run->direction == MP_DISPATCH ? back : there;
+        run->send_count[p] = run->send_rows[p] * run->bench->options->hidden;
+        run->recv_count[p] = run->recv_rows[p] * run->bench->options->hidden;
+    }
+}
+
+static size_t sum(const size_t *rows, int count)
+{
+    size_t all = 0;
+    for (int p = 0; p < count; p++) all += rows[p];
+    return all;
+}
+
+/* The name of row i of this rank's send buffer. Rows of a combine are all different: experts' outputs. */
+static mp_name_t send_name(const run_t *run, const mp_layout_t *layout, int iteration, size_t i)
+{
+    uint32_t row = run->direction == MP_DISPATCH ? layout->send_token[i] : (uint32_t)i;
+    return (mp_name_t){run->direction, iteration, layout->rank, row};
+}
+
+static void run_fill(const run_t *run, const mp_layout_t *layout, int iteration)
+{
+    size_t rows = sum(run->send_rows, layout->ranks);
+    for (size_t i = 0; i < rows; i++)
+        payload_write(run->send.host + i * run->row_bytes, run->row_bytes, send_name(run, layout, iteration, i));
+}
+
+/* Where the rows that `source` sends to this rank begin in its combine's send buffer. */
+static size_t combine_start(const mp_layout_t *layout, int source)
+{
+    size_t ranks = (size_t)layout->ranks, at = 0;
+    for (int q = 0; q < layout->rank; q++) at += layout->counts[(size_t)q * ranks + (size_t)source];
+    return at;
+}
+
+static void run_check(const run_t *run, const mp_layout_t *layout, int iteration)
+{
+    mp_wrong_t *wrong = &run->result->wrong;
+    size_t row = 0, rows = sum(run->send_rows, layout->ranks);
+    for (int s = 0; s < layout->ranks; s++) {
+        size_t start = run->direction == MP_COMBINE ? combine_start(layout, s) : 0;
+        for (size_t i = 0; i < run->recv_rows[s]; i++, row++) {
+            uint32_t named = run->direction == MP_DISPATCH ? layout->recv_token[row] : (uint32_t)(start + i);
+            payload_check(run->recv.host + row * run->row_bytes, run->row_bytes,
+                          (mp_name_t){run->direction, iteration, s, named}, row, run->scratch, wrong);
+        }
+    }
+    run->result->checked += row * run->row_bytes;
+    payload_check_poison(run->recv.host + row * run->row_bytes, GUARD, wrong);
+    /* The job's send buffer is only read. */
+    for (size_t i = 0; i < rows; i++)
+        payload_check(run->send.host + i * run->row_bytes, run->row_bytes, send_name(run, layout, iteration, i), i,
+                      run->scratch, wrong);
+}
+
+static int run_prepare(const run_t *run, const mp_layout_t *layout, int iteration, bool checked)
+{
+    const mp_device_t *device = run->bench->comm->device;
+    size_t send_bytes = sum(run->send_rows, layout->ranks) * run->row_bytes;
+    size_t recv_bytes = sum(run->recv_rows, layout->ranks) * run->row_bytes + GUARD;
+    run_fill(run, layout, iteration);
+    int status = device->upload(&run->send, send_bytes);
+    if (status || !checked) return status;
+    memset(run->recv.host, MP_POISON, recv_bytes);
+    return device->upload(&run->recv, recv_bytes);
+}
+
+static int run_verify(const run_t *run, const mp_layout_t *layout, int iteration)
+{
+    const mp_device_t *device = run->bench->comm->device;
+    int status = device->download(&run->recv, sum(run->recv_rows, layout->ranks) * run->row_bytes + GUARD);
+    if (!status) status = device->download(&run->send, sum(run->send_rows, layout->ranks) * run->row_bytes);
+    if (!status) run_check(run, layout, iteration);
+    return status;
+}
+
+static double ms_now(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return 1e3 * (double)now.tv_sec + 1e-6 * (double)now.tv_nsec;
+}
+
+/* The timed region: the call, and the wait for its end. */
+static int run_exchange(const run_t *run, double *ms)
+{
+    const mp_bench_t *bench = run->bench;
+    mp_exchange_t exchange = {.send = sum(run->send_rows, bench->comm->ranks) ? run->send.device : NULL,
+                              .recv = sum(run->recv_rows, bench->comm->ranks) ? run->recv.device : NULL,
+                              .send_count = run->send_count,
+                              .recv_count = run->recv_count,
+                              .ranks = bench->comm->ranks,
+                              .type = bench->type,
+                              .type_bytes = options_dtype_bytes(bench->options->dtype),
+                              .comm = bench->comm->comm,
+                              .stream = (cudaStream_t)bench->comm->stream};
+    double start = ms_now();
+    ncclResult_t result = bench->options->pattern == MP_ALLTOALL ? moe_perf_all_to_all(&exchange, bench->alltoall)
+                                                                 : moe_perf_all_to_all_v(&exchange);
+    int status = comm_failed("all-to-all", result);
+    if (!status) status = comm_wait(bench->comm);
+    *ms = ms_now() - start;
+    return status;
+}
+
+/* Between two barriers, so that what the counters show belongs to this exchange on all ranks. */
+static int run_measure(const run_t *run, double *ms, mp_wire_t *wire)
+{
+    const mp_bench_t *bench = run->bench;
+    mp_wire_t before = {0, 0}, after = {0, 0};
+    int status = bench->reads_wire ? wire_read(bench->options->wire_if, &before) : 0;
+    if (!status) status = comm_barrier(bench->comm);
+    if (!status) status = run_exchange(run, ms);
+    if (!status) status = comm_barrier(bench->comm);
+    if (!status && bench->reads_wire) status = wire_read(bench->options->wire_if, &after);
+    wire->rx = after.rx - before.rx;
+    wire->tx = after.tx - before.tx;
+    return status;
+}
+
+static int run_iterations(const run_t *run)
+{
+    const mp_options_t *options = run->bench->options;
+    mp_result_t *result = run->result;
+    int status = 0;
+    for (int i = -options->warmup; !status && i < options->iters; i++) {
+        int count = i + options->warmup;
+        const mp_layout_t *layout = &run->bench->layouts[count % run->bench->layers];
+        bool checked = options->check && count % options->check == 0;
+        double ms = 0;
+        mp_wire_t wire;
+        run_counts(run, layout);
+        if (checked || run->bench->layers > 1 || !count) status = run_prepare(run, layout, count, checked);
+        if (!status) status = run_measure(run, &ms, &wire);
+        if (!status && checked) status = run_verify(run, layout, count);
+        if (status || i < 0) continue;
+        result->ms[i] = ms;
+        result->wire.rx += wire.rx;
+        result->wire.tx += wire.tx;
+        result->bytes += sum(run->send_rows, layout->ranks) * run->row_bytes;
+        result->off_rank += (sum(run->send_rows, layout->ranks) - run->send_rows[layout->rank]) * run->row_bytes;
+    }
+    return status ? status : comm_max(run->bench->comm, result->ms, (size_t)options->iters);
+}
+
+static int run_alloc(run_t *run)
+{
+    const mp_bench_t *bench = run->bench;
+    size_t send = 0, recv = 0, ranks = (size_t)bench->comm->ranks;
+    for (int l = 0; l < bench->layers; l++) {
+        const mp_layout_t *layout = &bench->layouts[l];
+        if (layout->send_rows > send) send = layout->send_rows;
+        if (layout->recv_rows > recv) recv = layout->recv_rows;
+    }
+    if (run->direction == MP_COMBINE) {
+        size_t swap = send;
+        send = recv;
+        recv = swap;
+    }
+    if (send > MP_NAME_ROWS || recv > MP_NAME_ROWS || run->row_bytes > MP_NAME_ROW_BYTES) {
+        say("expected at most %d rows of %d bytes in a buffer", MP_NAME_ROWS, MP_NAME_ROW_BYTES);
+        return -EINVAL;
+    }
+    run->scratch = malloc(run->row_bytes);
+    run->send_rows = calloc(4 * ranks, sizeof(size_t));
+    run->result->ms = calloc((size_t)bench->options->iters, sizeof(double));
+    if (!run->scratch || !run->send_rows || !run->result->ms) {
+        say("out of memory");
+        return -ENOMEM;
+    }
+    run->recv_rows = run->send_rows + ranks;
+    run->send_count = run->send_rows + 2 * ranks;
+    run->recv_count = run->send_rows + 3 * ranks;
+    int status = bench->comm->device->alloc(send * run->row_bytes, &run->send);
+    return status ? status : bench->comm->device->alloc(recv * run->row_bytes + GUARD, &run->recv);
+}
+
+int bench_run(const mp_bench_t *bench, mp_direction_t direction, mp_result_t *result)
+{
+    run_t run = {.bench = bench,
+                 .direction = direction,
+                 .result = result,
+                 .row_bytes = bench->options->hidden * options_dtype_bytes(bench->options->dtype)};
+    *result = (mp_result_t){0};
+    int status = run_alloc(&run);
+    if (!status) status = run_iterations(&run);
+    /* After a failure NCCL may still be writing to the buffers; the process is about to end. */
+    if (!status) {
+        bench->comm->device->free(&run.send);
+        bench->comm->device->free(&run.recv);
+    }
+    free(run.send_rows);
+    free(run.scratch);
+    if (status) bench_result_free(result);
+    return status;
+}
+
+void bench_result_free(mp_result_t *result)
+{
+    free(result->ms);
+    result->ms = NULL;
+}

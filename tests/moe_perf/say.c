@@ -1,0 +1,16 @@
+#include "say.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+void say(const char *format, ...)
+{
+    char line[1024];
+    const char *rank = getenv("RANK");
+    va_list args;
+    va_start(args, format);
+    vsnprintf(line, sizeof(line), format, args);
+    va_end(args);
+    fprintf(stderr, "moe_perf: rank %.8s: %s\n", rank ? rank : "?", line);
+}

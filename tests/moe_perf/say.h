@@ -1,0 +1,7 @@
+/* One line on stderr, with the rank in front: where every error of the benchmark is said. */
+#ifndef MP_SAY_H
+#define MP_SAY_H
+
+void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+#endif

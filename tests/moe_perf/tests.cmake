@@ -1,0 +1,54 @@
+# The benchmark's own tests: its parts with cmocka, whole runs over the stand-in NCCL, and the trace parser's fuzzer.
+find_library(MOE_PERF_CMOCKA cmocka REQUIRED)
+set(MOE_PERF_PARTS options.c parse.c say.c trace.c routing.c layout.c volume.c payload.c wire.c report.c)
+foreach(part trace routing layout payload)
+    add_executable(moe_perf_test_${part} test/test_${part}.c ${MOE_PERF_PARTS})
+    target_compile_definitions(moe_perf_test_${part} PRIVATE _GNU_SOURCE)
+    target_link_libraries(moe_perf_test_${part} PRIVATE ${MOE_PERF_CMOCKA} m)
+    add_test(NAME moe_perf.${part} COMMAND moe_perf_test_${part})
+    set_tests_properties(moe_perf.${part} PROPERTIES LABELS moe_perf TIMEOUT 60)
+endforeach()
+
+add_library(moe_perf_wrong_send SHARED test/wrong_send.c)
+target_compile_definitions(moe_perf_wrong_send PRIVATE _GNU_SOURCE)
+target_include_directories(moe_perf_wrong_send PRIVATE ${CMAKE_SOURCE_DIR}/shim)
+target_link_libraries(moe_perf_wrong_send PRIVATE ${CMAKE_DL_LIBS})
+
+# moe_perf_run(NAME RANKS EXPECTED OPTION...): a whole run over the stand-in, and the exit status it must have.
+function(moe_perf_run name ranks expected)
+    add_test(NAME moe_perf.${name} COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/test/run_ranks.sh ${ranks} ${expected} 60
+        $<TARGET_FILE:moe_perf> --iters 4 --warmup 1 --tokens 64 --hidden 72 --experts 16 --topk 4 --timeout 30
+        --direction both ${ARGN})
+    set_tests_properties(moe_perf.${name} PROPERTIES LABELS moe_perf TIMEOUT 90 PROCESSORS 2
+        ENVIRONMENT "LD_LIBRARY_PATH=$<TARGET_FILE_DIR:hostnccl>")
+endfunction()
+moe_perf_run(megatron 4 0 --routing zipf:1 --layers 3)
+moe_perf_run(deepspeed 4 0 --pattern deepspeed --dtype fp32)
+moe_perf_run(deepspeed_drops 4 0 --pattern deepspeed --capacity-factor 0.5)
+moe_perf_run(alltoall 4 0 --pattern alltoall --dtype fp16)
+moe_perf_run(odd_bytes 4 0 --dtype fp8 --hidden 71 --routing group:8:2)
+moe_perf_run(one_rank_gets_all 4 0 --routing one:2)
+moe_perf_run(ranks_without_tokens 4 0 --tokens-of 1:0 --tokens-of 3:0)
+moe_perf_run(nobody_has_tokens 2 0 --tokens 0)
+moe_perf_run(one_rank_alone 1 0)
+moe_perf_run(bad_option 2 2 --routing zipf)
+moe_perf_run(wrong_bytes_are_found 4 1 --routing zipf:1)
+set_property(TEST moe_perf.wrong_bytes_are_found APPEND PROPERTY
+    ENVIRONMENT "LD_PRELOAD=$<TARGET_FILE:moe_perf_wrong_send>" ASAN_OPTIONS=verify_asan_link_order=0)
+
+# Counts bytes, races nothing; the thread sanitizer cannot place its memory in a fresh namespace everywhere.
+if(NOT HM_SANITIZE MATCHES thread)
+    add_test(NAME moe_perf.wire_counts COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/test/wire_counts.sh $<TARGET_FILE:moe_perf>
+        ${CMAKE_CURRENT_SOURCE_DIR}/../cluster/netns.sh)
+    set_tests_properties(moe_perf.wire_counts PROPERTIES LABELS "moe_perf;cluster" TIMEOUT 90 PROCESSORS 2
+        ENVIRONMENT "LD_LIBRARY_PATH=$<TARGET_FILE_DIR:hostnccl>")
+endif()
+
+if(CMAKE_C_COMPILER_ID STREQUAL "Clang")
+    add_executable(fuzz_trace ../fuzz/fuzz_trace.c trace.c)
+    target_compile_options(fuzz_trace PRIVATE -fsanitize=fuzzer,address,undefined)
+    target_link_options(fuzz_trace PRIVATE -fsanitize=fuzzer,address,undefined)
+    add_test(NAME fuzz.trace COMMAND fuzz_trace -dict=${CMAKE_CURRENT_SOURCE_DIR}/../fuzz/trace.dict -runs=1000000
+        -max_len=256 -seed=1)
+    set_tests_properties(fuzz.trace PROPERTIES LABELS fuzz TIMEOUT 120)
+endif()
