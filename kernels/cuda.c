@@ -106,6 +106,7 @@ int cuda_wait(hm_context_t *context, void *stream, double seconds, const atomic_
 
 static const hm_kernels_t cuda_kernels = {
     .name = "cuda",
+    .slices = 1,
     .context_create = cuda_context_create,
     .context_destroy = cuda_context_destroy,
     .alloc = cuda_memory_alloc,
@@ -122,6 +123,9 @@ static const hm_kernels_t cuda_kernels = {
     .pick = cuda_pick,
     .map = cuda_map,
     .move = cuda_move,
+    .fork = cuda_fork,
+    .move_beside = cuda_move_beside,
+    .merge = cuda_merge,
 };
 
 const hm_kernels_t *kernels_cuda_open(const char **why)

@@ -171,7 +171,10 @@ static int context_fill(hm_context_t *context)
                                              context->device);
     if (result == CUDA_SUCCESS) result = pool_create(context);
     if (result == CUDA_SUCCESS) result = cuda->cuStreamCreate_(&context->memory_stream, CU_STREAM_NON_BLOCKING);
-    if (result == CUDA_SUCCESS) result = cuda->cuEventCreate_(&context->allocated, CU_EVENT_DISABLE_TIMING);
+    if (result == CUDA_SUCCESS) result = cuda->cuStreamCreate_(&context->beside, CU_STREAM_NON_BLOCKING);
+    CUevent *const events[] = {&context->allocated, &context->forked, &context->joined};
+    for (size_t i = 0; i < sizeof events / sizeof events[0] && result == CUDA_SUCCESS; i++)
+        result = cuda->cuEventCreate_(events[i], CU_EVENT_DISABLE_TIMING);
     if (result == CUDA_SUCCESS) result = cuda->cuEventCreate_(&context->done, CU_EVENT_DISABLE_TIMING);
     int status = cuda_check(context, result, "making a context");
     return status != 0 ? status : cuda_kernels_load(context);
@@ -193,7 +196,10 @@ static void context_empty(hm_context_t *context)
         hm_kernels_say(1, "CUDA: a context ended with work still on the device; its pinned memory stays allocated");
     if (context->pool != NULL) cuda->cuMemPoolDestroy_(context->pool);
     if (context->memory_stream != NULL) cuda->cuStreamDestroy_(context->memory_stream);
+    if (context->beside != NULL) cuda->cuStreamDestroy_(context->beside);
     if (context->allocated != NULL) cuda->cuEventDestroy_(context->allocated);
+    if (context->forked != NULL) cuda->cuEventDestroy_(context->forked);
+    if (context->joined != NULL) cuda->cuEventDestroy_(context->joined);
     if (context->done != NULL) cuda->cuEventDestroy_(context->done);
 }
 

@@ -41,6 +41,8 @@ struct hm_context {
     CUstream memory_stream;  /* only allocates and frees */
     CUevent allocated;       /* behind the last allocation */
     bool fresh;              /* no stream waits for `allocated` yet */
+    CUstream beside;         /* work beside the job's stream */
+    CUevent forked, joined;  /* where that begins on the job's stream, and behind the last of it */
     CUevent done;            /* behind the last work of the context */
     CUstream last;           /* stream of that work */
     bool used;               /* there was work */
@@ -122,5 +124,8 @@ int cuda_identify(hm_context_t *context, void *stream, const hm_rows_t *rows, co
 int cuda_pick(hm_context_t *context, void *stream, const hm_pick_job_t *jobs, int count);
 int cuda_map(hm_context_t *context, void *stream, const hm_map_job_t *jobs, int count);
 int cuda_move(hm_context_t *context, void *stream, const hm_move_job_t *jobs, int count);
+int cuda_fork(hm_context_t *context, void *stream);
+int cuda_move_beside(hm_context_t *context, void *stream, const hm_move_job_t *jobs, int count);
+int cuda_merge(hm_context_t *context, void *stream);
 
 #endif

@@ -68,6 +68,7 @@ typedef struct hm_pick {
     hm_bits_t bits;
     uint32_t *index, *place;
     uint8_t *sub;
+    uint64_t most; /* hits that are listed, at most */
 } hm_pick_t;
 
 typedef struct hm_map {
@@ -83,6 +84,7 @@ typedef struct hm_move {
     uint64_t dst_stride, src_stride, src_offset, width;
     uint64_t unit_bytes;
     const uint32_t *index, *via;
+    uint64_t via_last, src_last; /* largest index into via, largest row of the source */
     hm_table_t table; /* table.segments 0: src and src_stride say where rows are */
     uint64_t rows;
     uint32_t first_unit, unit_rows, pieces;

@@ -15,6 +15,21 @@ static int table_run(hm_context_t *context, CUstream stream, const hm_stage_t *s
     return status != 0 ? status : end;
 }
 
+/* The same beside the job's stream: behind fork, and behind nothing that came after it. */
+static int table_run_beside(hm_context_t *context, const hm_stage_t *stage, size_t bytes, uint64_t blocks,
+                            void **arguments)
+{
+    const hm_cuda_t *cuda = context->cuda;
+    CUresult result = cuda->cuStreamWaitEvent_(context->beside, context->forked, 0);
+    if (result == CUDA_SUCCESS && context->fresh)
+        result = cuda->cuStreamWaitEvent_(context->beside, context->allocated, 0);
+    int status = cuda_check(context, result, "ordering work beside a stream");
+    if (status == 0) status = cuda_stage_send(context, context->beside, stage, bytes, 0);
+    if (status == 0) status = cuda_launch(context, context->beside, HM_CUDA_move, blocks, 1, HM_BLOCK, arguments);
+    int end = cuda_check(context, cuda->cuEventRecord_(context->joined, context->beside), "recording an event");
+    return status != 0 ? status : end;
+}
+
 static uint64_t tiles_for(uint64_t rows, uint64_t tile)
 {
     return (rows + tile - 1) / tile;
@@ -39,7 +54,8 @@ static int pick_enqueue(hm_context_t *context, CUstream stream, const hm_pick_jo
                                       .bits = job->bits,
                                       .index = job->index,
                                       .place = job->place,
-                                      .sub = job->sub};
+                                      .sub = job->sub,
+                                      .most = job->most > 0 ? job->most : UINT64_MAX};
         tile += (uint32_t)tiles_for(job->rows, HM_SCAN_TILE);
     }
     CUdeviceptr state = stage.device + bytes, ticket = state + zeros - 16;
@@ -134,6 +150,8 @@ static uint64_t move_describe(const hm_move_job_t *job, move_tables_t *tables, h
                         .width = job->width,
                         .index = job->index,
                         .via = job->index != NULL ? job->via : NULL,
+                        .via_last = job->via_entries > 0 ? job->via_entries - 1 : UINT64_MAX,
+                        .src_last = job->src_rows > 0 ? job->src_rows - 1 : UINT64_MAX,
                         .rows = job->rows};
     uint64_t bits;
     if (job->segments != NULL) {
@@ -169,7 +187,7 @@ static size_t move_segments(const hm_move_job_t *jobs, int count)
     return segments;
 }
 
-static int move_enqueue(hm_context_t *context, CUstream stream, const hm_move_job_t *jobs, int count)
+static int move_enqueue(hm_context_t *context, CUstream stream, const hm_move_job_t *jobs, int count, bool beside)
 {
     hm_stage_t stage;
     size_t jobs_bytes = cuda_round((size_t)count * sizeof(hm_move_t));
@@ -189,16 +207,52 @@ static int move_enqueue(hm_context_t *context, CUstream stream, const hm_move_jo
     }
     if (units == 0) return 0;
     void *arguments[] = {&stage.device, &filled};
+    if (beside) return table_run_beside(context, &stage, bytes, units, arguments);
     return table_run(context, stream, &stage, bytes, 0, HM_CUDA_move, units, arguments);
 }
 
-int cuda_move(hm_context_t *context, void *stream, const hm_move_job_t *jobs, int count)
+static int move_run(hm_context_t *context, void *stream, const hm_move_job_t *jobs, int count, bool beside)
 {
     hm_cuda_entry_t entry;
     if (count <= 0) return 0;
     int status = cuda_enter(context, &entry);
     if (status != 0) return status;
-    status = move_enqueue(context, stream, jobs, count);
+    status = move_enqueue(context, stream, jobs, count, beside);
+    cuda_leave(context, &entry);
+    return status;
+}
+
+int cuda_move(hm_context_t *context, void *stream, const hm_move_job_t *jobs, int count)
+{
+    return move_run(context, stream, jobs, count, false);
+}
+
+int cuda_move_beside(hm_context_t *context, void *stream, const hm_move_job_t *jobs, int count)
+{
+    return move_run(context, stream, jobs, count, true);
+}
+
+int cuda_fork(hm_context_t *context, void *stream)
+{
+    hm_cuda_entry_t entry;
+    int status = cuda_enter(context, &entry);
+    if (status != 0) return status;
+    status = cuda_check(context, context->cuda->cuEventRecord_(context->forked, stream), "recording an event");
+    cuda_leave(context, &entry);
+    return status;
+}
+
+/* An event that was never recorded holds nothing up. */
+int cuda_merge(hm_context_t *context, void *stream)
+{
+    hm_cuda_entry_t entry;
+    int status = cuda_enter(context, &entry);
+    if (status != 0) return status;
+    status = cuda_begin(context, stream);
+    if (status == 0)
+        status =
+            cuda_check(context, context->cuda->cuStreamWaitEvent_(stream, context->joined, 0), "ordering a stream");
+    if (status == 0) status = cuda_end(context, stream);
     cuda_leave(context, &entry);
     return status;
 }

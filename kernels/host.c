@@ -56,22 +56,29 @@ static int host_context_create(const void *hook, hm_context_t **context)
     return 0;
 }
 
+static int free_run(const void *memory)
+{
+    free(*(void *const *)memory);
+    return 0;
+}
+
+/* Gives memory back behind all work of the context. A stream that takes no more work has been destroyed by the job, and
+ * was idle then. */
+static void host_free(hm_context_t *context, void *memory)
+{
+    if (memory == NULL) return;
+    if (!context->used || host_submit(context, context->last, free_run, &memory, sizeof memory) != 0) free(memory);
+}
+
 static void host_context_destroy(hm_context_t *context)
 {
-    if (context != NULL && context->used) context->streams->wait(context->last, 60);
-    free(context);
+    if (context != NULL) host_free(context, context);
 }
 
 static int host_alloc(hm_context_t *context, size_t bytes, void **memory)
 {
     (void)context;
     return posix_memalign(memory, 64, bytes > 0 ? bytes : 1) == 0 ? 0 : -ENOMEM;
-}
-
-static void host_free(hm_context_t *context, void *memory)
-{
-    (void)context;
-    free(memory);
 }
 
 static int host_capturing(hm_context_t *context, void *stream)
@@ -86,8 +93,12 @@ static int host_wait(hm_context_t *context, void *stream, double seconds, const 
     struct timespec now, begin;
     if (context->streams == NULL || context->streams->wait == NULL) return 0;
     clock_gettime(CLOCK_MONOTONIC, &begin);
-    while (context->streams->wait(stream, 0.05) != 0) {
+    for (;;) {
+        int busy = context->streams->wait(stream, 0.05);
+        /* An abort ends the stream's work too, without its results. */
         if (cancel != NULL && atomic_load(cancel)) return -ECANCELED;
+        if (busy < 0) return -EIO;
+        if (busy == 0) break;
         clock_gettime(CLOCK_MONOTONIC, &now);
         double spent = (double)(now.tv_sec - begin.tv_sec) + 1e-9 * (double)(now.tv_nsec - begin.tv_nsec);
         if (spent >= seconds) return -ETIMEDOUT;
@@ -98,7 +109,8 @@ static int host_wait(hm_context_t *context, void *stream, double seconds, const 
 static int host_join(hm_context_t *context, void *stream)
 {
     if (!context->used || context->last == stream) return 0;
-    return context->streams->wait(context->last, 1e9) == 0 ? 0 : -EIO;
+    /* Negative: the job has destroyed the stream, which was idle then. */
+    return context->streams->wait(context->last, 1e9) <= 0 ? 0 : -EIO;
 }
 
 typedef struct copy_arguments {
@@ -231,8 +243,16 @@ static int host_move(hm_context_t *context, void *stream, const hm_move_job_t *j
     return jobs_submit(context, stream, move_run, list);
 }
 
+/* One stream is all there is: work beside it is work on it. */
+static int host_fork(hm_context_t *context, void *stream)
+{
+    (void)context, (void)stream;
+    return 0;
+}
+
 const hm_kernels_t hm_kernels_host = {
     .name = "host",
+    .slices = 2,
     .context_create = host_context_create,
     .context_destroy = host_context_destroy,
     .alloc = host_alloc,
@@ -249,4 +269,7 @@ const hm_kernels_t hm_kernels_host = {
     .pick = host_pick,
     .map = host_map,
     .move = host_move,
+    .fork = host_fork,
+    .move_beside = host_move,
+    .merge = host_fork,
 };

@@ -31,7 +31,7 @@ void host_rows_pick(const hm_pick_job_t *job)
     for (uint32_t i = 0; i < job->rows; i++) {
         const uint8_t *mask = job->mask + (size_t)i * job->mask_bytes;
         if (job->place != NULL) job->place[i] = hits;
-        if (!mask_cut(mask, job->bits, NULL)) continue;
+        if (!mask_cut(mask, job->bits, NULL) || (job->most > 0 && hits == job->most)) continue;
         if (job->sub != NULL) mask_cut(mask, job->bits, job->sub + hits * sub_bytes);
         if (job->index != NULL) job->index[hits] = i;
         hits++;
@@ -73,6 +73,18 @@ static const char *segment_row(const hm_rows_t *table, size_t number)
     return (const char *)table->base[low] + (number - table->rows[low]) * table->row_bytes;
 }
 
+/* The source row of row j of a job; false where a list from a lost peer names none. */
+static int source_row(const hm_move_job_t *job, uint32_t j, size_t *row)
+{
+    uint32_t i = job->index != NULL ? job->index[j] : j;
+    if (job->index != NULL && job->via != NULL) {
+        if (job->via_entries > 0 && i >= job->via_entries) return 0;
+        i = job->via[i];
+    }
+    *row = i;
+    return job->src_rows == 0 || i < job->src_rows;
+}
+
 void host_rows_move(const hm_move_job_t *job)
 {
     char *dst = job->dst;
@@ -81,10 +93,10 @@ void host_rows_move(const hm_move_job_t *job)
         return;
     }
     for (uint32_t j = 0; j < job->rows; j++, dst += job->dst_stride) {
-        size_t i = j;
-        if (job->index != NULL) i = job->via != NULL ? job->via[job->index[j]] : job->index[j];
-        const char *src = job->segments != NULL ? segment_row(job->segments, i)
-                                                : (const char *)job->src + i * job->src_stride;
+        size_t i;
+        if (!source_row(job, j, &i)) continue;
+        const char *src =
+            job->segments != NULL ? segment_row(job->segments, i) : (const char *)job->src + i * job->src_stride;
         memcpy(dst, src + job->src_offset, job->width);
     }
 }

@@ -49,6 +49,7 @@ typedef struct hm_pick_job {
     size_t mask_bytes; /* distance of two rows' masks */
     uint32_t rows;
     hm_bits_t bits;
+    uint32_t most;   /* hits there can be, 0: any number; masks off the wire may hold anything once a peer is lost */
     uint32_t *index; /* [hits] row numbers of the hits */
     uint32_t *place; /* [rows] number of hits before this row */
     uint8_t *sub;    /* [hits * hm_mask_bytes(bits.count)] the hits' masks, cut to `bits` and shifted down to bit 0 */
@@ -66,12 +67,15 @@ typedef struct hm_map_job {
  *   i = index[j]          if via is NULL,
  *   i = via[index[j]]     otherwise;
  * the source of row i is src + i * src_stride, or, if segments is not NULL, row i of *segments (src_stride then is
- * segments->row_bytes). Sources and destinations never overlap. */
+ * segments->row_bytes). Sources and destinations never overlap.
+ * Where an index is at or beyond via_entries, or an i at or beyond src_rows (0: not checked), nothing outside the source
+ * is read, and what the row of dst gets is open: lists off the wire may hold anything once a peer is lost, and the job
+ * must survive that. */
 typedef struct hm_move_job {
     void *dst;
     const void *src;
     size_t dst_stride, src_stride, src_offset, width;
-    uint32_t rows;
+    uint32_t rows, via_entries, src_rows;
     const uint32_t *index, *via;
     const hm_rows_t *segments;
 } hm_move_job_t;
@@ -83,6 +87,7 @@ static inline size_t hm_mask_bytes(uint32_t bits)
 
 struct hm_kernels {
     const char *name; /* "host" or "cuda" */
+    int slices;       /* pieces that a call of several levels is best cut into; 1 where moving rows is fast beside wires */
 
     /* Makes the context for the calling thread's current device. `hook` is back-end specific (host: hm_host_stream_t *). */
     int (*context_create)(const void *hook, hm_context_t **context);
@@ -122,6 +127,12 @@ struct hm_kernels {
     int (*pick)(hm_context_t *context, void *stream, const hm_pick_job_t *jobs, int count);
     int (*map)(hm_context_t *context, void *stream, const hm_map_job_t *jobs, int count);
     int (*move)(hm_context_t *context, void *stream, const hm_move_job_t *jobs, int count);
+
+    /* Work beside the stream: move_beside may run next to anything that is enqueued on the stream after fork, and
+     * merge orders the stream behind it. Every fork is followed by one merge on the same stream. */
+    int (*fork)(hm_context_t *context, void *stream);
+    int (*move_beside)(hm_context_t *context, void *stream, const hm_move_job_t *jobs, int count);
+    int (*merge)(hm_context_t *context, void *stream);
 };
 
 /* A stream of a library without devices: enqueue runs fn(arg) in order on the stream; wait returns 0 when the stream

@@ -58,7 +58,8 @@ static __device__ __forceinline__ void rows_move(unsigned char *dst, uint64_t st
 static __device__ __forceinline__ const unsigned char *source_row(const hm_move_t &job, uint64_t row)
 {
     if (job.index) row = job.index[row];
-    if (job.via) row = job.via[row];
+    if (job.via) row = job.via[min(row, job.via_last)];
+    row = min(row, job.src_last);
     return (job.table.segments > 0 ? row_at(job.table, row) : job.src + row * job.src_stride) + job.src_offset;
 }
 

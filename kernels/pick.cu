@@ -29,7 +29,7 @@ HM_KERNEL(pick, HM_BLOCK, 4)(const hm_pick_t *jobs, uint32_t count, unsigned lon
     for (uint32_t k = 0; k < 8; k++) {
         uint64_t row = begin + k;
         if (row < job.rows && job.place) job.place[row] = (uint32_t)before;
-        if (!(hits >> k & 1)) continue;
+        if (!(hits >> k & 1) || before >= job.most) continue;
         if (job.index) job.index[before] = (uint32_t)row;
         if (job.sub) mask_cut(job.sub + before * job.sub_bytes, job.mask + row * job.mask_bytes, job.bits);
         before++;

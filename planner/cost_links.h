@@ -4,7 +4,7 @@
 
 #include "cost.h"
 
-/* Replaces cost->ms of all depths by the time of the real messages; memory as in hm_cost_options_t. 0, -ENOMEM. */
+/* Replaces cost->ms and cost->extra_ms of all depths by the time of the real messages; memory as in hm_cost_options_t. 0, -ENOMEM. */
 int cost_links_predict(const hm_topo_t *topo, const hm_profile_t *profile, const hm_table_t *table, int slices,
                        double *memory, hm_cost_t *cost);
 

@@ -7,19 +7,31 @@
 /* Below this spread of sizes (relative to their mean square) a slope is noise. */
 #define FIT_MIN_SPREAD 1e-6
 
+static int sample_valid(double bytes, double ms)
+{
+    return isfinite(bytes) && isfinite(ms) && bytes >= 0 && ms >= 0;
+}
+
 int fit_add(hm_fit_t *fit, double bytes, double ms, double keep)
 {
-    if (!isfinite(bytes) || !isfinite(ms) || bytes < 0 || ms < 0 || !(keep > 0 && keep <= 1)) return -EINVAL;
+    if (!sample_valid(bytes, ms) || !(keep > 0 && keep <= 1)) return -EINVAL;
     fit->sxx *= keep;
     fit->sxy *= keep;
     fit->syy *= keep;
-    fit->weight = fit->weight * keep + 1;
+    fit->weight *= keep;
+    return fit_add_weighted(fit, bytes, ms, 1);
+}
+
+int fit_add_weighted(hm_fit_t *fit, double bytes, double ms, double weight)
+{
+    if (!sample_valid(bytes, ms) || !isfinite(weight) || !(weight > 0)) return -EINVAL;
+    fit->weight += weight;
     double dx = bytes - fit->mean_bytes, dy = ms - fit->mean_ms;
-    fit->mean_bytes += dx / fit->weight;
-    fit->mean_ms += dy / fit->weight;
-    fit->sxx += dx * (bytes - fit->mean_bytes);
-    fit->sxy += dx * (ms - fit->mean_ms);
-    fit->syy += dy * (ms - fit->mean_ms);
+    fit->mean_bytes += dx * weight / fit->weight;
+    fit->mean_ms += dy * weight / fit->weight;
+    fit->sxx += weight * dx * (bytes - fit->mean_bytes);
+    fit->sxy += weight * dx * (ms - fit->mean_ms);
+    fit->syy += weight * dy * (ms - fit->mean_ms);
     if (fit->samples < UINT32_MAX) fit->samples++;
     return 0;
 }

@@ -25,6 +25,9 @@ typedef struct hm_fit {
  * changing network. -EINVAL (fit unchanged) for a negative or non-finite number or a keep out of range. */
 int fit_add(hm_fit_t *fit, double bytes, double ms, double keep);
 
+/* The same with a weight > 0 of its own for the sample: 1 / ms^2 makes relative errors count. */
+int fit_add_weighted(hm_fit_t *fit, double bytes, double ms, double weight);
+
 /* Least squares; a slope or intercept that comes out negative is held at 0 and the other fitted again. -ENODATA (link
  * unchanged) unless there are samples of two sizes. */
 int fit_solve(const hm_fit_t *fit, hm_link_t *link);

@@ -42,12 +42,9 @@ void layout_fill(hm_route_t *route, const hm_table_t *table, size_t width, hm_la
 {
     size_t out_bytes = 0, at = 0;
     for (int i = 0; i < route->outs; i++) {
-        if (i > 0 && route->out[i].step != route->out[i - 1].step) at = 0;
-        route->out[i].at = at;
-        at = message_fill(route, table, width, &route->out[i]);
-        if (at > out_bytes) out_bytes = at;
+        route->out[i].at = out_bytes;
+        out_bytes = message_fill(route, table, width, &route->out[i]);
     }
-    at = 0;
     for (int i = 0; i < route->ins; i++) {
         route->in[i].at = at;
         at = message_fill(route, table, width, &route->in[i]);

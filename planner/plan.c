@@ -1,65 +1,25 @@
 #include "plan.h"
 
-#include <errno.h>
+#include "cost.h"
+
 #include <math.h>
 
-/* Without a profile: a byte between outermost groups weighs this many times one further in, and a replaced call must
- * save this share of the weighted rows to be worth its agreement and its kernels. */
-#define OUTER_WEIGHT 8.0
-#define WORTHWHILE 0.8
-
-/* Rows that leave their source's own group at a level, one copy per group of that level hit. */
-static double rows_leaving(const hm_topo_t *topo, const uint32_t *rows, int level)
+size_t plan_memory(int ranks)
 {
-    double sum = 0;
-    for (int s = 0; s < topo->ranks; s++)
-        for (int g = 0; g < topo->groups[level]; g++)
-            if (g != topo->group[level][s]) sum += rows[(size_t)s * (size_t)topo->groups[level] + (size_t)g];
-    return sum;
+    /* What cost_memory says for the most levels there can be. */
+    return (2 * (size_t)HM_MAX_LEVELS * HM_MAX_LEVELS + 1) * (size_t)ranks;
 }
 
-/* Rows between ranks of different outermost groups, counted per rank. */
-static double rows_across(const hm_topo_t *topo, const uint32_t *rows)
+void plan_choose(const hm_topo_t *topo, const struct hm_profile *profile, const hm_table_t *table, int force_depth,
+                 double *memory, hm_plan_t *plan)
 {
-    double sum = 0;
-    for (int s = 0; s < topo->ranks; s++)
-        for (int r = 0; r < topo->ranks; r++)
-            if (topo->group[1][r] != topo->group[1][s]) sum += rows[(size_t)s * (size_t)topo->ranks + (size_t)r];
-    return sum;
-}
-
-/* Weighted rows of a flat exchange of `rows` (raw, or distinct per rank). */
-static double weigh_flat(const hm_topo_t *topo, const uint32_t *rows)
-{
-    double all = rows_leaving(topo, rows, topo->levels);
-    double across = topo->levels > 1 ? rows_across(topo, rows) : 0;
-    return all - across + OUTER_WEIGHT * across;
-}
-
-/* Weighted rows at depth d > 1: one copy per outermost group, then all copies per rank further in. */
-static double weigh_deep(const hm_topo_t *topo, const hm_table_t *table)
-{
-    return rows_leaving(topo, table->distinct[topo->levels], topo->levels) +
-           OUTER_WEIGHT * rows_leaving(topo, table->distinct[1], 1);
-}
-
-static int depth_by_rule(const hm_topo_t *topo, const hm_table_t *table)
-{
-    double raw = weigh_flat(topo, table->raw), flat = weigh_flat(topo, table->distinct[topo->levels]);
-    double deep = topo->levels > 1 ? weigh_deep(topo, table) : INFINITY;
-    if (flat <= deep) return flat < WORTHWHILE * raw ? 1 : 0;
-    return deep < WORTHWHILE * raw ? topo->levels : 0;
-}
-
-int plan_choose(const hm_topo_t *topo, const struct hm_profile *profile, const hm_table_t *table, int force_depth,
-                hm_plan_t *plan)
-{
-    (void)profile;
+    hm_cost_t cost;
+    hm_cost_options_t options = {.model = HM_COST_LINKS, .slices = 1, .memory = memory};
+    *plan = (hm_plan_t){.depth = 0};
     for (int d = 0; d <= HM_MAX_LEVELS; d++) plan->predicted_ms[d] = NAN;
-    if (force_depth >= 0) {
-        plan->depth = force_depth < topo->levels ? force_depth : topo->levels;
-    } else {
-        plan->depth = depth_by_rule(topo, table);
+    if (profile != NULL && cost_predict(topo, profile, table, &options, &cost) == 0) {
+        for (int d = 0; d <= cost.levels; d++) plan->predicted_ms[d] = cost.ms[d] + cost.extra_ms[d];
+        plan->depth = cost_depth_choose(&cost);
     }
-    return 0;
+    if (force_depth >= 0) plan->depth = force_depth < topo->levels ? force_depth : topo->levels;
 }

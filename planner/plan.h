@@ -9,8 +9,9 @@
 /* Row counts of one all-to-all, known alike to all ranks. Source s: rows it sends. */
 typedef struct hm_table {
     size_t row_bytes;
-    const uint32_t *raw;                      /* [ranks * ranks] raw[s * ranks + r]: rows from s to rank r, copies and all */
-    const uint32_t *distinct[HM_MAX_LEVELS + 1]; /* [level 1..levels][s * groups[level] + g]: distinct rows of s for group g */
+    const uint32_t *raw; /* [ranks * ranks] raw[s * ranks + r]: rows from s to rank r, copies and all */
+    const uint32_t
+        *distinct[HM_MAX_LEVELS + 1]; /* [level 1..levels][s * groups[level] + g]: distinct rows of s for group g */
 } hm_table_t;
 
 struct hm_profile; /* fitted alphas and betas (profile.h); NULL while nothing is known */
@@ -21,8 +22,13 @@ typedef struct hm_plan {
     double predicted_ms[HM_MAX_LEVELS + 1]; /* [0] left alone, [d] at depth d; NaN where not modelled */
 } hm_plan_t;
 
-/* force_depth >= 0 (cut to levels) overrides the choice; -1 leaves it to the profile or, without one, to a rule. */
-int plan_choose(const hm_topo_t *topo, const struct hm_profile *profile, const hm_table_t *table, int force_depth,
-                hm_plan_t *plan);
+/* Doubles that plan_choose counts in, enough for any topology of so many ranks. */
+size_t plan_memory(int ranks);
+
+/* Takes the depth of least predicted time; force_depth >= 0 (cut to levels) overrides the choice. memory:
+ * plan_memory(ranks) doubles, so that no rank can fail where others go on. Without a profile nothing is predicted, and
+ * what is not forced is left alone. predicted_ms holds the exchange and all that comes on top of it. */
+void plan_choose(const hm_topo_t *topo, const struct hm_profile *profile, const hm_table_t *table, int force_depth,
+                 double *memory, hm_plan_t *plan);
 
 #endif

@@ -64,7 +64,11 @@ static int profile_topo_size(const hm_topo_t *topo, int level)
 
 void profile_map(const hm_profile_t *profile, const hm_topo_t *topo, int map[HM_MAX_LEVELS + 1])
 {
+    int own = profile->levels == topo->levels;
+    for (int l = 1; own && l <= topo->levels; l++) own = profile->groups[l] == topo->groups[l];
     for (int l = 0; l <= topo->levels; l++) {
+        map[l] = l;
+        if (own) continue;
         int size = profile_topo_size(topo, l);
         map[l] = 0;
         for (int p = 1; p <= profile->levels; p++)
@@ -79,6 +83,14 @@ const hm_link_t *profile_inter(const hm_profile_t *profile, const int *map, int 
     return outer < profile->levels ? &profile->inter[outer] : &profile->intra[profile->levels - 1];
 }
 
+double profile_alone(const hm_profile_t *profile, const int *map, int level)
+{
+    int outer = map[level - 1] + 1;
+    if (outer >= profile->levels) return 1;
+    double alone = profile->alone_ms[outer], beta = profile->inter[outer].beta_ms;
+    return alone > 0 && alone < beta ? alone / beta : 1;
+}
+
 const hm_link_t *profile_intra(const hm_profile_t *profile, const int *map, int level)
 {
     int inner = map[level] < profile->levels ? map[level] : profile->levels - 1;
@@ -87,15 +99,15 @@ const hm_link_t *profile_intra(const hm_profile_t *profile, const int *map, int 
 
 /* Start-up: NCCL's own base and per-hop latencies for rings of the Simple protocol (its tuning.cc), NET with its
  * posting overhead. Speed: NCCL's per-link figure times 18 links for NVLink (SM90), PCIe 3 x16, a 400 Gb/s NIC. TCP is
- * what small all-gathers over sockets were seen to take, and a 10 Gb/s port. */
+ * what small all-gathers over sockets were seen to take, and a 10 Gb/s port that 8 ranks share; SHM is CPU ranks that
+ * copy through shared memory. */
 static const struct {
     const char *name;
     double base_us, hop_us, gb_per_s;
 } profile_wires[HM_WIRES] = {
-    [HM_WIRE_NVLINK] = {"nvlink", 8.4, 3.4, 371},
-    [HM_WIRE_PCI] = {"pci", 8.4, 5.7, 12},
-    [HM_WIRE_NET] = {"net", 9.4, 14, 50},
-    [HM_WIRE_TCP] = {"tcp", 9.4, 200, 1.25},
+    [HM_WIRE_NVLINK] = {"nvlink", 8.4, 3.4, 371}, [HM_WIRE_PCI] = {"pci", 8.4, 5.7, 12},
+    [HM_WIRE_NET] = {"net", 9.4, 14, 50},         [HM_WIRE_TCP] = {"tcp", 9.4, 200, 0.15},
+    [HM_WIRE_SHM] = {"shm", 9.4, 200, 2},
 };
 
 const char *profile_wire_name(int wire)
@@ -140,6 +152,9 @@ void profile_prior(const hm_topo_t *topo, const hm_wire_t *wire, const double *g
     for (int l = 0; l < topo->levels; l++) {
         profile->intra[l] = profile_guess(topo, wire, gb_per_s, l, topo->levels);
         if (l > 0) profile->inter[l] = profile_guess(topo, wire, gb_per_s, l - 1, l);
+        /* One port for all ranks of a host. */
+        if (l > 0 && wire[l] == HM_WIRE_TCP)
+            profile->alone_ms[l] = profile->inter[l].beta_ms * topo->groups[l] / topo->ranks;
     }
     profile->agree_ms = profile->intra[0].alpha_ms;
     /* Rows read twice to find equals, read and written once to pack, at 3.35 TB/s. */

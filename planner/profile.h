@@ -21,6 +21,8 @@ typedef struct hm_profile {
     int groups[HM_MAX_LEVELS + 1];   /* U[i]; groups[0] = 1, groups[levels] = ranks */
     hm_link_t intra[HM_MAX_LEVELS];  /* [0..levels-1]; [0] is the flat all-to-all */
     hm_link_t inter[HM_MAX_LEVELS];  /* [1..levels-1]; [0] unused */
+    double alone_ms[HM_MAX_LEVELS];  /* [1..levels-1] beta of inter with one rank of each group at it: less where the
+                                      * ranks  of a group share a wire; 0: not known, taken for the same */
     double agree_ms;                 /* one agreement between all ranks */
     double identify_ms;              /* per byte of a send buffer: finding its equal rows */
     double pack_ms;                  /* per byte written: pack, forward, expand */
@@ -36,15 +38,17 @@ int profile_same_cluster(const hm_profile_t *stored, const hm_profile_t *wanted)
 
 /* Where the levels of a topology lie in a profile, by the size of their groups: map[l] is the deepest profile level
  * whose groups hold at least as many ranks as those of topology level l. So a profile of 4 nodes serves 64 such nodes,
- * or one of them, or the same nodes taken as flat boxes of 8. */
+ * or one of them, or the same nodes taken as flat boxes of 8. Levels of the same numbers of groups map one to one. */
 void profile_map(const hm_profile_t *profile, const hm_topo_t *topo, int map[HM_MAX_LEVELS + 1]);
 
 /* Costs between the groups of topology level `level` (>= 1), and inside one group of topology level `level` (>= 0). */
 const hm_link_t *profile_inter(const hm_profile_t *profile, const int *map, int level);
+/* The share of profile_inter's beta that one rank alone would pay: 1 where every rank has a wire of its own. */
+double profile_alone(const hm_profile_t *profile, const int *map, int level);
 const hm_link_t *profile_intra(const hm_profile_t *profile, const int *map, int level);
 
 /* Kinds of wire for profiles that nobody has measured yet. */
-typedef enum hm_wire { HM_WIRE_NVLINK, HM_WIRE_PCI, HM_WIRE_NET, HM_WIRE_TCP, HM_WIRES } hm_wire_t;
+typedef enum hm_wire { HM_WIRE_NVLINK, HM_WIRE_PCI, HM_WIRE_NET, HM_WIRE_TCP, HM_WIRE_SHM, HM_WIRES } hm_wire_t;
 
 /* A wire's name, or NULL past the last; and the wire of that name, or -1. */
 const char *profile_wire_name(int wire);

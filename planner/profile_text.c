@@ -5,6 +5,7 @@
  *     groups 4 8 16 32                        U[1] ... U[D], the last is the number of ranks; before any link
  *     intra 0 7.22e-01 5.7e-07 0.999997 24    level, alpha in ms, beta in ms per byte, r2 (- if not fitted), samples
  *     inter 1 ...                             all of intra 0..D-1 and inter 1..D-1
+ *     alone 1 3.1e-07                         level, beta in ms per byte with one rank of a group; may be left out
  *     agree_ms 0.05                           agree_ms, identify_ms_per_byte, pack_ms_per_byte: 0 where left out
  */
 #define _GNU_SOURCE
@@ -28,7 +29,7 @@ typedef struct reader {
     hm_profile_t profile;
     hm_parse_error_t *error;
     int line;
-    unsigned texts, numbers, intra, inter; /* bits of what has been seen */
+    unsigned texts, numbers, intra, inter, alone; /* bits of what has been seen */
 } reader_t;
 
 static const struct {
@@ -222,6 +223,19 @@ static int reader_link(reader_t *reader, int inter)
     return 0;
 }
 
+static int reader_alone(reader_t *reader)
+{
+    long level;
+    if (reader->profile.levels < 2)
+        return reader_fail(reader, "\"alone\": expected \"groups\" of two levels or more first");
+    int rc = reader_whole(reader, "a level (level, beta in ms per byte)", 1, reader->profile.levels - 1, &level);
+    if (rc != 0) return rc;
+    if (reader->alone >> level & 1) return reader_fail(reader, "a second \"alone %ld\"", level);
+    reader->alone |= 1u << level;
+    rc = reader_number(reader, "beta in ms per byte", 1, &reader->profile.alone_ms[level]);
+    return rc != 0 ? rc : reader_finish(reader, "the number");
+}
+
 static int reader_item(reader_t *reader)
 {
     char show[32];
@@ -239,8 +253,9 @@ static int reader_item(reader_t *reader)
     if (word_is(key, length, "groups")) return reader_groups(reader);
     if (word_is(key, length, "intra")) return reader_link(reader, 0);
     if (word_is(key, length, "inter")) return reader_link(reader, 1);
+    if (word_is(key, length, "alone")) return reader_alone(reader);
     return reader_fail(reader,
-                       "\"%s\": expected name, device, versions, transport, groups, intra, inter, agree_ms, "
+                       "\"%s\": expected name, device, versions, transport, groups, intra, inter, alone, agree_ms, "
                        "identify_ms_per_byte or pack_ms_per_byte",
                        shown(key, length, show));
 }
@@ -315,6 +330,8 @@ int profile_write(const hm_profile_t *profile, char *text, size_t size, size_t *
     writer_add(&writer, "\n# level, alpha in ms, beta in ms per byte, r2, samples\n");
     for (int l = 0; l < profile->levels; l++) writer_link(&writer, "intra", l, &profile->intra[l]);
     for (int l = 1; l < profile->levels; l++) writer_link(&writer, "inter", l, &profile->inter[l]);
+    for (int l = 1; l < profile->levels; l++)
+        if (profile->alone_ms[l] > 0) writer_add(&writer, "alone %d %.17g\n", l, profile->alone_ms[l]);
     for (size_t i = 0; i < COUNT(numbers); i++)
         writer_add(&writer, "%s %.17g\n", numbers[i].key, *(const double *)((const char *)profile + numbers[i].at));
     uselocale(before);

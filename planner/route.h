@@ -51,7 +51,7 @@ typedef struct hm_route {
     int *in_part; /* [ranks] source -> index of its incoming part, -1 for me */
 } hm_route_t;
 
-/* Areas of one call on one rank. Outgoing messages of different steps share the same bytes. */
+/* Areas of one call on one rank. */
 typedef struct hm_layout {
     size_t width;                /* bytes of a row that one slice carries */
     size_t out_bytes, in_bytes;  /* sizes of the two areas */

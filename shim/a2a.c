@@ -8,11 +8,13 @@
 #include "../planner/plan.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
-#define ROW_BYTES_MIN 32           /* smaller rows: the map costs as much as the copies */
-#define OBSERVE_FIRST 4            /* observe mode looks at the first calls, then at every OBSERVE_EVERY-th */
+#define ROW_BYTES_MIN 32 /* smaller rows: the map costs as much as the copies */
+#define OBSERVE_FIRST 4  /* observe mode looks at the first calls, then at every OBSERVE_EVERY-th */
 #define OBSERVE_EVERY 64
+#define SLICE_BYTES ((uint64_t)1 << 20) /* that a rank sends to other outermost groups in a slice, at least */
 #define SCRATCH_STEP ((size_t)1 << 20)
 
 /* What one pass over the agreed table says. */
@@ -23,25 +25,66 @@ typedef struct verdict {
     size_t need;  /* scratch on the rank that needs most */
 } verdict_t;
 
+/* Slices that let the steps of a deep call overlap, as long as each still fills the wires. */
+static size_t slices_wanted(const hm_a2a_state_t *state, int depth)
+{
+    const hm_topo_t *topo = state->topo;
+    uint64_t most = 0, wanted = (uint64_t)state->kernels->slices;
+    if (settings_get()->slices > 0) return (size_t)settings_get()->slices;
+    if (depth < 2) return 1;
+    for (int s = 0; s < topo->ranks; s++) {
+        uint64_t rows = 0;
+        for (int g = 0; g < topo->groups[1]; g++)
+            if (g != topo->group[1][s]) rows += state->table.distinct[1][s * topo->groups[1] + g];
+        if (rows > most) most = rows;
+    }
+    uint64_t full = most * state->table.row_bytes / SLICE_BYTES;
+    return full < 1 ? 1 : full < wanted ? (size_t)full : (size_t)wanted;
+}
+
+/* The width that makes so many slices, or a few less: a multiple of 16 bytes where rows are. */
+static size_t width_of(size_t row_bytes, size_t slices)
+{
+    size_t width = ((row_bytes + slices - 1) / slices + 15) / 16 * 16;
+    return width < row_bytes ? width : row_bytes;
+}
+
 /* The widest slice that keeps scratch under the cap on every rank; 0 if not even 16 bytes of a row do. */
 static size_t width_choose(hm_a2a_state_t *state, int depth, size_t *need)
 {
     const hm_paths_t *paths = state->paths[depth];
     size_t cap = settings_get()->max_scratch, row_bytes = state->table.row_bytes;
+    size_t wanted = width_of(row_bytes, slices_wanted(state, depth));
+    *need = layout_need(paths, &state->table, state->distinct, wanted, state->work);
+    if (*need <= cap) return wanted;
     *need = layout_need(paths, &state->table, state->distinct, row_bytes, state->work);
-    if (*need <= cap) return row_bytes;
     size_t fixed = layout_need(paths, &state->table, state->distinct, 0, state->work);
     if (fixed >= cap) return 0;
     size_t width = (size_t)((double)row_bytes * (double)(cap - fixed) / (double)(*need - fixed)) / 16 * 16;
     if (width == 0) return 0;
     size_t slices = (row_bytes + width - 1) / width;
-    width = ((row_bytes + slices - 1) / slices + 15) / 16 * 16;
+    width = width_of(row_bytes, slices);
     *need = layout_need(paths, &state->table, state->distinct, width, state->work);
     return *need <= cap ? width : 0;
 }
 
+/* Keeps what is predicted for the statistics, and says it once for each communicator. */
+static void plan_note(hm_comm_t *comm, const hm_a2a_state_t *state, const hm_plan_t *plan)
+{
+    if (!state->profile_known) return;
+    atomic_fetch_add(&comm->stats.plain_us, (uint64_t)(plan->predicted_ms[0] * 1e3));
+    atomic_fetch_add(&comm->stats.plan_us, (uint64_t)(plan->predicted_ms[plan->depth] * 1e3));
+    if (atomic_fetch_add(&comm->stats.planned, 1) > 0 || comm->rank != 0 || !log_on(HM_LOG_INFO)) return;
+    char text[160];
+    size_t used = 0;
+    for (int d = 1; d <= state->topo->levels && used < sizeof text; d++)
+        used += (size_t)snprintf(text + used, sizeof text - used, ", %.3f ms at depth %d", plan->predicted_ms[d], d);
+    log_say(HM_LOG_INFO, comm, "predicted with profile %s: %.3f ms left alone%s; depth %d is planned",
+            state->profile.name, plan->predicted_ms[0], text, plan->depth);
+}
+
 /* Judges an agreed table. Alike on all ranks. */
-static verdict_t table_plan(hm_a2a_state_t *state, const hm_agreement_t *agreement)
+static verdict_t table_plan(hm_comm_t *comm, hm_a2a_state_t *state, const hm_agreement_t *agreement)
 {
     hm_plan_t plan;
     verdict_t verdict = {.reason = agreement->reason};
@@ -50,7 +93,9 @@ static verdict_t table_plan(hm_a2a_state_t *state, const hm_agreement_t *agreeme
     if (agreement->bytes < settings_get()->min_bytes * (uint64_t)state->topo->ranks) return verdict;
     verdict.reason = HM_REASON_ROWS_TOO_SMALL;
     if (state->table.row_bytes < ROW_BYTES_MIN) return verdict;
-    plan_choose(state->topo, NULL, &state->table, (int)settings_get()->depth, &plan);
+    plan_choose(state->topo, state->profile_known ? &state->profile : NULL, &state->table, (int)settings_get()->depth,
+                state->plan_memory, &plan);
+    plan_note(comm, state, &plan);
     verdict.reason = HM_REASON_NO_GAIN;
     if (plan.depth == 0) return verdict;
     verdict.depth = plan.depth;
@@ -72,7 +117,8 @@ static int route_prepare(const hm_call_t *call, hm_a2a_state_t *state, int depth
 /* Gives the scratch of all ranks room for `need` bytes, or leaves it as it is where one cannot. Same results. */
 static int scratch_prepare(const hm_call_t *call, hm_a2a_state_t *state, size_t need, bool *ready)
 {
-    size_t capacity = (need + need / 4) / SCRATCH_STEP * SCRATCH_STEP + SCRATCH_STEP;
+    size_t capacity = (need + need / 4) / SCRATCH_STEP * SCRATCH_STEP + SCRATCH_STEP, cap = settings_get()->max_scratch;
+    if (capacity > cap) capacity = cap; /* need is not above it */
     *ready = need <= state->capacity;
     if (*ready || (state->refused != 0 && capacity >= state->refused)) return 0;
     void *memory = NULL;
@@ -129,10 +175,10 @@ static int call_agree(const hm_call_t *call, hm_a2a_state_t *state, size_t row_b
     }
     if (agreement->row_fits) return 0;
     agreement->able = false;
-    agreement->reason = agreement->gcd == 0            ? HM_REASON_TOO_SMALL
-                        : fixed != 0                   ? HM_REASON_ROW_BYTES_MISFIT
+    agreement->reason = agreement->gcd == 0              ? HM_REASON_TOO_SMALL
+                        : fixed != 0                     ? HM_REASON_ROW_BYTES_MISFIT
                         : agreement->gcd < ROW_BYTES_MIN ? HM_REASON_ROWS_TOO_SMALL
-                                                       : HM_REASON_CALLS_DIFFER;
+                                                         : HM_REASON_CALLS_DIFFER;
     return 0;
 }
 
@@ -159,7 +205,7 @@ static bool call_replace(const hm_call_t *call, hm_a2a_state_t *state, size_t ro
     verdict_t verdict = {.reason = HM_REASONS};
     int status = call_agree(call, state, row_bytes, &identity, &agreement);
     atomic_fetch_add(&call->comm->stats.agreements, 1);
-    if (status == 0) verdict = table_plan(state, &agreement);
+    if (status == 0) verdict = table_plan(call->comm, state, &agreement);
     bool worth = status == 0 && verdict.reason == HM_REASONS;
     if (status == 0 && agreement.gcd != 0)
         learn_note(&state->learn, (int)call->form, (int)call->type, agreement.able ? state->table.row_bytes : 0,
@@ -176,7 +222,15 @@ static bool call_replace(const hm_call_t *call, hm_a2a_state_t *state, size_t ro
         return false;
     }
     *result = exec_run(call, state, verdict.depth, verdict.width, &identity);
-    replaced_count(call->comm, state, &verdict);
+    if (*result == ncclSuccess) {
+        replaced_count(call->comm, state, &verdict);
+    } else {
+        /* Some ranks' messages may be on their way already: no later call can be matched any more. */
+        state->phase = HM_PHASE_FAILED;
+        state->failure = *result;
+        if (!atomic_load(&call->comm->cancelled))
+            log_say(HM_LOG_WARN, call->comm, "a replaced call could not be enqueued: NCCL result %d", (int)*result);
+    }
     return true;
 }
 
@@ -218,7 +272,11 @@ bool a2a_run(const hm_call_t *call, ncclResult_t *result)
     hm_comm_t *comm = call->comm;
     if (comm->a2a == NULL && state_create(comm, &reason) == NULL) {
         stats_leave(comm, reason);
-        return false;
+        if (reason != HM_REASON_NO_MEMORY) return false;
+        /* The other ranks are about to agree; a call of plain NCCL would be matched with their words. */
+        log_say(HM_LOG_WARN, comm, "no memory to take part in the agreement: this call fails");
+        *result = ncclSystemError;
+        return true;
     }
     pthread_mutex_lock(&comm->a2a->lock);
     bool done = call_run(call, comm->a2a, result);

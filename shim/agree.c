@@ -163,6 +163,15 @@ static int row_enqueue(const hm_call_t *call, hm_a2a_state_t *state, size_t row_
     return state->kernels->copy(state->context, call->stream, own, head, host_words * sizeof *own);
 }
 
+/* 0 while NCCL stands by what it delivered: its work on a stream ends after an abort or the loss of a peer as well. */
+static int comm_state(const hm_comm_t *comm)
+{
+    ncclResult_t state = ncclSuccess;
+    if (atomic_load(&comm->cancelled)) return -ECANCELED;
+    if (comm->real->ncclCommGetAsyncError == NULL) return 0;
+    return comm->real->ncclCommGetAsyncError(comm->handle, &state) == ncclSuccess && state == ncclSuccess ? 0 : -EPROTO;
+}
+
 /* Gathers `bytes` of every rank in place and waits until they are here. */
 static int table_gather(const hm_call_t *call, hm_a2a_state_t *state, size_t bytes)
 {
@@ -174,7 +183,8 @@ static int table_gather(const hm_call_t *call, hm_a2a_state_t *state, size_t byt
     int status = state->kernels->copy(state->context, call->stream, state->table_host, device,
                                       (size_t)comm->ranks * bytes);
     if (status != 0) return status;
-    return state->kernels->wait(state->context, call->stream, (double)settings_get()->timeout, &comm->cancelled);
+    status = state->kernels->wait(state->context, call->stream, (double)settings_get()->timeout, &comm->cancelled);
+    return status != 0 ? status : comm_state(comm);
 }
 
 /* Takes the rows of all ranks apart into state->table and state->distinct. */

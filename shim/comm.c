@@ -162,7 +162,7 @@ void comm_cancel(ncclComm_t handle)
     comm_release(comm);
 }
 
-void comm_drop(ncclComm_t handle)
+hm_comm_t *comm_take(ncclComm_t handle)
 {
     hm_entry_t *entry = NULL;
     pthread_rwlock_wrlock(&lock);
@@ -172,7 +172,13 @@ void comm_drop(ncclComm_t handle)
         atomic_store_explicit(&entry->comm.cancelled, 1, memory_order_release);
     }
     pthread_rwlock_unlock(&lock);
-    if (entry) comm_release(&entry->comm);
+    return entry ? &entry->comm : NULL;
+}
+
+void comm_drop(ncclComm_t handle)
+{
+    hm_comm_t *comm = comm_take(handle);
+    if (comm) comm_release(comm);
 }
 
 /* Jobs often end without destroying their communicators; their figures must not be lost. Other threads may still run,

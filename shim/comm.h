@@ -35,7 +35,11 @@ void comm_release(hm_comm_t *comm);
 /* Cancels waits; the record stays, so that children can be made from it. For revoke. Unknown handles are ignored. */
 void comm_cancel(ncclComm_t handle);
 
-/* Cancels waits and forgets the record; call before NCCL gets to destroy, abort or finalize it. */
+/* Cancels waits and takes the record out of the table; call before NCCL gets to destroy, abort or finalize it. The
+ * caller releases the record once NCCL is done, when nothing of it is on a stream any more. NULL if unknown. */
+hm_comm_t *comm_take(ncclComm_t handle);
+
+/* comm_take and comm_release at once: for a communicator that is gone already. */
 void comm_drop(ncclComm_t handle);
 
 /* The NCCL that made the communicator, or `other` if it is not known. */

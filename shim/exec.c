@@ -16,9 +16,21 @@ typedef struct run {
     char *free, *end;        /* scratch behind the areas, for row lists */
     uint32_t distinct;       /* of this rank */
     uint32_t **list;         /* by part, see hm_jobs_t */
-    size_t at, width;        /* the slice: bytes [at, at + width) of every row */
+    size_t row_bytes, width; /* of a row; of a row's share in one slice, the last one may be narrower */
+    int slices;
     int picks, maps, moves;
 } run_t;
+
+/* The bytes [at, at + width) of every row that one slice carries. */
+typedef struct slice {
+    size_t at, width;
+} slice_t;
+
+static slice_t slice_of(const run_t *run, int index)
+{
+    size_t at = (size_t)index * run->width;
+    return (slice_t){at, run->row_bytes - at < run->width ? run->row_bytes - at : run->width};
+}
 
 static uint32_t *list_take(run_t *run, size_t entries)
 {
@@ -99,15 +111,17 @@ static int forward_head_add(run_t *run, const hm_message_t *message, int index)
     const hm_part_t *from = &run->route->part[from_index];
     const hm_message_t *in = message_of(run, from_index);
     size_t skip = 0, bytes = 0;
+    if (part->rows == 0) return 0;
     run->list[index] = list_take(run, part->rows);
     if (run->list[index] == NULL) return -ENOBUFS;
-    run->jobs->pick[run->picks++] = (hm_pick_job_t){
-        .mask = (const uint8_t *)run->in + from->mask_at,
-        .mask_bytes = hm_mask_bytes((uint32_t)in->count),
-        .rows = from->rows,
-        .bits = {(uint32_t)(message->first - in->first), (uint32_t)message->count},
-        .index = run->list[index],
-        .sub = message->count > 1 ? (uint8_t *)run->out + part->mask_at : NULL};
+    run->jobs->pick[run->picks++] =
+        (hm_pick_job_t){.mask = (const uint8_t *)run->in + from->mask_at,
+                        .mask_bytes = hm_mask_bytes((uint32_t)in->count),
+                        .rows = from->rows,
+                        .bits = {(uint32_t)(message->first - in->first), (uint32_t)message->count},
+                        .most = part->rows,
+                        .index = run->list[index],
+                        .sub = message->count > 1 ? (uint8_t *)run->out + part->mask_at : NULL};
     for (int p = in->first; p < message->first + message->count; p++) {
         size_t *sum = p < message->first ? &skip : &bytes;
         *sum += raw_rows(run, part->source, run->topo->order[p]) * sizeof(uint32_t);
@@ -121,89 +135,94 @@ static int forward_head_add(run_t *run, const hm_message_t *message, int index)
     return 0;
 }
 
-/* The rows of one part of an outgoing message, this slice's bytes of them. */
-static void payload_add(run_t *run, const hm_message_t *message, int index, const hm_rows_t *own)
+/* The rows of one part of an outgoing message, a slice's bytes of them. */
+static void payload_add(run_t *run, const hm_message_t *message, int index, slice_t slice, const hm_rows_t *own)
 {
     const hm_part_t *part = &run->route->part[index];
     if (part->rows == 0) return;
-    hm_move_job_t job = {.dst = run->out + message->at + message->head_bytes + part->row_at * run->width,
-                         .dst_stride = run->width,
-                         .width = run->width,
+    hm_move_job_t job = {.dst = run->out + message->at + message->head_bytes + part->row_at * slice.width,
+                         .dst_stride = slice.width,
+                         .width = slice.width,
                          .rows = part->rows,
                          .index = run->list[index]};
     if (part->source == run->route->me) {
         job.segments = own;
         job.src_stride = own->row_bytes;
-        job.src_offset = run->at;
+        job.src_offset = slice.at;
         job.via = run->identity->first;
     } else {
         int from_index = run->route->in_part[part->source];
         const hm_message_t *in = message_of(run, from_index);
-        job.src = run->in + in->at + in->head_bytes + run->route->part[from_index].row_at * run->width;
-        job.src_stride = run->width;
+        job.src = run->in + in->at + in->head_bytes + run->route->part[from_index].row_at * slice.width;
+        job.src_stride = slice.width;
+        job.src_rows = run->route->part[from_index].rows;
     }
     run->jobs->move[run->moves++] = job;
 }
 
-static int step_pack(run_t *run, int step, bool heads, const hm_rows_t *own)
+/* What a slice sends in a step; the first one also makes heads. */
+static int step_pack(run_t *run, int step, int index, const hm_rows_t *own)
 {
     for (int i = 0; i < run->route->outs; i++) {
         const hm_message_t *message = &run->route->out[i];
         if (message->step != step) continue;
         for (int p = message->part; p < message->part + message->parts; p++) {
             int status = 0;
-            if (heads && run->route->part[p].source == run->route->me) {
+            if (index == 0 && run->route->part[p].source == run->route->me) {
                 status = own_head_add(run, message);
-            } else if (heads) {
+            } else if (index == 0) {
                 status = forward_head_add(run, message, p);
             }
             if (status != 0) return status;
-            payload_add(run, message, p, own);
+            payload_add(run, message, p, slice_of(run, index), own);
         }
     }
-    return jobs_submit(run);
+    return 0;
 }
 
-/* What of a message travels in this slice: the head goes with the first. */
-static void message_span(const run_t *run, const hm_message_t *message, size_t *at, size_t *bytes)
+/* What of a message travels in a slice: the head goes with the first. */
+static void message_span(const run_t *run, const hm_message_t *message, int index, size_t *at, size_t *bytes)
 {
-    size_t head = run->at == 0 ? 0 : message->head_bytes;
+    size_t head = index == 0 ? 0 : message->head_bytes;
     *at = message->at + head;
-    *bytes = message->head_bytes - head + message->rows * run->width;
+    *bytes = message->head_bytes - head + message->rows * slice_of(run, index).width;
 }
 
-static ncclResult_t step_exchange(run_t *run, int step)
+/* The sends and receives of one step of a slice, inside a group. */
+static ncclResult_t step_exchange(run_t *run, int step, int index)
 {
-    const hm_comm_t *comm = run->call->comm;
+    hm_comm_t *comm = run->call->comm;
     cudaStream_t stream = run->call->stream;
+    ncclResult_t result = ncclSuccess;
     size_t at, bytes;
-    ncclResult_t result = comm->real->ncclGroupStart();
     for (int i = 0; i < run->route->outs && result == ncclSuccess; i++) {
         const hm_message_t *message = &run->route->out[i];
-        message_span(run, message, &at, &bytes);
-        if (message->step == step && bytes > 0)
+        if (message->step != step) continue;
+        message_span(run, message, index, &at, &bytes);
+        if (bytes > 0)
             result = comm->real->ncclSend(run->out + at, bytes, ncclUint8, message->peer, comm->handle, stream);
-        if (message->step == step) atomic_fetch_add(&run->call->comm->stats.bytes_sent, bytes);
+        atomic_fetch_add(&comm->stats.bytes_sent, bytes);
     }
     for (int i = 0; i < run->route->ins && result == ncclSuccess; i++) {
         const hm_message_t *message = &run->route->in[i];
-        message_span(run, message, &at, &bytes);
-        if (message->step == step && bytes > 0)
+        if (message->step != step) continue;
+        message_span(run, message, index, &at, &bytes);
+        if (bytes > 0)
             result = comm->real->ncclRecv(run->in + at, bytes, ncclUint8, message->peer, comm->handle, stream);
     }
-    ncclResult_t end = comm->real->ncclGroupEnd();
-    return result != ncclSuccess ? result : end;
+    return result;
 }
 
 /* Lists which of the rows that came in for several ranks are this rank's: needed once, before the first expand. */
-static int own_lists_add(run_t *run)
+static int own_lists_add(run_t *run, int step)
 {
     for (int i = 0; i < run->route->ins; i++) {
         const hm_message_t *in = &run->route->in[i];
+        if (in->step != step) continue;
         for (int p = in->part; p < in->part + in->parts; p++) {
             const hm_part_t *part = &run->route->part[p];
             run->list[p] = NULL;
-            if (in->count == 1) continue;
+            if (in->count == 1 || part->rows == 0) continue;
             run->list[p] = list_take(run, part->rows);
             if (run->list[p] == NULL) return -ENOBUFS;
             run->jobs->pick[run->picks++] =
@@ -211,6 +230,7 @@ static int own_lists_add(run_t *run)
                                 .mask_bytes = hm_mask_bytes((uint32_t)in->count),
                                 .rows = part->rows,
                                 .bits = {(uint32_t)(run->topo->pos[run->route->me] - in->first), 1},
+                                .most = part->rows,
                                 .index = run->list[p]};
         }
     }
@@ -226,57 +246,93 @@ static const uint32_t *own_map(const run_t *run, const hm_message_t *in, const h
     return (const uint32_t *)(run->in + at);
 }
 
-/* Writes what came in to the job's receive buffers, in NCCL's order. */
-static int slice_expand(run_t *run, size_t row_bytes)
+/* Writes what a slice brought in a step to the job's receive buffers, in NCCL's order. */
+static void step_expand(run_t *run, int step, slice_t slice)
 {
     for (int i = 0; i < run->route->ins; i++) {
         const hm_message_t *in = &run->route->in[i];
+        if (in->step != step) continue;
         for (int p = in->part; p < in->part + in->parts; p++) {
             const hm_part_t *part = &run->route->part[p];
             size_t rows = raw_rows(run, part->source, run->route->me);
             if (rows == 0) continue;
             run->jobs->move[run->moves++] =
-                (hm_move_job_t){.dst = (char *)run->call->recv[part->source] + run->at,
-                                .dst_stride = row_bytes,
-                                .src = run->in + in->at + in->head_bytes + part->row_at * run->width,
-                                .src_stride = run->width,
-                                .width = run->width,
+                (hm_move_job_t){.dst = (char *)run->call->recv[part->source] + slice.at,
+                                .dst_stride = run->row_bytes,
+                                .src = run->in + in->at + in->head_bytes + part->row_at * slice.width,
+                                .src_stride = slice.width,
+                                .width = slice.width,
                                 .rows = (uint32_t)rows,
+                                .via_entries = part->rows,
+                                .src_rows = part->rows,
                                 .index = own_map(run, in, part),
                                 .via = run->list[p]};
         }
     }
-    return jobs_submit(run);
 }
 
-/* The rows a rank keeps go straight from its send to its receive buffer. */
-static void self_add(run_t *run, size_t row_bytes)
+/* The rows a rank keeps go straight from its send to its receive buffer, beside what the wires carry. */
+static int self_move(run_t *run)
 {
     int me = run->route->me;
     size_t rows = raw_rows(run, me, me);
-    if (rows == 0 || run->call->send[me] == run->call->recv[me]) return;
-    run->jobs->move[run->moves++] = (hm_move_job_t){.dst = run->call->recv[me],
-                                                    .src = run->call->send[me],
-                                                    .dst_stride = row_bytes,
-                                                    .src_stride = row_bytes,
-                                                    .width = row_bytes,
-                                                    .rows = (uint32_t)rows};
+    hm_move_job_t job = {.dst = run->call->recv[me],
+                         .src = run->call->send[me],
+                         .dst_stride = run->row_bytes,
+                         .src_stride = run->row_bytes,
+                         .width = run->row_bytes,
+                         .rows = (uint32_t)rows};
+    if (rows == 0) return 0;
+    return run->state->kernels->move_beside(run->state->context, run->call->stream, &job, 1);
 }
 
-/* One slice: all steps, then the receive buffers. */
-static ncclResult_t slice_run(run_t *run, const hm_rows_t *own)
+/* The slice that is in a step at a tick, or -1: slice k makes step s at tick k + s - 1, so that one slice crosses the
+ * inner links while the next one crosses the outer ones. */
+static int slice_at(const run_t *run, int tick, int step)
 {
-    int depth = run->route->paths->depth, status = 0;
-    if (run->at == 0) self_add(run, own->row_bytes);
-    for (int step = 1; step <= depth; step++) {
-        status = step_pack(run, step, run->at == 0, own);
-        if (status != 0) return state_result(status);
-        ncclResult_t result = step_exchange(run, step);
-        if (result != ncclSuccess) return result;
+    int index = tick - (step - 1);
+    return index >= 0 && index < run->slices ? index : -1;
+}
+
+/* Packs what the tick sends, and unpacks what the tick before it received. */
+static int tick_move(run_t *run, int tick, const hm_rows_t *own)
+{
+    int status = 0, depth = run->route->paths->depth;
+    for (int step = 1; step <= depth && status == 0; step++) {
+        int before = slice_at(run, tick - 1, step), now = slice_at(run, tick, step);
+        if (before == 0) status = own_lists_add(run, step);
+        if (before >= 0) step_expand(run, step, slice_of(run, before));
+        if (now >= 0 && status == 0) status = step_pack(run, step, now, own);
     }
-    if (run->at == 0) status = own_lists_add(run);
-    if (status == 0) status = slice_expand(run, own->row_bytes);
-    return state_result(status);
+    return status != 0 ? status : jobs_submit(run);
+}
+
+static ncclResult_t tick_exchange(run_t *run, int tick)
+{
+    const hm_real_t *real = run->call->comm->real;
+    ncclResult_t result = real->ncclGroupStart();
+    for (int step = 1; step <= run->route->paths->depth && result == ncclSuccess; step++) {
+        int index = slice_at(run, tick, step);
+        if (index >= 0) result = step_exchange(run, step, index);
+    }
+    ncclResult_t end = real->ncclGroupEnd();
+    return result != ncclSuccess ? result : end;
+}
+
+static ncclResult_t ticks_run(run_t *run, const hm_rows_t *own)
+{
+    const hm_kernels_t *kernels = run->state->kernels;
+    int ticks = run->slices + run->route->paths->depth - 1;
+    for (int tick = 0; tick < ticks; tick++) {
+        int status = tick_move(run, tick, own);
+        if (status == 0 && tick == 0) status = kernels->fork(run->state->context, run->call->stream);
+        if (status != 0) return state_result(status);
+        ncclResult_t result = tick_exchange(run, tick);
+        if (result != ncclSuccess) return result;
+        if (tick == 0) status = self_move(run);
+        if (status != 0) return state_result(status);
+    }
+    return state_result(tick_move(run, ticks, own));
 }
 
 ncclResult_t exec_run(const hm_call_t *call, hm_a2a_state_t *state, int depth, size_t width,
@@ -297,12 +353,13 @@ ncclResult_t exec_run(const hm_call_t *call, hm_a2a_state_t *state, int depth, s
                  .free = (char *)state->scratch + layout.out_bytes + layout.in_bytes,
                  .end = (char *)state->scratch + state->capacity,
                  .distinct = state->distinct[route->me],
-                 .list = state->jobs[depth].list};
+                 .list = state->jobs[depth].list,
+                 .row_bytes = row_bytes,
+                 .width = width,
+                 .slices = (int)((row_bytes + width - 1) / width)};
     hm_rows_t own = {call->comm->ranks, call->send, state->rows, row_bytes};
-    for (run.at = 0; run.at < row_bytes; run.at += width) {
-        run.width = row_bytes - run.at < width ? row_bytes - run.at : width;
-        ncclResult_t result = slice_run(&run, &own);
-        if (result != ncclSuccess) return result;
-    }
-    return ncclSuccess;
+    ncclResult_t result = ticks_run(&run, &own);
+    /* Also after an error: the memory of this call is free once the stream has come to this point. */
+    int status = state->kernels->merge(state->context, call->stream);
+    return result != ncclSuccess ? result : state_result(status);
 }

@@ -1,26 +1,33 @@
-#define _GNU_SOURCE
 #include "hello.h"
 
 #include "log.h"
+#include "offer.h"
 #include "settings.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define HELLO_MAGIC 0x31456f4d72656948u /* "HierMoE1" */
-#define HELLO_VERSION 1u
+#define HELLO_VERSION 2u
 #define FIRST_WORD_SECONDS 30.0 /* silent ranks are named this early, and once more when time is up */
 
-/* One rank's word to every other; 64 bytes on the wire. */
+/* One rank's word to every other. Its size never changes, so that ranks with different versions of the library can
+ * still find that out. */
 typedef struct hello {
     uint64_t magic;
     uint32_t version, mode;
     int32_t ranks, rank;
-    uint64_t settings, host, backend, able, check;
+    uint64_t settings;
+    uint32_t backend, able;
+    uint32_t source; /* hm_source_t; rank 0's counts */
+    uint32_t reserved;
+    hm_seat_t seat;
+    uint64_t spare[4];
+    uint64_t check;
 } hello_t;
+_Static_assert(sizeof(hello_t) == 128, "ranks must exchange words of one size");
 
 static uint64_t bytes_hash(uint64_t hash, const void *memory, size_t bytes)
 {
@@ -29,30 +36,12 @@ static uint64_t bytes_hash(uint64_t hash, const void *memory, size_t bytes)
     return hash;
 }
 
-/* Ranks with equal values share a node, by NCCL's rule: NCCL_HOSTID, else host name and boot id. */
-static uint64_t host_hash(void)
-{
-    char text[512] = "";
-    const char *id = getenv("NCCL_HOSTID");
-    if (id != NULL && *id != '\0') return bytes_hash(0xCBF29CE484222325u, id, strlen(id));
-    gethostname(text, 255);
-    text[255] = '\0';
-    FILE *file = fopen("/proc/sys/kernel/random/boot_id", "re");
-    if (file != NULL) {
-        size_t used = strlen(text);
-        size_t got = fread(text + used, 1, sizeof text - 1 - used, file);
-        text[used + got] = '\0';
-        fclose(file);
-    }
-    return bytes_hash(0xCBF29CE484222325u, text, strlen(text));
-}
-
 static uint64_t hello_check(const hello_t *hello)
 {
     return bytes_hash(0xCBF29CE484222325u, hello, offsetof(hello_t, check));
 }
 
-static hello_t hello_make(const hm_comm_t *comm, const hm_a2a_state_t *state, bool able)
+static hello_t hello_make(const hm_comm_t *comm, const hm_a2a_state_t *state, bool able, const hm_offer_t *offer)
 {
     hello_t hello = {.magic = HELLO_MAGIC,
                      .version = HELLO_VERSION,
@@ -60,9 +49,10 @@ static hello_t hello_make(const hm_comm_t *comm, const hm_a2a_state_t *state, bo
                      .ranks = comm->ranks,
                      .rank = comm->rank,
                      .settings = settings_hash(),
-                     .host = host_hash(),
                      .backend = (unsigned char)state->kernels->name[0],
-                     .able = able};
+                     .able = able,
+                     .source = offer->source};
+    topology_seat(comm, state->kernels != &hm_kernels_host, &hello.seat);
     hello.check = hello_check(&hello);
     return hello;
 }
@@ -137,24 +127,6 @@ static hm_reason_t hello_judge(const hm_comm_t *comm, const hello_t *in)
     return HM_REASONS;
 }
 
-/* HIERMOE_TOPO where it fits this communicator, else nodes by host. Alike on all ranks, whose settings are equal. */
-static int topology_make(const hm_comm_t *comm, const hello_t *in, hm_topo_t **topo)
-{
-    const char *spec = settings_get()->topo, *why = NULL;
-    if (spec != NULL && *spec != '\0') {
-        int status = topo_parse(spec, comm->ranks, topo, &why);
-        if (status == 0) return 0;
-        if (comm->rank == 0)
-            log_say(HM_LOG_WARN, comm, "HIERMOE_TOPO=%s is not used for %d ranks: %s", spec, comm->ranks, why);
-    }
-    uint64_t *host = malloc((size_t)comm->ranks * sizeof *host);
-    if (host == NULL) return -ENOMEM;
-    for (int r = 0; r < comm->ranks; r++) host[r] = in[r].host;
-    int status = topo_create(comm->ranks, 1, (const uint64_t *const[]){host}, topo);
-    free(host);
-    return status;
-}
-
 /* Says why the ranks did not meet and marks the communicator. */
 static void hello_fail(const hm_call_t *call, hm_a2a_state_t *state, const hello_t *in, int status)
 {
@@ -174,7 +146,7 @@ static void hello_fail(const hm_call_t *call, hm_a2a_state_t *state, const hello
     }
 }
 
-static void hello_conclude(const hm_call_t *call, hm_a2a_state_t *state, const hello_t *in)
+static void hello_conclude(const hm_call_t *call, hm_a2a_state_t *state, const hello_t *in, hm_offer_t *offer)
 {
     hm_topo_t *topo = NULL;
     hm_reason_t reason = hello_judge(call->comm, in);
@@ -182,25 +154,28 @@ static void hello_conclude(const hm_call_t *call, hm_a2a_state_t *state, const h
     state->off_reason = reason;
     state->observe = settings_get()->mode == HM_MODE_OBSERVE;
     if (state->phase == HM_PHASE_OFF) return;
-    int status = topology_make(call->comm, in, &topo);
+    int status = topology_make(call->comm, &in[0].seat, sizeof *in, &topo);
     if (status == 0) status = state_topology_set(state, topo);
+    if (status == 0) status = offer_settle(call, state, (hm_source_t)in[0].source, offer, &in[0].seat, sizeof *in);
     if (status != 0) hello_fail(call, state, NULL, status);
 }
 
 void hello_run(const hm_call_t *call, hm_a2a_state_t *state)
 {
     const hm_kernels_t *kernels = state->kernels;
-    size_t count = (size_t)call->comm->ranks;
+    size_t count = (size_t)call->comm->ranks, bytes = (count + 1) * sizeof(hello_t) + sizeof(hm_offer_t);
     hello_t *in = NULL;
     /* Pinned memory: it can be read here while the exchange still waits for a silent rank. */
-    int status = kernels->host_alloc(state->context, (count + 1) * sizeof *in, (void **)&in);
+    int status = kernels->host_alloc(state->context, bytes, (void **)&in);
     if (status != 0) {
         hello_fail(call, state, NULL, status);
         return;
     }
-    memset(in, 0, (count + 1) * sizeof *in);
+    memset(in, 0, bytes);
+    hm_offer_t *offer = (hm_offer_t *)(void *)&in[count + 1];
+    offer_make(call->comm, offer);
     bool able = state_table_reserve(state, call->comm->ranks) == 0;
-    in[count] = in[call->comm->rank] = hello_make(call->comm, state, able);
+    in[count] = in[call->comm->rank] = hello_make(call->comm, state, able, offer);
     if (hello_exchange(call, in, &in[count]) != ncclSuccess) {
         hello_fail(call, state, NULL, 0);
         return; /* NCCL may still hold the memory: left to it */
@@ -211,6 +186,7 @@ void hello_run(const hm_call_t *call, hm_a2a_state_t *state)
         hello_fail(call, state, in, status);
         return;
     }
-    hello_conclude(call, state, in);
-    kernels->host_free(state->context, in);
+    hello_conclude(call, state, in, offer);
+    /* After a failure NCCL may still hold the memory: left to it. */
+    if (state->phase != HM_PHASE_FAILED) kernels->host_free(state->context, in);
 }

@@ -98,17 +98,20 @@ ncclResult_t hook_ncclCommGrow(const hm_real_t *real, ncclComm_t comm, int ranks
     return result;
 }
 
-#define HM_END(name, forget) \
+/* The record goes last: NCCL's work on our memory has ended only when NCCL says so. */
+#define HM_END(name) \
     ncclResult_t hook_##name(const hm_real_t *real, ncclComm_t comm) \
     { \
         HM_FLUSH(real); \
-        if (!fork_child()) forget(comm); \
-        return real->name(comm); \
+        hm_comm_t *known = fork_child() ? NULL : comm_take(comm); \
+        ncclResult_t result = real->name(comm); \
+        if (known) comm_release(known); \
+        return result; \
     }
 
-HM_END(ncclCommFinalize, comm_drop)
-HM_END(ncclCommDestroy, comm_drop)
-HM_END(ncclCommAbort, comm_drop)
+HM_END(ncclCommFinalize)
+HM_END(ncclCommDestroy)
+HM_END(ncclCommAbort)
 
 ncclResult_t hook_ncclCommRevoke(const hm_real_t *real, ncclComm_t comm, int flags)
 {

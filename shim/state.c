@@ -5,6 +5,9 @@
 #include "settings.h"
 
 #include "agree.h"
+#include "topology.h"
+
+#include "../planner/plan.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -27,7 +30,8 @@ ncclResult_t state_result(int status)
 
 static void kernels_say(int level, const char *text)
 {
-    log_say(level == 0 ? HM_LOG_WARN : HM_LOG_WARN, NULL, "%s", text);
+    (void)level;
+    log_say(HM_LOG_WARN, NULL, "%s", text);
 }
 
 static void kernels_listen(void)
@@ -48,10 +52,15 @@ static int kernels_open(hm_a2a_state_t *state, const hm_comm_t *comm, hm_reason_
         memcpy(&state->host_stream.enqueue, &enqueue, sizeof enqueue);
         memcpy(&state->host_stream.wait, &wait, sizeof wait);
         state->kernels = &hm_kernels_host;
-        return state->kernels->context_create(&state->host_stream, &state->context);
+    } else {
+        state->kernels = kernels_cuda_open(&why);
     }
-    state->kernels = kernels_cuda_open(&why);
-    if (state->kernels != NULL) return state->kernels->context_create(NULL, &state->context);
+    if (state->kernels != NULL) {
+        /* Memory is what one rank may lack alone; a back end works on all ranks or on none. */
+        int status = state->kernels->context_create(&state->host_stream, &state->context);
+        if (status == -ENOMEM) *reason = HM_REASON_NO_MEMORY;
+        return status;
+    }
     log_say(HM_LOG_WARN, comm, "calls are left alone: %s", why);
     return -ENODEV;
 }
@@ -109,13 +118,16 @@ int state_table_reserve(hm_a2a_state_t *state, int ranks)
 {
     size_t n = (size_t)ranks, levels = 2;
     for (const char *at = settings_get()->topo; at != NULL && *at != '\0'; at++) levels += *at == ',';
+    if (levels < HM_SEAT_LEVELS + 1) levels = HM_SEAT_LEVELS + 1;
     if (levels > HM_MAX_LEVELS) levels = HM_MAX_LEVELS;
     size_t bytes = n * row_words(n, levels * n) * sizeof(uint32_t);
     state->table_memory = malloc((n + n * n + n * levels * n) * sizeof(uint32_t));
     state->work = malloc(n * sizeof *state->work);
     state->rows = malloc(n * sizeof *state->rows);
     state->ranges = malloc(2 * n * sizeof *state->ranges);
-    if (state->table_memory == NULL || state->work == NULL || state->rows == NULL || state->ranges == NULL)
+    state->plan_memory = malloc(plan_memory(ranks) * sizeof *state->plan_memory);
+    if (state->table_memory == NULL || state->work == NULL || state->rows == NULL || state->ranges == NULL ||
+        state->plan_memory == NULL)
         return -ENOMEM;
     int status = state_scratch_alloc(state, bytes, (void **)&state->table_device);
     if (status != 0) return status;
@@ -201,6 +213,7 @@ void a2a_state_destroy(hm_comm_t *comm)
     free(state->work);
     free(state->rows);
     free(state->ranges);
+    free(state->plan_memory);
     pthread_mutex_destroy(&state->lock);
     free(state);
 }

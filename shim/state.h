@@ -7,6 +7,7 @@
 #include "learn.h"
 
 #include "../kernels/kernels.h"
+#include "../planner/profile.h"
 #include "../planner/route.h"
 
 #include <pthread.h>
@@ -53,6 +54,10 @@ typedef struct hm_a2a_state {
     int group_count;
     uint32_t *bit; /* [ranks] position of each rank: the bit of segment p */
 
+    bool profile_known; /* agreed: set once, by the first agreement */
+    hm_profile_t profile;
+    double *plan_memory; /* of plan_choose */
+
     hm_learn_t learn;
     uint32_t sequence; /* agreements so far */
 
@@ -71,8 +76,8 @@ typedef struct hm_a2a_state {
     size_t refused;  /* agreed: a capacity that some rank could not get; 0: none */
 } hm_a2a_state_t;
 
-/* Makes the state of a communicator, without talking to anyone. NULL with the reason set: the same on all ranks, or a
- * rank that is out of memory before it could say so. */
+/* Makes the state of a communicator, without talking to anyone. NULL with the reason set: NO_MEMORY where this rank is
+ * out of memory before it could say so, else the same on all ranks. */
 hm_a2a_state_t *state_create(hm_comm_t *comm, hm_reason_t *reason);
 
 /* Memory for the agreed table, enough for any topology the settings allow. Before the ranks meet, so that a rank without

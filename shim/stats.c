@@ -57,6 +57,14 @@ __attribute__((format(printf, 2, 3))) static void line_add(hm_line_t *line, cons
     if (line->length >= sizeof line->text) line->length = sizeof line->text - 1;
 }
 
+/* Milliseconds with a decimal point whatever the job's locale. */
+static void line_ms(hm_line_t *line, const char *name, uint64_t us)
+{
+    int64_t value = (int64_t)us;
+    uint64_t size = value < 0 ? (uint64_t)-value : us;
+    line_add(line, ", \"%s\": %s%" PRIu64 ".%03" PRIu64, name, value < 0 ? "-" : "", size / 1000, size % 1000);
+}
+
 static uint64_t count_of(const _Atomic uint64_t *count)
 {
     return atomic_load_explicit(count, memory_order_relaxed);
@@ -78,7 +86,11 @@ void stats_write(struct hm_comm *comm)
     HM_COUNT(bytes_sent);
     HM_COUNT(rows);
     HM_COUNT(distinct);
+    HM_COUNT(planned);
 #undef HM_COUNT
+    line_ms(&line, "predicted_plain_ms", count_of(&stats->plain_us));
+    line_ms(&line, "predicted_ms", count_of(&stats->plan_us));
+    line_ms(&line, "predicted_saved_ms", count_of(&stats->plain_us) - count_of(&stats->plan_us));
     for (size_t i = 0; i < sizeof stats->depth / sizeof stats->depth[0]; i++)
         line_add(&line, "%s%" PRIu64, i ? ", " : ", \"depth\": [", count_of(&stats->depth[i]));
     line_add(&line, "], \"left\": {");

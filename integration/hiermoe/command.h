@@ -9,6 +9,8 @@ enum { EXIT_BAD_INPUT = 2 };
 /* argv[0] is the subcommand's name. Returns the exit status. */
 int plan_main(int argc, char **argv);
 int profile_main(int argc, char **argv);
+int fit_main(int argc, char **argv);
+int settings_main(int argc, char **argv);
 
 /* Says "hiermoe: ..." on stderr and returns EXIT_BAD_INPUT. */
 __attribute__((format(printf, 1, 2))) int command_fail(const char *format, ...);

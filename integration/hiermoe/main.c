@@ -1,4 +1,4 @@
-/* hiermoe: plans and profiles on the command line. */
+/* hiermoe: plans, profiles and settings on the command line. */
 #include "command.h"
 
 #include <stdarg.h>
@@ -11,6 +11,8 @@ static const struct {
 } commands[] = {
     {"plan", "predict all-to-all times and suggest expert swaps for a routing, a cluster and a model", plan_main},
     {"profile", "check a profile and print it, or list the built-in ones", profile_main},
+    {"fit", "run a job that measures what transfers cost here, and keep that as a profile", fit_main},
+    {"settings", "list the settings of libhiermoe.so", settings_main},
 };
 
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))

@@ -28,7 +28,7 @@ static int prior_make(const char *kinds, const hm_topo_t *topo, hm_profile_t *pr
         }
         if (*at == '\0') break;
     }
-    return command_fail("prior:%s: expected nvlink, pci, net or tcp for each of the topology's %d levels, such as "
+    return command_fail("prior:%s: expected nvlink, pci, net, tcp or shm for each of the topology's %d levels, such as "
                         "prior:net,nvlink",
                         kinds, topo->levels);
 }

@@ -3,11 +3,14 @@
 
     run_ranks.py --ranks 8 --preload LIB [--env NAME=VALUE] [--rank-env RANK:NAME=VALUE] [--plain RANK]
                  [--nodes 0,0,1,1] [--seconds 60] [--exit 0] [--exit-of RANK:ANY] [--said TEXT] [--not-said TEXT]
-                 [--replaced all|some|none] [--left REASON] -- COMMAND ...
+                 [--replaced all|some|none|any] [--left REASON] [--alike] -- COMMAND ...
 
 Each rank gets RANK, WORLD_SIZE, LOCAL_RANK, LOCAL_WORLD_SIZE, the files for the unique id, and NCCL_HOSTID from --nodes.
-Statistics of the library are read back: --replaced looks at its counters, --left wants that reason on every rank.
+Statistics of the library are read back: --replaced looks at its counters, some and all
+mean every communicator, any one of each process; --left wants that reason on every rank,
+--alike wants all ranks to have replaced, agreed and left alone the same on every communicator of all ranks.
 Exit status 1 with one sentence per expectation that was not met; what the ranks said is then shown.
+Exit status 77 if all ranks ended with 77: the test does not apply here.
 """
 import argparse
 import glob
@@ -33,8 +36,9 @@ def arguments():
     ap.add_argument("--exit-of", action="append", default=[])
     ap.add_argument("--said", action="append", default=[])
     ap.add_argument("--not-said", action="append", default=[])
-    ap.add_argument("--replaced", choices=["all", "some", "none"])
+    ap.add_argument("--replaced", choices=["all", "some", "none", "any"])
     ap.add_argument("--left", action="append", default=[])
+    ap.add_argument("--alike", action="store_true")
     ap.add_argument("command", nargs="+")
     return ap.parse_args()
 
@@ -109,6 +113,20 @@ def judge(args, status, said, stats):
     if args.replaced or args.left:
         if len({row["rank"] for row in stats}) != args.ranks - len(args.plain):
             yield f"statistics of {len(stats)} ranks, expected {args.ranks - len(args.plain)}"
+    if args.replaced == "any":
+        for pid in {row["pid"] for row in stats}:
+            if not any(row["replaced"] for row in stats if row["pid"] == pid):
+                yield f"process {pid} replaced nothing on any communicator"
+    outcomes = {}
+    for row in stats if args.alike else []:
+        if row["ranks"] == args.ranks:
+            what = [row["replaced"], row["agreements"], row["depth"], row["left"]]
+            outcomes.setdefault(row["communicator"], []).append(what)
+    for number, found in outcomes.items():
+        if any(what != found[0] for what in found):
+            yield f"ranks treated communicator {number} differently: {found}"
+    if args.alike and not outcomes:
+        yield "no statistics of a communicator of all ranks"
     for row in stats:
         left = sum(row["left"].values())
         if args.replaced == "all" and (left or not row["replaced"]):
@@ -127,13 +145,15 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         status, said = run(args, folder)
         stats = [json.loads(line) for name in glob.glob(f"{folder}/stats.*") for line in open(name)]
+    if all(ended == 77 for ended in status):
+        return 77
     faults = list(judge(args, status, said, stats))
     if faults:
         for rank, words in enumerate(said):
             print(f"--- rank {rank}, exit status {status[rank]}\n{words}")
     for fault in faults:
         print(f"run_ranks: {fault}", file=sys.stderr)
-    return bool(faults)
+    return int(bool(faults))
 
 
 if __name__ == "__main__":

@@ -192,7 +192,7 @@ static void test_bad_input_is_named(void **state)
         {"plan --profile a6000-4x8 --model deepseek-v3 here", "\"here\": expected options only"},
         {"plan --profile prior:net --model deepseek-v3", "expected --topo"},
         {"plan --profile prior:net --topo 4,8 --model deepseek-v3", "for each of the topology's 2 levels"},
-        {"plan --profile prior:net,smoke --topo 4,8 --model deepseek-v3", "expected nvlink, pci, net or tcp"},
+        {"plan --profile prior:net,smoke --topo 4,8 --model deepseek-v3", "expected nvlink, pci, net, tcp or shm"},
         {"plan --profile a6000-4x8 --topo 256,8 --model deepseek-v3 --cost links", "at most 1024 ranks"},
         {"plan --profile a6000-4x8 --model deepseek-v3 --json /nowhere/x", "/nowhere/x: No such file"},
         {"plan --profile prior:tcp --topo 2 --hidden 8 --routing trace:none", "none: No such file"},
@@ -206,6 +206,12 @@ static void test_bad_input_is_named(void **state)
         {"plan --profile prior:tcp --topo 2 --hidden 8 --layer 2 --routing trace:t.trace", "--layer: 2: expected less"},
         {"profile bad.profile", "bad.profile: line 3: \"colour\""},
         {"profile one two", "usage: hiermoe profile"},
+        {"settings all", "usage: hiermoe settings"},
+        {"fit", "expected -- and the command"},
+        {"fit --out", "--out: expected a value"},
+        {"fit --size 1M -- true", "\"--size\": expected --out, --sizes, --preload or --"},
+        {"fit --preload /nowhere/lib.so -- true", "/nowhere/lib.so: No such file"},
+        {"fit --preload bad.profile --out none.profile -- true", "the job left no profile"},
     };
     static const char bad[] = "hiermoe-profile 1\nname x\ncolour red\n";
     write_file("bad.profile", bad, sizeof(bad) - 1);
@@ -235,6 +241,49 @@ static void test_a_printed_profile_can_be_used(void **state)
     assert_int_equal(run("--help", text, sizeof(text)), 0);
 }
 
+static void test_settings_are_those_of_the_library(void **state)
+{
+    (void)state;
+    static const char *const names[] = {
+#define HM_SETTING(field, variable, kind, standard, accepted, same, help) variable,
+#include "../../shim/settings.def"
+    };
+    char text[16384];
+    json_error_t error;
+    assert_int_equal(run("settings --json", text, sizeof(text)), 0);
+    json_t *list = json_loads(text, 0, &error);
+    assert_non_null(list);
+    assert_int_equal(json_array_size(list), sizeof(names) / sizeof(names[0]));
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        json_t *setting = json_array_get(list, i);
+        assert_string_equal(json_string_value(json_object_get(setting, "name")), names[i]);
+        assert_true(json_string_length(json_object_get(setting, "help")) > 0);
+        assert_true(json_is_boolean(json_object_get(setting, "same_on_all_ranks")));
+    }
+    json_decref(list);
+    assert_int_equal(run("settings", text, sizeof(text)), 0);
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) assert_non_null(strstr(text, names[i]));
+}
+
+/* What it shows was written by this job, not by one before. */
+static void test_fit_shows_what_the_job_wrote_and_keeps_its_status(void **state)
+{
+    (void)state;
+    char text[16384];
+    assert_int_equal(run("profile a6000-4x8", text, sizeof(text)), 0);
+    write_file("job.profile", text, strlen(text));
+    write_file("out.profile", "old", 3);
+    write_file("job.sh", "cp job.profile $HIERMOE_FIT_FILE; echo sizes $HIERMOE_FIT_SIZES; exit $1",
+               sizeof("cp job.profile $HIERMOE_FIT_FILE; echo sizes $HIERMOE_FIT_SIZES; exit $1") - 1);
+    assert_int_equal(
+        run("fit --preload bad.profile --sizes 1M,2M --out out.profile -- sh job.sh 0", text, sizeof(text)), 0);
+    assert_non_null(strstr(text, "sizes 1M,2M"));
+    assert_non_null(strstr(text, "32 ranks, NVIDIA RTX A6000"));
+    assert_int_equal(run("fit --preload bad.profile --out out.profile -- sh job.sh 7", text, sizeof(text)), 7);
+    assert_non_null(strstr(text, "the job ended with 7"));
+    assert_int_equal(run("fit --preload bad.profile --out out.profile -- true", text, sizeof(text)), 2);
+}
+
 static int folder_make(void **state)
 {
     (void)state;
@@ -244,7 +293,8 @@ static int folder_make(void **state)
 static int folder_remove(void **state)
 {
     static const char *const names[] = {"t.trace",     "bad_id.trace", "short.trace", "header.trace",
-                                        "other.trace", "bad.profile",  "own.profile", "out.json"};
+                                        "other.trace", "bad.profile",  "own.profile", "out.json",
+                                        "job.profile", "out.profile",  "job.sh",      "none.profile"};
     (void)state;
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         char path[256];
@@ -265,6 +315,8 @@ int main(void)
         cmocka_unit_test(test_sixteen_thousand_ranks_take_seconds),
         cmocka_unit_test(test_bad_input_is_named),
         cmocka_unit_test(test_a_printed_profile_can_be_used),
+        cmocka_unit_test(test_settings_are_those_of_the_library),
+        cmocka_unit_test(test_fit_shows_what_the_job_wrote_and_keeps_its_status),
     };
     return cmocka_run_group_tests(tests, folder_make, folder_remove);
 }

@@ -86,6 +86,9 @@ static void test_bad_text_is_refused_with_its_line(void **state)
         {"inter 1 .125 4.5E-7 1 9\n", "", 11, "ends without \"inter 1\""},
         {"transport tcp\n", "", 11, "ends without \"transport\""},
         {"agree_ms 0.03", "agree_ms 0.03\nagree_ms 0.03", 13, "a second \"agree_ms\""},
+        {"agree_ms 0.03", "alone 2 1e-7", 12, "whole number from 1 to 1"},
+        {"agree_ms 0.03", "alone 1 1e-7 3", 12, "\"3\" is too much"},
+        {"agree_ms 0.03", "alone 1 1e-7\nalone 1 1e-7", 13, "a second \"alone 1\""},
         {"agree_ms 0.03", "agree_ms", 12, "the line ends where agree_ms"},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {

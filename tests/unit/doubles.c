@@ -19,6 +19,7 @@ void doubles_reset(void)
 {
     doubles_settings = (hm_settings_t){.mode = HM_MODE_EXACT,
                                        .depth = HM_DEPTH_AUTO,
+                                       .slices = -1,
                                        .max_scratch = (size_t)1 << 30,
                                        .timeout = 20,
                                        .test_fingerprint_bits = 64,
@@ -38,10 +39,16 @@ uint64_t settings_hash(void)
     return (uint64_t)settings->depth * 31 + settings->row_bytes * 7 + (uint64_t)settings->mode;
 }
 
+bool log_on(hm_log_t level)
+{
+    return level <= HM_LOG_WARN;
+}
+
 void log_say(hm_log_t level, const hm_comm_t *comm, const char *format, ...)
 {
     va_list arguments;
-    (void)level, (void)comm;
+    (void)comm;
+    if (!log_on(level)) return;
     pthread_mutex_lock(&lock);
     va_start(arguments, format);
     vsnprintf(doubles_text, sizeof doubles_text, format, arguments);

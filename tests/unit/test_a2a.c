@@ -44,6 +44,7 @@ static void world_try(random_t *random, int *replaced, int *calls)
     doubles_settings.topo = "1,1,1,1"; /* only its number of levels counts here */
     doubles_settings.depth = (long)random_below(random, 5);
     doubles_settings.min_bytes = 0;
+    doubles_settings.slices = random_below(random, 2) ? -1 : 1 + (long)random_below(random, 6);
     doubles_settings.test_fingerprint_bits = random_below(random, 3) == 0 ? 1 + (long)random_below(random, 8) : 64;
     if (random_below(random, 3) == 0) doubles_settings.max_scratch = 2000 + random_below(random, 200000);
     world_open(&world, ranks);

@@ -1,0 +1,152 @@
+/* hiermoe fit: runs a job under the library, which measures at the job's first all-to-all and writes the profile. */
+#define _GNU_SOURCE
+#include "command.h"
+#include "profile.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define PROFILE_BYTES_MOST 65536
+
+static const char usage[] =
+    "usage: hiermoe fit [--out FILE] [--sizes 256K,1M,...] [--preload LIBRARY] -- LAUNCHER COMMAND...\n"
+    "Runs the job with libhiermoe.so preloaded. At its first all-to-all the ranks measure what transfers cost, which\n"
+    "takes about ten seconds, and rank 0 writes FILE (default hiermoe.profile); then the job goes on. Any short run\n"
+    "with one all-to-all will do. Use it with HIERMOE_PROFILE=FILE. A launcher that does not hand the environment on\n"
+    "must be told to, such as mpirun -x LD_PRELOAD -x HIERMOE_FIT_FILE -x HIERMOE_FIT_SIZES.\n";
+
+typedef struct fit {
+    const char *out, *sizes, *preload;
+    char **command;
+} fit_t;
+
+static int fit_parse(int argc, char **argv, fit_t *fit)
+{
+    const struct {
+        const char *name;
+        const char **value;
+    } options[] = {{"--out", &fit->out}, {"--sizes", &fit->sizes}, {"--preload", &fit->preload}};
+    int i = 1;
+    for (; i < argc && strcmp(argv[i], "--") != 0; i += 2) {
+        size_t o = 0;
+        while (o < 3 && strcmp(argv[i], options[o].name) != 0) o++;
+        if (o == 3) return command_fail("fit: \"%s\": expected --out, --sizes, --preload or -- and the job", argv[i]);
+        if (i + 1 == argc || argv[i + 1][0] == '\0') return command_fail("fit: %s: expected a value", argv[i]);
+        *options[o].value = argv[i + 1];
+    }
+    if (i + 1 >= argc) return command_fail("fit: expected -- and the command that starts the job");
+    fit->command = argv + i + 1;
+    return 0;
+}
+
+/* The library next to this program, as built or as installed. */
+static int library_find(char path[PATH_MAX])
+{
+    static const char *const places[] = {"libhiermoe.so", "../lib/libhiermoe.so", "../lib64/libhiermoe.so"};
+    char own[PATH_MAX], candidate[PATH_MAX + 32];
+    ssize_t length = readlink("/proc/self/exe", own, sizeof(own) - 1);
+    if (length <= 0) return command_fail("fit: /proc/self/exe: %s", strerror(errno));
+    own[length] = '\0';
+    *strrchr(own, '/') = '\0';
+    for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+        snprintf(candidate, sizeof(candidate), "%s/%s", own, places[i]);
+        if (realpath(candidate, path) != NULL) return 0;
+    }
+    return command_fail("fit: libhiermoe.so is not beside %s: expected --preload LIBRARY", own);
+}
+
+/* Ranks may start in other folders. */
+static int path_absolute(const char *path, char absolute[PATH_MAX])
+{
+    char folder[PATH_MAX] = "";
+    if (path[0] != '/' && getcwd(folder, sizeof(folder)) == NULL) return command_fail("fit: %s", strerror(errno));
+    int length = snprintf(absolute, PATH_MAX, "%s%s%s", folder, path[0] != '/' ? "/" : "", path);
+    return length < PATH_MAX ? 0 : command_fail("fit: --out: the path is too long");
+}
+
+static int environment_set(const char *library, const char *out, const char *sizes)
+{
+    char preload[2 * PATH_MAX];
+    const char *before = getenv("LD_PRELOAD");
+    int length = snprintf(preload, sizeof(preload), "%s%s%s", library, before != NULL && *before != '\0' ? ":" : "",
+                          before != NULL ? before : "");
+    if (length >= (int)sizeof(preload)) return command_fail("fit: LD_PRELOAD is too long");
+    if (setenv("LD_PRELOAD", preload, 1) != 0 || setenv("HIERMOE_FIT_FILE", out, 1) != 0 ||
+        (sizes != NULL && setenv("HIERMOE_FIT_SIZES", sizes, 1) != 0))
+        return command_fail("fit: %s", strerror(errno));
+    return 0;
+}
+
+/* Runs the job; its exit status as a shell tells it. */
+static int job_run(char **command)
+{
+    int status;
+    pid_t child = fork();
+    if (child < 0) return command_fail("fit: %s", strerror(errno));
+    if (child == 0) {
+        execvp(command[0], command);
+        command_fail("fit: %s: %s", command[0], strerror(errno));
+        _exit(127);
+    }
+    signal(SIGINT, SIG_IGN); /* the terminal sends it to the job too, which decides */
+    while (waitpid(child, &status, 0) < 0)
+        if (errno != EINTR) return command_fail("fit: %s", strerror(errno));
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+static int result_show(const char *path)
+{
+    hm_profile_t profile;
+    hm_parse_error_t error;
+    size_t length;
+    char *text = input_read(path, PROFILE_BYTES_MOST, &length);
+    if (text == NULL)
+        return command_fail(
+            "fit: the job left no profile: it made no all-to-all that the library knows (HIERMOE_TRUST), the "
+            "environment did not reach its ranks, or rank 0 runs where this folder is not shared");
+    int failed = profile_parse(text, length, &profile, &error);
+    if (failed) command_fail("%s: line %d: %s", path, error.line, error.text);
+    free(text);
+    if (failed) return EXIT_BAD_INPUT;
+    printf("%s: %d ranks, %s, %s, %s\n", path, profile.groups[profile.levels], profile.device, profile.versions,
+           profile.transport);
+    for (int l = 0; l < profile.levels; l++) {
+        printf("  intra %d  %10.4f ms + %.4g ms/MB  r2 %.4f\n", l, profile.intra[l].alpha_ms,
+               profile.intra[l].beta_ms * 1e6, profile.intra[l].r2);
+        if (l > 0)
+            printf("  inter %d  %10.4f ms + %.4g ms/MB  r2 %.4f\n", l, profile.inter[l].alpha_ms,
+                   profile.inter[l].beta_ms * 1e6, profile.inter[l].r2);
+    }
+    printf("  agree    %10.4f ms, identify %.4g ms/MB, pack %.4g ms/MB\n", profile.agree_ms, profile.identify_ms * 1e6,
+           profile.pack_ms * 1e6);
+    return 0;
+}
+
+int fit_main(int argc, char **argv)
+{
+    fit_t fit = {.out = "hiermoe.profile"};
+    char library[PATH_MAX], out[PATH_MAX];
+    if (argc == 2 && strcmp(argv[1], "--help") == 0) {
+        fputs(usage, stdout);
+        return 0;
+    }
+    int status = fit_parse(argc, argv, &fit);
+    if (status == 0 && fit.preload == NULL) status = library_find(library);
+    if (status == 0 && fit.preload != NULL && realpath(fit.preload, library) == NULL)
+        status = command_fail("fit: --preload %s: %s", fit.preload, strerror(errno));
+    if (status == 0) status = path_absolute(fit.out, out);
+    /* What an earlier run left must not pass for this run's. */
+    if (status == 0 && unlink(out) != 0 && errno != ENOENT) status = command_fail("%s: %s", out, strerror(errno));
+    if (status == 0) status = environment_set(library, out, fit.sizes);
+    if (status != 0) return status;
+    status = job_run(fit.command);
+    if (status != 0) command_fail("fit: the job ended with %d", status);
+    int shown = result_show(out);
+    return status != 0 ? status : shown;
+}

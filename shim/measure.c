@@ -1,0 +1,341 @@
+#define _GNU_SOURCE
+#include "measure.h"
+
+#include "agree.h"
+#include "log.h"
+#include "settings.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define BUDGET_MS 8000.0
+#define REPEATS_MIN 3
+#define REPEATS_MAX 9
+#define ROW_BYTES 1024
+#define ROW_COPIES 4 /* of each row among those that identify looks at: what routing to a few experts brings */
+
+typedef enum hm_flavour {
+    FLAVOUR_INTRA,
+    FLAVOUR_INTER,
+    FLAVOUR_ALONE, /* between groups, one rank of each */
+    FLAVOUR_AGREE,
+    FLAVOUR_IDENTIFY,
+    FLAVOUR_PACK
+} hm_flavour_t;
+
+static const char *const flavour_names[] = {"intra", "inter", "alone", "agree", "identify", "pack"};
+
+typedef struct measure {
+    const hm_call_t *call;
+    hm_a2a_state_t *state;
+    char *memory, *out, *in; /* areas of `bytes` each */
+    size_t bytes;
+    hm_identity_t identity; /* in the in area, behind what packing writes */
+    void *work;
+    double budget_ms, spent_ms; /* for one flavour */
+    hm_flavour_t flavour;
+    int level;
+} measure_t;
+
+int measure_sizes_parse(const char *text, hm_measure_sizes_t *sizes)
+{
+    hm_measure_sizes_t read = {0};
+    for (const char *at = text;; at++) {
+        char *end;
+        if (*at < '0' || *at > '9' || read.count == HM_MEASURE_SIZES) return -EINVAL;
+        unsigned long long value = strtoull(at, &end, 10);
+        const char *unit = *end != '\0' && *end != ',' ? strchr("KMG", *end) : NULL;
+        if (unit != NULL) end++;
+        unsigned shift = unit == NULL ? 0 : *unit == 'K' ? 10 : *unit == 'M' ? 20 : 30;
+        if (value > (1ull << 40) >> shift || value << shift < 1024) return -EINVAL;
+        value <<= shift;
+        if (read.count > 0 && value <= read.bytes[read.count - 1]) return -EINVAL;
+        read.bytes[read.count++] = value;
+        if (*end == '\0') break;
+        if (*end != ',') return -EINVAL;
+        at = end;
+    }
+    if (read.count < 2) return -EINVAL;
+    *sizes = read;
+    return 0;
+}
+
+static double now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return 1e3 * (double)now.tv_sec + 1e-6 * (double)now.tv_nsec;
+}
+
+static int stream_wait(const measure_t *m)
+{
+    return m->state->kernels->wait(m->state->context, m->call->stream, (double)settings_get()->timeout,
+                                   &m->call->comm->cancelled);
+}
+
+/* Gathers `bytes` of every rank in place and waits, as an agreement does. */
+static int gather(const measure_t *m, size_t bytes)
+{
+    const hm_comm_t *comm = m->call->comm;
+    const hm_kernels_t *kernels = m->state->kernels;
+    char *device = (char *)m->state->table_device, *host = (char *)m->state->table_host;
+    size_t own = (size_t)comm->rank * bytes;
+    int status = kernels->copy(m->state->context, m->call->stream, device + own, host + own, bytes);
+    if (status != 0) return status;
+    if (comm->real->ncclAllGather(device + own, device, bytes, ncclUint8, comm->handle, m->call->stream) != ncclSuccess)
+        return -EIO;
+    status = kernels->copy(m->state->context, m->call->stream, host, device, (size_t)comm->ranks * bytes);
+    return status != 0 ? status : stream_wait(m);
+}
+
+/* Nobody goes on before all are here; tells the longest time that any rank took. */
+static int meet(const measure_t *m, double mine, double *longest)
+{
+    double *times = (double *)(void *)m->state->table_host;
+    times[m->call->comm->rank] = mine;
+    int status = gather(m, sizeof *times);
+    if (status != 0) return status;
+    *longest = 0;
+    for (int r = 0; r < m->call->comm->ranks; r++)
+        if (times[r] > *longest) *longest = times[r];
+    return 0;
+}
+
+/* Whether `from` sends to `to` in this flavour, and among how many groups its buffer is cut. */
+static bool pair_sends(const measure_t *m, int from, int to)
+{
+    const hm_topo_t *topo = m->state->topo;
+    int l = m->level;
+    if (m->flavour == FLAVOUR_INTRA) return topo->group[l][from] == topo->group[l][to] && (from != to || l == 0);
+    if (m->flavour == FLAVOUR_ALONE && topo->pos[from] != topo->start[l][topo->group[l][from]]) return false;
+    return topo->group[l - 1][from] == topo->group[l - 1][to] && topo->group[l][from] != topo->group[l][to] &&
+           topo_rail_peer(topo, l, topo->group[l][to], from) == to;
+}
+
+static int flavour_parts(const measure_t *m)
+{
+    const hm_topo_t *topo = m->state->topo;
+    int above = m->flavour == FLAVOUR_INTRA ? m->level : m->level - 1, most = 1;
+    int inner = m->flavour == FLAVOUR_INTRA ? topo->levels : m->level;
+    for (int g = 0; g < topo->groups[above]; g++) {
+        int first = topo->order[topo->start[above][g]], last = topo->order[topo->start[above][g + 1] - 1];
+        int parts = topo->group[inner][last] - topo->group[inner][first] + 1;
+        if (parts > most) most = parts;
+    }
+    return most;
+}
+
+static int exchange_enqueue(const measure_t *m, size_t bytes)
+{
+    const hm_comm_t *comm = m->call->comm;
+    const hm_real_t *real = comm->real;
+    size_t share = bytes / (size_t)flavour_parts(m), send_at = 0, recv_at = 0;
+    ncclResult_t result = real->ncclGroupStart();
+    for (int r = 0; r < comm->ranks && result == ncclSuccess; r++) {
+        if (pair_sends(m, comm->rank, r)) {
+            result = real->ncclSend(m->out + send_at, share, ncclUint8, r, comm->handle, m->call->stream);
+            send_at += share;
+        }
+        if (result == ncclSuccess && pair_sends(m, r, comm->rank)) {
+            /* Where groups are unequal more may come in than goes out; the bytes do not matter. */
+            if (recv_at + share > m->bytes) recv_at = 0;
+            result = real->ncclRecv(m->in + recv_at, share, ncclUint8, r, comm->handle, m->call->stream);
+            recv_at += share;
+        }
+    }
+    ncclResult_t end = real->ncclGroupEnd();
+    return result != ncclSuccess || end != ncclSuccess ? -EIO : 0;
+}
+
+static int identify_enqueue(measure_t *m, size_t bytes)
+{
+    size_t ranks = (size_t)m->call->comm->ranks, each = bytes / ROW_BYTES / ranks;
+    const void **base = malloc(ranks * sizeof *base);
+    if (base == NULL) return 0; /* measured as too cheap on one rank only; the longest time counts */
+    for (size_t r = 0; r < ranks; r++) {
+        m->state->rows[r] = each;
+        base[r] = m->out + r * each * ROW_BYTES;
+    }
+    hm_rows_t rows = {(int)ranks, base, m->state->rows, ROW_BYTES};
+    int status = m->state->kernels->identify(m->state->context, m->call->stream, &rows, m->state->bit, m->state->groups,
+                                             m->state->group_count, 64, m->work, &m->identity);
+    free(base);
+    return status;
+}
+
+static int pack_enqueue(const measure_t *m, size_t bytes)
+{
+    hm_move_job_t job = {
+        .dst = m->in,
+        .src = m->out,
+        .dst_stride = ROW_BYTES,
+        .src_stride = ROW_BYTES,
+        .width = ROW_BYTES,
+        .rows = (uint32_t)(bytes / ROW_BYTES / (size_t)m->call->comm->ranks * (size_t)m->call->comm->ranks),
+        .index = m->identity.id};
+    return m->state->kernels->move(m->state->context, m->call->stream, &job, 1);
+}
+
+static int flavour_run(measure_t *m, size_t bytes)
+{
+    int status = 0;
+    switch (m->flavour) {
+    case FLAVOUR_INTRA:
+    case FLAVOUR_INTER:
+    case FLAVOUR_ALONE:
+        status = exchange_enqueue(m, bytes);
+        break;
+    case FLAVOUR_AGREE:
+        return gather(m, m->state->row_words * sizeof(uint32_t));
+    case FLAVOUR_IDENTIFY:
+        status = identify_enqueue(m, bytes);
+        break;
+    case FLAVOUR_PACK:
+        status = pack_enqueue(m, bytes);
+        break;
+    }
+    return status != 0 ? status : stream_wait(m);
+}
+
+static int double_compare(const void *left, const void *right)
+{
+    const double *a = left, *b = right;
+    return (*a > *b) - (*a < *b);
+}
+
+/* One run by all ranks at once; the slowest rank's time. */
+static int flavour_time(measure_t *m, size_t bytes, double *ms)
+{
+    int status = meet(m, 0, ms);
+    if (status != 0) return status;
+    double start = now_ms();
+    status = flavour_run(m, bytes);
+    return status != 0 ? status : meet(m, now_ms() - start, ms);
+}
+
+/* Median time of one size. Repeats follow from times that all ranks know, so all do as many. */
+static int size_time(measure_t *m, size_t bytes, double budget_ms, double *median)
+{
+    double ms[REPEATS_MAX], first;
+    int status = flavour_time(m, bytes, &first); /* connections are made on first use */
+    int repeats = REPEATS_MIN;
+    while (repeats < REPEATS_MAX && (repeats + 3) * first < budget_ms) repeats += 2;
+    for (int i = 0; i < repeats && status == 0; i++) status = flavour_time(m, bytes, &ms[i]);
+    if (status != 0) return status;
+    m->spent_ms += first;
+    for (int i = 0; i < repeats; i++) m->spent_ms += ms[i];
+    qsort(ms, (size_t)repeats, sizeof *ms, double_compare);
+    *median = ms[repeats / 2];
+    return 0;
+}
+
+/* Times one flavour over the sizes, as far as the budget allows and at least two, and fits it. */
+static int flavour_fit(measure_t *m, hm_flavour_t flavour, int level, const hm_measure_sizes_t *sizes, hm_link_t *link)
+{
+    hm_fit_t fit = {0};
+    double ms = 0;
+    m->spent_ms = 0;
+    m->flavour = flavour;
+    m->level = level;
+    for (uint32_t i = 0; i < sizes->count && sizes->bytes[i] <= m->bytes; i++) {
+        double next = i == 0 ? 0 : ms * (double)sizes->bytes[i] / (double)sizes->bytes[i - 1];
+        double left = m->budget_ms - m->spent_ms;
+        if (i >= 2 && (REPEATS_MIN + 1) * next > left) break;
+        /* Large sizes say most and take longest: what small ones leave is theirs. */
+        double share = i + 1 == sizes->count ? 1 : 0.25;
+        int status = size_time(m, sizes->bytes[i], share * left, &ms);
+        if (status != 0) return status;
+        if (m->call->comm->rank == 0)
+            log_say(HM_LOG_TRACE, m->call->comm, "measured %s %d: %llu bytes in %.4f ms", flavour_names[flavour], level,
+                    (unsigned long long)sizes->bytes[i], ms);
+        if (ms > 0) fit_add_weighted(&fit, (double)sizes->bytes[i], ms, 1 / ms);
+    }
+    fit_solve(&fit, link);
+    return 0;
+}
+
+static void *cut(char **at, size_t bytes)
+{
+    void *memory = *at;
+    *at += (bytes + 255) / 256 * 256;
+    return memory;
+}
+
+/* Both areas, what identify needs, and rows of which each comes ROW_COPIES times. 0, or what this rank lacks. */
+static int memory_make(measure_t *m)
+{
+    size_t ranks = (size_t)m->call->comm->ranks, n = m->bytes / ROW_BYTES, mask = (ranks + 31) / 32 * 4;
+    const hm_kernels_t *kernels = m->state->kernels;
+    size_t work = kernels->identify_bytes(n), numbers = (n + 1) * sizeof(uint32_t), chunk = m->bytes / ROW_COPIES;
+    size_t counts = (1 + (size_t)m->state->group_count) * sizeof(uint32_t);
+    char *rows = NULL;
+    if (work == 0) return -EFBIG;
+    int status = state_scratch_alloc(m->state, 2 * m->bytes + work + 2 * numbers + (n + 1) * mask + counts + 6 * 256,
+                                     (void **)&m->memory);
+    if (status == 0) status = kernels->host_alloc(m->state->context, chunk, (void **)&rows);
+    if (status != 0) return status;
+    uint64_t value = 0x9E3779B97F4A7C15u * ((uint64_t)m->call->comm->rank + 1);
+    for (size_t i = 0; i + sizeof value <= chunk; i += sizeof value) {
+        value ^= value << 13, value ^= value >> 7, value ^= value << 17;
+        memcpy(rows + i, &value, sizeof value);
+    }
+    char *at = m->memory;
+    m->out = cut(&at, m->bytes);
+    m->in = cut(&at, m->bytes);
+    m->work = cut(&at, work);
+    m->identity = (hm_identity_t){.mask_bytes = mask};
+    m->identity.id = cut(&at, numbers);
+    m->identity.first = cut(&at, numbers);
+    m->identity.mask = cut(&at, (n + 1) * mask);
+    m->identity.counts = cut(&at, counts);
+    for (size_t i = 0; i + chunk <= m->bytes && status == 0; i += chunk)
+        status = kernels->copy(m->state->context, m->call->stream, m->out + i, rows, chunk);
+    if (status == 0) status = stream_wait(m);
+    kernels->host_free(m->state->context, rows);
+    return status;
+}
+
+/* All flavours, in the same order on all ranks. */
+static int flavours_fit(measure_t *m, const hm_measure_sizes_t *sizes, hm_profile_t *profile)
+{
+    hm_link_t agree = {.alpha_ms = profile->agree_ms}, identify = {.beta_ms = profile->identify_ms};
+    hm_link_t pack = {.beta_ms = profile->pack_ms};
+    int levels = m->state->topo->levels, status = 0;
+    m->budget_ms = BUDGET_MS / (3 * levels - 2); /* what is not sent takes next to nothing */
+    for (int l = 0; l < levels && status == 0; l++) {
+        status = flavour_fit(m, FLAVOUR_INTRA, l, sizes, &profile->intra[l]);
+        if (status != 0 || l == 0) continue;
+        hm_link_t alone = {.beta_ms = 0};
+        status = flavour_fit(m, FLAVOUR_INTER, l, sizes, &profile->inter[l]);
+        if (status == 0) status = flavour_fit(m, FLAVOUR_ALONE, l, sizes, &alone);
+        profile->alone_ms[l] = alone.beta_ms;
+    }
+    if (status == 0) status = flavour_fit(m, FLAVOUR_IDENTIFY, 0, sizes, &identify);
+    if (status == 0) status = flavour_fit(m, FLAVOUR_PACK, 0, sizes, &pack);
+    m->flavour = FLAVOUR_AGREE;
+    if (status == 0) status = size_time(m, 0, m->budget_ms, &agree.alpha_ms);
+    if (status != 0) return status;
+    profile->agree_ms = agree.alpha_ms + identify.alpha_ms + pack.alpha_ms;
+    profile->identify_ms = identify.beta_ms;
+    profile->pack_ms = pack.beta_ms;
+    return 0;
+}
+
+int measure_run(const hm_call_t *call, hm_a2a_state_t *state, const hm_measure_sizes_t *sizes, hm_profile_t *profile,
+                bool *done)
+{
+    measure_t m = {.call = call, .state = state, .bytes = sizes->bytes[sizes->count - 1]};
+    size_t most = settings_get()->max_scratch / 4;
+    if (m.bytes > most) m.bytes = most;
+    *done = false;
+    if (m.bytes < sizes->bytes[1]) return 0; /* a setting that is equal on all ranks */
+    hm_profile_t fitted = *profile;
+    int mine = memory_make(&m);
+    int status = agree_all(call, state, mine == 0, done);
+    if (status == 0 && *done) status = flavours_fit(&m, sizes, &fitted);
+    state->kernels->free(state->context, m.memory);
+    if (status == 0 && *done) *profile = fitted;
+    return status;
+}

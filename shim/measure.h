@@ -1,0 +1,24 @@
+/* Times the flavours of all-to-all that plans are made of, on the job's communicator: what a profile is fitted to. */
+#ifndef HM_MEASURE_H
+#define HM_MEASURE_H
+
+#include "state.h"
+
+#define HM_MEASURE_SIZES 8
+
+/* Bytes of one rank's whole buffer, ascending. */
+typedef struct hm_measure_sizes {
+    uint32_t count, reserved;
+    uint64_t bytes[HM_MEASURE_SIZES];
+} hm_measure_sizes_t;
+
+/* Reads "256K,1M,4M". 0, or -EINVAL unless there are 2 to HM_MEASURE_SIZES ascending sizes of at least 1K. */
+int measure_sizes_parse(const char *text, hm_measure_sizes_t *sizes);
+
+/* Measures on all ranks together and fits the links and extra terms of *profile, whose levels must be the topology's;
+ * takes at most about ten seconds. *done: false where a rank lacked memory, alike on all ranks, *profile unchanged.
+ * The state's topology and table memory must be there. 0, or the communicator is lost, as agree_all says. */
+int measure_run(const hm_call_t *call, hm_a2a_state_t *state, const hm_measure_sizes_t *sizes, hm_profile_t *profile,
+                bool *done);
+
+#endif

@@ -1,0 +1,238 @@
+#define _GNU_SOURCE
+#include "offer.h"
+
+#include "log.h"
+#include "settings.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+
+#define TEXT_MOST 65536
+
+/* The last profile this process measured as rank 0, for its later communicators. */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static hm_profile_t measured;
+static int measured_ranks;
+
+static uint64_t bytes_hash(const void *memory, size_t bytes)
+{
+    uint64_t hash = 0xCBF29CE484222325u;
+    const unsigned char *at = memory;
+    for (size_t i = 0; i < bytes; i++) hash = (hash ^ at[i]) * 0x100000001B3u;
+    return hash;
+}
+
+/* Once, though every communicator reads the same setting. */
+static void refuse(const hm_comm_t *comm, const char *name, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+static void refuse(const hm_comm_t *comm, const char *name, const char *format, ...)
+{
+    static _Atomic uint64_t said;
+    char text[400];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    uint64_t hash = bytes_hash(text, strlen(text));
+    if (atomic_exchange(&said, hash) == hash) return;
+    log_say(HM_LOG_WARN, comm, "HIERMOE_PROFILE=%s: %s; all ranks use the prior", name, text);
+}
+
+/* A whole small file; NULL with errno set. */
+static char *file_read(const char *path, size_t *length)
+{
+    FILE *file = fopen(path, "re");
+    if (file == NULL) return NULL;
+    char *text = malloc(TEXT_MOST + 1);
+    *length = text != NULL ? fread(text, 1, TEXT_MOST + 1, file) : 0;
+    int failed = text == NULL ? ENOMEM : ferror(file) ? EIO : *length > TEXT_MOST ? EFBIG : 0;
+    fclose(file);
+    if (failed == 0) return text;
+    free(text);
+    errno = failed;
+    return NULL;
+}
+
+static bool profile_load(const hm_comm_t *comm, const char *name, hm_profile_t *profile)
+{
+    hm_parse_error_t error;
+    size_t length;
+    const hm_profile_t *builtin = profile_builtin(name);
+    if (builtin != NULL) *profile = *builtin;
+    if (builtin != NULL) return true;
+    char *text = file_read(name, &length);
+    if (text == NULL) {
+        refuse(comm, name,
+               "%s (expected prior, auto, a built-in profile as hiermoe profile lists them, or a file that "
+               "hiermoe fit wrote)",
+               strerror(errno));
+        return false;
+    }
+    int status = profile_parse(text, length, profile, &error);
+    free(text);
+    if (status != 0) refuse(comm, name, "line %d: %s", error.line, error.text);
+    return status == 0;
+}
+
+static void sizes_take(const hm_comm_t *comm, hm_measure_sizes_t *sizes)
+{
+    const char *text = settings_get()->fit_sizes;
+    if (text != NULL && measure_sizes_parse(text, sizes) == 0) return;
+    *sizes = (hm_measure_sizes_t){.count = 4, .bytes = {256 << 10, 1 << 20, 4 << 20, 16 << 20}};
+    if (text != NULL)
+        log_say(
+            HM_LOG_WARN, comm,
+            "HIERMOE_FIT_SIZES=%s is not understood, 256K,1M,4M,16M is used; expected 2 to %d ascending sizes of at "
+            "least 1K with commas between",
+            text, HM_MEASURE_SIZES);
+}
+
+void offer_make(const hm_comm_t *comm, hm_offer_t *offer)
+{
+    const char *name = settings_get()->profile;
+    bool fit = settings_get()->fit_file != NULL;
+    *offer = (hm_offer_t){.source = HM_SOURCE_PRIOR};
+    if (comm->rank != 0) return;
+    bool automatic = name != NULL && strcasecmp(name, "auto") == 0;
+    if (fit || automatic) {
+        pthread_mutex_lock(&lock);
+        bool enough = measured_ranks >= comm->ranks;
+        offer->source = enough ? HM_SOURCE_GIVEN : HM_SOURCE_MEASURED;
+        if (enough) offer->profile = measured;
+        pthread_mutex_unlock(&lock);
+        if (!enough) sizes_take(comm, &offer->sizes);
+    } else if (name != NULL && strcasecmp(name, "prior") != 0) {
+        if (profile_load(comm, name, &offer->profile)) offer->source = HM_SOURCE_GIVEN;
+    }
+}
+
+static uint64_t offer_check(const hm_offer_t *offer)
+{
+    return bytes_hash(offer, offsetof(hm_offer_t, check));
+}
+
+/* Rank 0's offer to all ranks. */
+static int offer_spread(const hm_call_t *call, hm_a2a_state_t *state, hm_offer_t *offer)
+{
+    const hm_comm_t *comm = call->comm;
+    if (comm->rank == 0) offer->check = offer_check(offer);
+    ncclResult_t result = comm->real->ncclGroupStart();
+    for (int r = 1; r < comm->ranks && comm->rank == 0 && result == ncclSuccess; r++)
+        result = comm->real->ncclSend(offer, sizeof *offer, ncclUint8, r, comm->handle, call->stream);
+    if (comm->rank != 0) result = comm->real->ncclRecv(offer, sizeof *offer, ncclUint8, 0, comm->handle, call->stream);
+    ncclResult_t end = comm->real->ncclGroupEnd();
+    if (result != ncclSuccess || end != ncclSuccess) return -EIO;
+    int status = state->kernels->wait(state->context, call->stream, (double)settings_get()->timeout, &comm->cancelled);
+    if (status != 0) return status;
+    return offer->check == offer_check(offer) ? 0 : -EPROTO;
+}
+
+static void device_name(const hm_comm_t *comm, bool gpu, char text[HM_PROFILE_TEXT])
+{
+    int device;
+    void *driver = gpu ? dlopen("libcuda.so.1", RTLD_NOLOAD | RTLD_LAZY | RTLD_LOCAL) : NULL;
+    void *symbol = driver != NULL ? dlsym(driver, "cuDeviceGetName") : NULL;
+    int (*name)(char *text, int size, int device);
+    if (driver != NULL) dlclose(driver);
+    snprintf(text, HM_PROFILE_TEXT, "%s", gpu ? "unknown" : "cpu");
+    if (symbol == NULL || comm->real->ncclCommCuDevice == NULL) return;
+    memcpy(&name, &symbol, sizeof symbol);
+    if (comm->real->ncclCommCuDevice(comm->handle, &device) == ncclSuccess && name(text, HM_PROFILE_TEXT, device) != 0)
+        snprintf(text, HM_PROFILE_TEXT, "unknown");
+}
+
+/* The prior for the agreed topology, with this rank's words for what a profile is kept under. */
+static void prior_make(const hm_comm_t *comm, hm_a2a_state_t *state, const hm_seat_t *seats, size_t stride)
+{
+    hm_wire_t wire[HM_MAX_LEVELS + 1] = {HM_WIRE_SHM};
+    bool gpu = state->kernels != &hm_kernels_host;
+    hm_profile_t *profile = &state->profile;
+    topology_wires(state->topo, seats, stride, wire);
+    profile_prior(state->topo, wire, NULL, profile);
+    if (!gpu) {
+        /* One core's memory speed: rows read once and compared once, read and written once. */
+        profile->identify_ms = 1 / 2e6;
+        profile->pack_ms = 1 / 3e6;
+    }
+    device_name(comm, gpu, profile->device);
+    snprintf(profile->versions, sizeof profile->versions, "nccl %d", comm->real->version);
+    state->profile_known = true;
+}
+
+/* A profile of another cluster is what the user asked for, but worth a word. */
+static void given_compare(const hm_comm_t *comm, const hm_profile_t *here, const hm_profile_t *given)
+{
+    if (comm->rank != 0 || profile_same_cluster(given, here)) return;
+    log_say(HM_LOG_INFO, comm,
+            "profile %s was made on another cluster or with other versions (%s, %s, %s; here %s, %s, %s); it is used "
+            "all the same, hiermoe fit makes one for here",
+            given->name, given->device, given->versions, given->transport, here->device, here->versions,
+            here->transport);
+}
+
+/* Whole or not at all: readers may come at any time. */
+static int file_write(const char *path, const hm_profile_t *profile)
+{
+    char text[8192], part[4096];
+    size_t length;
+    if (profile_write(profile, text, sizeof text, &length) != 0) return -EFBIG;
+    if (snprintf(part, sizeof part, "%s.part", path) >= (int)sizeof part) return -ENAMETOOLONG;
+    FILE *file = fopen(part, "we");
+    if (file == NULL) return -errno;
+    bool failed = fwrite(text, 1, length, file) != length;
+    failed = fclose(file) != 0 || failed;
+    if (!failed && rename(part, path) == 0) return 0;
+    int error = errno != 0 ? errno : EIO;
+    unlink(part);
+    return -error;
+}
+
+static void measured_keep(const hm_comm_t *comm, const hm_profile_t *profile)
+{
+    const char *path = settings_get()->fit_file;
+    pthread_mutex_lock(&lock);
+    measured = *profile;
+    measured_ranks = comm->ranks;
+    pthread_mutex_unlock(&lock);
+    int status = path != NULL ? file_write(path, profile) : 0;
+    if (status != 0) log_say(HM_LOG_WARN, comm, "HIERMOE_FIT_FILE=%s: %s", path, strerror(-status));
+    if (status == 0 && path != NULL) log_say(HM_LOG_INFO, comm, "measured profile written to %s", path);
+}
+
+int offer_settle(const hm_call_t *call, hm_a2a_state_t *state, hm_source_t source, hm_offer_t *offer,
+                 const hm_seat_t *seats, size_t stride)
+{
+    bool done = true;
+    prior_make(call->comm, state, seats, stride);
+    if (source == HM_SOURCE_PRIOR) return 0;
+    int status = offer_spread(call, state, offer);
+    if (status == 0 && source == HM_SOURCE_MEASURED) {
+        hm_profile_t fitted = state->profile;
+        status = measure_run(call, state, &offer->sizes, &fitted, &done);
+        if (status != 0) return status;
+        if (!done) {
+            if (call->comm->rank == 0)
+                log_say(HM_LOG_WARN, call->comm,
+                        "nothing was measured: a rank is out of memory or HIERMOE_MAX_SCRATCH "
+                        "is less than four times the sizes; all ranks use the prior");
+            return 0;
+        }
+        /* The ranks fitted the same times; rank 0's numbers count all the same. */
+        snprintf(fitted.name, sizeof fitted.name, "measured");
+        if (call->comm->rank == 0) offer->profile = fitted;
+        status = offer_spread(call, state, offer);
+        if (status == 0 && call->comm->rank == 0) measured_keep(call->comm, &offer->profile);
+    }
+    if (status != 0) return status;
+    given_compare(call->comm, &state->profile, &offer->profile);
+    state->profile = offer->profile;
+    return 0;
+}

@@ -1,0 +1,186 @@
+#!/usr/bin/env python3
+"""Measures a profile on emulated nodes, then holds the planner against the clock: is the predicted time right, and is the
+depth it takes the fastest one?
+
+    plan_check.py --build BUILD [--rate 1gbit] [--repeats 3] [--only NAME,...] [--json FILE] [--prior]
+                  [--within 10] [--best 3] [--loose]
+
+For each layout of nodes the profile is fitted once (HIERMOE_FIT_FILE), then every shape runs with HIERMOE_DEPTH forced
+to 0, 1, ... and with the planner's choice, each --repeats times, in turns. A time is the median over iterations of the
+slowest rank, then the median over repeats; the spread over repeats is printed beside it. Needs root or user namespaces
+(netns.sh). --prior uses no profile. Exit status 1 where more shapes than half miss a bound; --loose: only where a run
+fails or a choice is more than half again as slow as the best.
+"""
+import argparse
+import json
+import os
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+# name: nodes, ranks a node, HIERMOE_TOPO or None
+LAYOUTS = {"4x2": (4, 2, None), "2x4": (2, 4, None), "8x1": (8, 1, None), "3x2": (3, 2, None), "1x4": (1, 4, None),
+           "2x2x2": (2, 4, "2,2,2")}
+# layout, tokens, hidden, topk, experts, routing
+SHAPES = [("4x2", 1024, 1024, 8, 128, "uniform"), ("4x2", 1024, 1024, 8, 128, "zipf:1"),
+          ("4x2", 2048, 256, 2, 128, "uniform"), ("4x2", 512, 2048, 1, 64, "uniform"),
+          ("2x4", 1024, 1024, 8, 128, "uniform"), ("2x4", 1024, 1024, 4, 64, "group:8:2"),
+          ("8x1", 1024, 1024, 8, 128, "uniform"), ("8x1", 512, 1024, 2, 128, "uniform"),
+          ("3x2", 1024, 1024, 6, 96, "uniform"), ("3x2", 1024, 512, 1, 96, "zipf:1"),
+          ("1x4", 1024, 1024, 8, 64, "uniform"), ("1x4", 1024, 1024, 1, 64, "uniform"),
+          ("2x2x2", 1024, 1024, 8, 128, "uniform"), ("2x2x2", 1024, 1024, 2, 128, "uniform")]
+
+
+class Cluster:
+    """Nodes of one layout, gone when it closes."""
+
+    def __init__(self, args, layout):
+        self.args, self.layout = args, layout
+        self.nodes, self.per_node, self.topo = LAYOUTS[layout]
+        self.prefix = f"pc{os.getpid()}"
+        subprocess.run([f"{HERE}/netns.sh", "up", "--nodes", str(self.nodes), "--rate", args.rate, "--prefix",
+                        self.prefix, "--subnet", "10.91.0", "--owner", str(os.getpid())], check=True)
+
+    def close(self):
+        subprocess.run([f"{HERE}/netns.sh", "down", "--prefix", self.prefix], check=True)
+
+    def run(self, folder, options, settings):
+        """The benchmark's JSON, the library's statistics of rank 0 and what rank 0 said."""
+        ranks = self.nodes * self.per_node
+        for name in ("id", "out.json", "stats"):
+            if os.path.exists(f"{folder}/{name}"):
+                os.unlink(f"{folder}/{name}")
+        jobs = []
+        for rank in range(ranks):
+            node = rank // self.per_node
+            env = dict(os.environ, RANK=str(rank), WORLD_SIZE=str(ranks), LOCAL_RANK=str(rank % self.per_node),
+                       LOCAL_WORLD_SIZE=str(self.per_node), MOE_PERF_ID_FILE=f"{folder}/id",
+                       LD_LIBRARY_PATH=self.args.nccl, LD_PRELOAD=f"{self.args.build}/lib/libhiermoe.so",
+                       NCCL_HOSTID=f"node{node}", HIERMOE_TRUST="moe_perf_all_to_all_v", HIERMOE_MIN_BYTES="0",
+                       **settings)
+            if rank == 0:
+                env.update(HIERMOE_STATS_FILE=f"{folder}/stats", HIERMOE_DEBUG="TRACE")
+            if self.topo:
+                env["HIERMOE_TOPO"] = self.topo
+            command = [f"{HERE}/netns.sh", "exec", "--prefix", self.prefix, str(node), f"{self.args.build}/bin/moe_perf",
+                       "--check", "0", "--json", f"{folder}/out.json", *options]
+            said = open(f"{folder}/said.{rank}", "w+")
+            jobs.append((subprocess.Popen(command, env=env, stdout=said, stderr=subprocess.STDOUT,
+                                          stdin=subprocess.DEVNULL), said))
+        failed = None
+        for rank, (job, said) in enumerate(jobs):
+            try:
+                status = job.wait(120)
+            except subprocess.TimeoutExpired:
+                status = "none after 120 s"
+                job.kill()
+                job.wait()
+            said.seek(0)
+            text = said.read()
+            said.close()
+            if rank == 0:
+                words = text
+            if status != 0:
+                failed = f"rank {rank} ended with {status}: {text}"
+        if failed:
+            raise RuntimeError(failed)
+        with open(f"{folder}/out.json") as file:
+            result = json.load(file)
+        stats = None
+        if os.path.exists(f"{folder}/stats"):
+            with open(f"{folder}/stats") as file:
+                stats = json.loads(file.readlines()[-1])
+        return result, stats, words
+
+
+def options_of(shape, iters):
+    _, tokens, hidden, topk, experts, routing = shape
+    return ["--tokens", str(tokens), "--hidden", str(hidden), "--topk", str(topk), "--experts", str(experts), "--routing",
+            routing, "--iters", str(iters), "--warmup", "3"]
+
+
+def predictions_of(words):
+    line = re.search(r"predicted with profile \S+: (\S+) ms left alone(.*); depth (\d+) is planned", words)
+    if not line:
+        raise RuntimeError(f"rank 0 said nothing of predictions: {words}")
+    return [float(line[1])] + [float(ms) for ms in re.findall(r", (\S+) ms at depth", line[2])], int(line[3])
+
+
+def shape_check(args, cluster, folder, shape, profile):
+    # Left alone as it is: the library off, so that no agreement is paid.
+    settings = {"HIERMOE_PROFILE": profile}
+    _, _, words = cluster.run(folder, options_of(shape, 2), settings | {"HIERMOE_DEPTH": "auto"})
+    predicted, chosen = predictions_of(words)
+    times = {depth: [] for depth in range(len(predicted))}
+    for _ in range(args.repeats):
+        for depth in times:
+            forced = {"HIERMOE_MODE": "off"} if depth == 0 else {"HIERMOE_DEPTH": str(depth)}
+            result, _, _ = cluster.run(folder, options_of(shape, args.iters), settings | forced)
+            times[depth].append(result["results"]["dispatch"]["ms"]["median"])
+    medians = [statistics.median(times[depth]) for depth in times]
+    noise = max((max(ms) - min(ms)) / statistics.median(ms) for ms in times.values())
+    best = min(range(len(medians)), key=lambda depth: medians[depth])
+    return {"shape": "/".join(map(str, shape)), "measured_ms": medians, "predicted_ms": predicted, "chosen": chosen,
+            "best": best, "off_percent": 100 * (predicted[chosen] / medians[chosen] - 1),
+            "behind_percent": 100 * (medians[chosen] / medians[best] - 1), "noise_percent": 100 * noise,
+            "times_ms": list(times.values())}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--build", required=True)
+    parser.add_argument("--nccl", help="folder of the stand-in libnccl.so.2; default BUILD/lib/hostnccl")
+    parser.add_argument("--rate", default="1gbit")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--iters", type=int, default=10)
+    parser.add_argument("--only", default="", help="layouts")
+    parser.add_argument("--shapes", type=int, default=0, help="at most so many for each layout")
+    parser.add_argument("--json")
+    parser.add_argument("--prior", action="store_true")
+    parser.add_argument("--within", type=float, default=10)
+    parser.add_argument("--best", type=float, default=3)
+    parser.add_argument("--loose", action="store_true")
+    args = parser.parse_args()
+    args.build = os.path.abspath(args.build)
+    if not args.nccl:
+        args.nccl = next(folder for folder, _, files in os.walk(args.build) if "libnccl.so.2" in files)
+    rows = []
+    print(f"{'layout/tokens/hidden/topk/experts/routing':44} {'measured ms, depth 0, 1, ...':32} {'predicted ms':32} "
+          f"{'chosen':>6} {'best':>4} {'off %':>6} {'behind %':>8} {'noise %':>7}")
+    with tempfile.TemporaryDirectory() as folder:
+        for layout in [name for name in LAYOUTS if not args.only or name in args.only.split(",")]:
+            cluster = Cluster(args, layout)
+            try:
+                profile = "prior"
+                shapes = [shape for shape in SHAPES if shape[0] == layout][:args.shapes or None]
+                if not args.prior:
+                    profile = f"{folder}/{layout}.profile"
+                    _, _, words = cluster.run(folder, options_of(shapes[0], 1), {"HIERMOE_FIT_FILE": profile})
+                    print("\n".join(re.findall("measured .* ms", words)))
+                    with open(profile) as file:
+                        print("\n".join("  " + line.strip() for line in file if re.match("groups|int|alone|agree|ident|pack", line)))
+                for shape in shapes:
+                    row = shape_check(args, cluster, folder, shape, profile)
+                    rows.append(row)
+                    print(f"{row['shape']:44} {', '.join(f'{ms:.1f}' for ms in row['measured_ms']):32} "
+                          f"{', '.join(f'{ms:.1f}' for ms in row['predicted_ms']):32} {row['chosen']:6} {row['best']:4} "
+                          f"{row['off_percent']:6.1f} {row['behind_percent']:8.1f} {row['noise_percent']:7.1f}", flush=True)
+            finally:
+                cluster.close()
+    off = sum(abs(row["off_percent"]) > args.within for row in rows)
+    behind = sum(row["behind_percent"] > args.best for row in rows)
+    print(f"{len(rows)} shapes: {len(rows) - off} predicted within {args.within:g} %, {len(rows) - behind} choices the "
+          f"fastest or within {args.best:g} % of it")
+    if args.json:
+        with open(args.json, "w") as file:
+            json.dump(rows, file, indent=1)
+    if args.loose:
+        return any(row["behind_percent"] > 50 for row in rows)
+    return 2 * off > len(rows) or 2 * behind > len(rows)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

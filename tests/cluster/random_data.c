@@ -1,0 +1,174 @@
+#include "random_data.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+uint64_t data_next(data_random_t *random)
+{
+    uint64_t z = random->state += 0x9E3779B97F4A7C15u;
+    z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9u;
+    z = (z ^ z >> 27) * 0x94D049BB133111EBu;
+    return z ^ z >> 31;
+}
+
+size_t data_below(data_random_t *random, size_t limit)
+{
+    return limit == 0 ? 0 : data_next(random) % limit;
+}
+
+/* A row out of a pool of tokens that differ in few places: the last byte, the sign of a zero, a NaN's payload. */
+static void row_fill(data_random_t *random, const data_shape_t *shape, char *row, size_t bytes)
+{
+    static const uint32_t special[] = {0x80000000u, 0x00000000u, 0x7fc00001u, 0x7fc00000u, 0xffffffffu};
+    unsigned token = (unsigned)data_below(random, shape->pool);
+    data_random_t content = {shape->salt + (token / 8) * 977};
+    for (size_t i = 0; i < bytes; i++) row[i] = (char)data_next(&content);
+    if (bytes >= 8) memcpy(row + bytes / 2 / 4 * 4, &special[token % 5], 4);
+    if (token % 8 >= 5) row[bytes - 1] = (char)(row[bytes - 1] ^ (char)(token % 8));
+    if (token % 32 == 31) memset(row, 0, bytes);
+}
+
+static void row_draw(data_random_t *random, data_shape_t *shape)
+{
+    static const struct {
+        ncclDataType_t type;
+        size_t bytes;
+    } types[] = {{ncclInt8, 1},    {ncclUint8, 1}, {ncclFloat16, 2}, {ncclBfloat16, 2},
+                 {ncclFloat32, 4}, {ncclInt32, 4}, {ncclInt64, 8},   {ncclFloat64, 8}};
+    static const size_t elements[] = {32, 33, 47, 64, 100, 128, 255, 256, 512, 1000, 7};
+    size_t which = data_below(random, sizeof types / sizeof types[0]);
+    shape->type = types[which].type;
+    shape->type_bytes = types[which].bytes;
+    shape->row_bytes = elements[data_below(random, sizeof elements / sizeof elements[0])] * shape->type_bytes;
+}
+
+void data_shape_draw(data_random_t *random, size_t most_bytes, int ranks, data_shape_t *shape)
+{
+    memset(shape, 0, sizeof *shape);
+    /* Kinds of calls come in runs in real jobs, and the library learns from that. */
+    row_draw(random, shape);
+    size_t most = most_bytes / shape->row_bytes / (data_below(random, 3) == 0 ? 1 : 8) + 2;
+    if (most > 120) most = 120;
+    int empty = data_below(random, 4) == 0 ? (int)data_below(random, (size_t)ranks) : -1;
+    int target = data_below(random, 10) == 0 ? (int)data_below(random, (size_t)ranks) : -1;
+    bool sparse = data_below(random, 5) == 0;
+    size_t same = data_below(random, most);
+    shape->equal = data_below(random, 5) == 0;
+    shape->ragged = data_below(random, 15) == 0;
+    shape->pool = 1 + (unsigned)data_below(random, data_below(random, 2) ? 6 : 90);
+    shape->salt = data_next(random);
+    for (int s = 0; s < DATA_RANKS; s++)
+        for (int r = 0; r < DATA_RANKS; r++) {
+            size_t rows = data_below(random, most), odd = data_below(random, shape->row_bytes / shape->type_bytes);
+            bool none = s == empty || (target >= 0 && r != target) || data_below(random, sparse ? 2 : 8) == 0;
+            if (shape->equal) {
+                rows = same;
+            } else if (none) {
+                rows = odd = 0;
+            }
+            shape->count[s][r] =
+                rows * (shape->row_bytes / shape->type_bytes) + (shape->ragged && !shape->equal ? odd : 0);
+        }
+}
+
+static void order_draw(data_random_t *random, int ranks, int *order)
+{
+    bool shuffled = data_below(random, 2);
+    for (int i = 0; i < 2 * ranks; i++) order[i] = i;
+    for (int i = 2 * ranks - 1; shuffled && i > 0; i--) {
+        int j = (int)data_below(random, (size_t)i + 1), kept = order[i];
+        order[i] = order[j];
+        order[j] = kept;
+    }
+}
+
+/* Offsets of the buffers of all peers in one arena: in order and close together, or apart and in any order. Returns the
+ * bytes needed. */
+static size_t arena_lay(data_random_t *random, int ranks, const size_t *bytes, bool scattered, size_t *at)
+{
+    int order[2 * DATA_RANKS];
+    size_t used = DATA_GUARD + data_below(random, 16);
+    for (int p = 0; p < ranks; p++) order[p] = p;
+    for (int i = ranks - 1; scattered && i > 0; i--) {
+        int j = (int)data_below(random, (size_t)i + 1), kept = order[i];
+        order[i] = order[j];
+        order[j] = kept;
+    }
+    for (int i = 0; i < ranks; i++) {
+        at[order[i]] = used;
+        used += bytes[order[i]] + (scattered ? DATA_GUARD + data_below(random, 40) : 0);
+    }
+    return used + DATA_GUARD;
+}
+
+static bool send_make(data_random_t *random, const data_shape_t *shape, int ranks, data_buffers_t *buffers)
+{
+    size_t bytes[DATA_RANKS], at[DATA_RANKS];
+    for (int p = 0; p < ranks; p++) bytes[p] = buffers->out[p] * shape->type_bytes;
+    buffers->sent_bytes = arena_lay(random, ranks, bytes, !shape->equal && data_below(random, 2), at);
+    buffers->sent = calloc(1, buffers->sent_bytes);
+    buffers->sent_copy = malloc(buffers->sent_bytes);
+    if (buffers->sent == NULL || buffers->sent_copy == NULL) return false;
+    for (int p = 0; p < ranks; p++) {
+        char *row = buffers->send[p] = buffers->sent + at[p];
+        for (size_t left = bytes[p]; left > 0;) {
+            size_t part = left < shape->row_bytes ? left : shape->row_bytes;
+            row_fill(random, shape, row, part);
+            row += part;
+            left -= part;
+        }
+        if (bytes[p] == 0 && !shape->equal && data_below(random, 2)) buffers->send[p] = NULL;
+    }
+    memcpy(buffers->sent_copy, buffers->sent, buffers->sent_bytes);
+    return true;
+}
+
+static bool recv_make(data_random_t *random, const data_shape_t *shape, int ranks, data_buffers_t *buffers)
+{
+    size_t bytes[DATA_RANKS], at[DATA_RANKS];
+    for (int p = 0; p < ranks; p++) bytes[p] = buffers->in[p] * shape->type_bytes;
+    buffers->arena_bytes = arena_lay(random, ranks, bytes, !shape->equal && data_below(random, 2), at);
+    buffers->arena = malloc(buffers->arena_bytes);
+    buffers->expected_arena = malloc(buffers->arena_bytes);
+    if (buffers->arena == NULL || buffers->expected_arena == NULL) return false;
+    memset(buffers->arena, 0xA5, buffers->arena_bytes);
+    memset(buffers->expected_arena, 0xA5, buffers->arena_bytes);
+    for (int p = 0; p < ranks; p++) {
+        bool null = bytes[p] == 0 && !shape->equal && data_below(random, 2);
+        buffers->got[p] = null ? NULL : buffers->arena + at[p];
+        buffers->expected[p] = null ? NULL : buffers->expected_arena + at[p];
+        buffers->received += bytes[p];
+    }
+    return true;
+}
+
+bool data_buffers_make(data_random_t *random, const data_shape_t *shape, int ranks, int rank, data_buffers_t *buffers)
+{
+    memset(buffers, 0, sizeof *buffers);
+    for (int p = 0; p < ranks; p++) {
+        buffers->out[p] = shape->count[rank][p];
+        buffers->in[p] = shape->count[p][rank];
+    }
+    order_draw(random, ranks, buffers->order);
+    if (send_make(random, shape, ranks, buffers) && recv_make(random, shape, ranks, buffers)) return true;
+    data_buffers_free(buffers);
+    return false;
+}
+
+long data_buffers_compare(const data_buffers_t *buffers)
+{
+    for (size_t i = 0; i < buffers->arena_bytes; i++)
+        if (buffers->arena[i] != buffers->expected_arena[i]) return (long)i;
+    for (size_t i = 0; i < buffers->sent_bytes; i++)
+        if (buffers->sent[i] != buffers->sent_copy[i]) return (long)(buffers->arena_bytes + i);
+    return -1;
+}
+
+void data_buffers_free(data_buffers_t *buffers)
+{
+    free(buffers->sent);
+    free(buffers->sent_copy);
+    free(buffers->arena);
+    free(buffers->expected_arena);
+    memset(buffers, 0, sizeof *buffers);
+}

@@ -1,0 +1,51 @@
+/* Random all-to-alls for tests: counts that all ranks draw alike, rows that repeat and differ in odd places, buffers
+ * that lie as badly as NCCL allows. */
+#ifndef RANDOM_DATA_H
+#define RANDOM_DATA_H
+
+#include "hostnccl.h"
+
+#include <stdbool.h>
+
+#define DATA_RANKS 16
+#define DATA_GUARD 24 /* bytes around each receive buffer that nobody may touch */
+
+typedef struct data_random {
+    uint64_t state;
+} data_random_t;
+
+uint64_t data_next(data_random_t *random);
+size_t data_below(data_random_t *random, size_t limit); /* 0 for limit 0 */
+
+/* Drawn alike by all ranks of all communicators. */
+typedef struct data_shape {
+    bool equal; /* ncclAlltoAll: the same count for all */
+    ncclDataType_t type;
+    size_t type_bytes, row_bytes;
+    size_t count[DATA_RANKS][DATA_RANKS]; /* [source][rank] elements; whole rows unless `ragged` */
+    bool ragged;
+    unsigned pool; /* different rows there are */
+    uint64_t salt;
+} data_shape_t;
+
+/* One rank's memory for one call. Arrays by peer; counts in elements. `got` and `expected` lie alike in two arenas. */
+typedef struct data_buffers {
+    char *send[DATA_RANKS], *got[DATA_RANKS], *expected[DATA_RANKS];
+    size_t out[DATA_RANKS], in[DATA_RANKS], received;
+    int order[2 * DATA_RANKS]; /* of the calls in a group: 2 * peer for a send, 2 * peer + 1 for a receive */
+    char *sent, *sent_copy, *arena, *expected_arena;
+    size_t sent_bytes, arena_bytes;
+} data_buffers_t;
+
+/* most_bytes: most that a rank sends to another, about. */
+void data_shape_draw(data_random_t *random, size_t most_bytes, int ranks, data_shape_t *shape);
+
+/* false: no memory. */
+bool data_buffers_make(data_random_t *random, const data_shape_t *shape, int ranks, int rank, data_buffers_t *buffers);
+
+/* First byte at which the two receive arenas differ, guards included; one at which the send memory was written to is
+ * counted behind them. -1: none. */
+long data_buffers_compare(const data_buffers_t *buffers);
+void data_buffers_free(data_buffers_t *buffers);
+
+#endif

@@ -1,0 +1,234 @@
+/* A rank of jobs that end badly or tidily at an awkward moment, one scenario per run: rough_ends NAME. Exit status 3:
+ * NCCL said that the communicator is lost, as expected of the ranks that remain. The function that issues groups is
+ * odd_all_to_all, for HIERMOE_TRUST. */
+#include "random_data.h"
+#include "ranks.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+typedef struct call {
+    data_buffers_t data;
+    data_shape_t shape;
+} call_t;
+
+/* `rows` rows of 512 bytes for every peer, out of six tokens. */
+static void call_make(const ranks_t *ranks, size_t rows, uint64_t salt, call_t *call)
+{
+    data_random_t random = {salt * 64 + (uint64_t)ranks->rank};
+    call->shape = (data_shape_t){.type = ncclInt8, .type_bytes = 1, .row_bytes = 512, .pool = 6, .salt = salt};
+    for (int s = 0; s < ranks->ranks; s++)
+        for (int r = 0; r < ranks->ranks; r++) call->shape.count[s][r] = rows * 512;
+    CHECK(data_buffers_make(&random, &call->shape, ranks->ranks, ranks->rank, &call->data));
+}
+
+/* What each source sends is drawn from its rank alone, so a receiver can make it again. */
+static void call_check(const ranks_t *ranks, size_t rows, uint64_t salt, call_t *call)
+{
+    for (int s = 0; s < ranks->ranks; s++) {
+        ranks_t source = {.rank = s, .ranks = ranks->ranks};
+        call_t other;
+        call_make(&source, rows, salt, &other);
+        CHECK(memcmp(call->data.got[s], other.data.send[ranks->rank], rows * 512) == 0);
+        data_buffers_free(&other.data);
+    }
+    data_buffers_free(&call->data);
+}
+
+ncclResult_t odd_all_to_all(const ranks_t *ranks, const call_t *call, ncclComm_t comm, cudaStream_t stream);
+
+__attribute__((noinline)) ncclResult_t odd_all_to_all(const ranks_t *ranks, const call_t *call, ncclComm_t comm,
+                                                      cudaStream_t stream)
+{
+    CHECK(ncclGroupStart() == ncclSuccess);
+    for (int p = 0; p < ranks->ranks; p++) {
+        ncclSend(call->data.send[p], call->data.out[p], ncclInt8, p, comm, stream);
+        ncclRecv(call->data.got[p], call->data.in[p], ncclInt8, p, comm, stream);
+    }
+    ncclResult_t result = ncclGroupEnd();
+    __asm__ volatile("" ::: "memory"); /* no tail call: this function must be on the stack */
+    return result;
+}
+
+static void round_run(const ranks_t *ranks, ncclComm_t comm, cudaStream_t stream, size_t rows, uint64_t salt)
+{
+    call_t call;
+    call_make(ranks, rows, salt, &call);
+    CHECK(odd_all_to_all(ranks, &call, comm, stream) == ncclSuccess);
+    SYNC(stream);
+    call_check(ranks, rows, salt, &call);
+}
+
+static double seconds_now(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+static void pause_ms(long ms)
+{
+    nanosleep(&(struct timespec){.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000}, NULL);
+}
+
+static bool comm_lost(ncclComm_t comm)
+{
+    ncclResult_t state = ncclSuccess;
+    return ncclCommGetAsyncError(comm, &state) != ncclSuccess || state != ncclSuccess;
+}
+
+/* Calls until one fails; rank 1 dies before its call number `last`, or right after it has been enqueued. */
+static int calls_until_death(const ranks_t *ranks, int last, bool enqueued)
+{
+    ncclComm_t comm = ranks_comm(ranks);
+    for (int i = 0; i < last + 20; i++) {
+        static call_t call; /* stays: the stream may still use it */
+        if (ranks->rank == 1 && i == last && !enqueued) raise(SIGKILL);
+        call_make(ranks, 40, (uint64_t)i, &call);
+        ncclResult_t result = odd_all_to_all(ranks, &call, comm, NULL);
+        if (ranks->rank == 1 && i == last) raise(SIGKILL);
+        if (result == ncclSuccess) SYNC(NULL);
+        if (result != ncclSuccess || comm_lost(comm)) {
+            ncclCommAbort(comm);
+            return 3;
+        }
+        call_check(ranks, 40, (uint64_t)i, &call);
+    }
+    return 0;
+}
+
+static int run_rank_dies_before_a_call(const ranks_t *ranks)
+{
+    return calls_until_death(ranks, 5, false);
+}
+
+static int run_rank_dies_in_a_call(const ranks_t *ranks)
+{
+    return calls_until_death(ranks, 5, true);
+}
+
+static void *abort_soon(void *comm)
+{
+    pause_ms(700);
+    return (void *)(intptr_t)(ncclCommAbort(comm) != ncclSuccess);
+}
+
+/* Some calls go well, then the last rank stays away; an abort from another thread must end the wait of the others. */
+static int run_abort_in_a_later_agreement(const ranks_t *ranks)
+{
+    static call_t call;
+    pthread_t thread;
+    void *failed = NULL;
+    ncclComm_t comm = ranks_comm(ranks);
+    for (uint64_t i = 0; i < 4; i++) round_run(ranks, comm, NULL, 40, i);
+    if (ranks->rank == ranks->ranks - 1) {
+        pause_ms(4000);
+        ncclCommAbort(comm);
+        return 0;
+    }
+    call_make(ranks, 40, 9, &call);
+    double begin = seconds_now();
+    CHECK(pthread_create(&thread, NULL, abort_soon, comm) == 0);
+    CHECK(odd_all_to_all(ranks, &call, comm, NULL) != ncclSuccess);
+    CHECK(pthread_join(thread, &failed) == 0);
+    CHECK(failed == NULL);
+    CHECK(seconds_now() - begin < 3);
+    return 0;
+}
+
+/* A communicator aborted with replaced calls still on its stream must neither hold the abort up nor break the process;
+ * the job goes on with another one. */
+static int run_abort_with_calls_on_the_stream(const ranks_t *ranks)
+{
+    ncclComm_t comm = ranks_comm(ranks);
+    for (uint64_t i = 0; i < 12; i++) {
+        call_t call[3];
+        ncclComm_t child;
+        CHECK(ncclCommSplit(comm, 0, ranks->rank, &child, NULL) == ncclSuccess);
+        for (uint64_t c = 0; c < 3; c++) {
+            call_make(ranks, 200, i + c, &call[c]);
+            odd_all_to_all(ranks, &call[c], child, NULL);
+        }
+        double begin = seconds_now();
+        CHECK(ncclCommAbort(child) == ncclSuccess);
+        SYNC(NULL);
+        CHECK(seconds_now() - begin < 5);
+        for (int c = 0; c < 3; c++) data_buffers_free(&call[c].data);
+        round_run(ranks, comm, NULL, 40, i);
+    }
+    CHECK(ncclCommDestroy(comm) == ncclSuccess);
+    return 0;
+}
+
+/* Legal: the stream is idle. */
+static int run_destroy_after_sync(const ranks_t *ranks)
+{
+    ncclComm_t comm = ranks_comm(ranks);
+    for (uint64_t i = 0; i < 12; i++) {
+        call_t call;
+        ncclComm_t child;
+        CHECK(ncclCommSplit(comm, 0, ranks->rank, &child, NULL) == ncclSuccess);
+        call_make(ranks, 40 + 10 * i, i, &call);
+        CHECK(odd_all_to_all(ranks, &call, child, NULL) == ncclSuccess);
+        SYNC(NULL);
+        CHECK(ncclCommDestroy(child) == ncclSuccess);
+        call_check(ranks, 40 + 10 * i, i, &call);
+    }
+    CHECK(ncclCommDestroy(comm) == ncclSuccess);
+    return 0;
+}
+
+/* A communicator outlives the streams it was used on. */
+static int run_streams_come_and_go(const ranks_t *ranks)
+{
+    ncclComm_t comm = ranks_comm(ranks);
+    for (uint64_t i = 0; i < 10; i++) {
+        cudaStream_t stream, keep;
+        CHECK(hostncclStreamCreate(&stream) == 0);
+        round_run(ranks, comm, stream, 20 + i, i);
+        CHECK(hostncclStreamCreate(&keep) == 0); /* lest the next stream gets the address of this one */
+        CHECK(hostncclStreamDestroy(stream) == 0);
+        round_run(ranks, comm, keep, 20 + i, i + 100);
+        CHECK(hostncclStreamDestroy(keep) == 0);
+    }
+    CHECK(ncclCommDestroy(comm) == ncclSuccess);
+    return 0;
+}
+
+/* Sizes grow, so that memory is asked for again and again. */
+static int run_growing_calls(const ranks_t *ranks)
+{
+    ncclComm_t comm = ranks_comm(ranks);
+    for (uint64_t i = 0; i < 7; i++) round_run(ranks, comm, NULL, (size_t)8 << i, i);
+    CHECK(ncclCommDestroy(comm) == ncclSuccess);
+    return 0;
+}
+
+static const struct scenario {
+    const char *name;
+    int (*run)(const ranks_t *);
+} scenarios[] = {
+    {"rank_dies_before_a_call", run_rank_dies_before_a_call},
+    {"rank_dies_in_a_call", run_rank_dies_in_a_call},
+    {"abort_in_a_later_agreement", run_abort_in_a_later_agreement},
+    {"abort_with_calls_on_the_stream", run_abort_with_calls_on_the_stream},
+    {"destroy_after_sync", run_destroy_after_sync},
+    {"streams_come_and_go", run_streams_come_and_go},
+    {"growing_calls", run_growing_calls},
+};
+
+int main(int argc, char **argv)
+{
+    ranks_t ranks;
+    if (argc != 2 || !ranks_from_environment(&ranks)) {
+        fprintf(stderr, "usage: RANK=.. WORLD_SIZE=.. HOSTNCCL_ID_FILE=.. %s SCENARIO\n", argv[0]);
+        return 2;
+    }
+    for (size_t i = 0; i < sizeof scenarios / sizeof scenarios[0]; i++)
+        if (strcmp(argv[1], scenarios[i].name) == 0) return scenarios[i].run(&ranks);
+    fprintf(stderr, "%s: no scenario %s\n", argv[0], argv[1]);
+    return 2;
+}

@@ -1,0 +1,130 @@
+/* The planner's answer for a table: least predicted time, forced depths, no profile, and the same bits every time. */
+#include "planner_test.h"
+
+#include "cost.h"
+#include "plan.h"
+
+static hm_plan_t plan_of(const hm_topo_t *topo, const hm_profile_t *profile, const hm_table_t *table, int force)
+{
+    hm_plan_t plan;
+    double *memory = malloc(plan_memory(topo->ranks) * sizeof(*memory));
+    assert_non_null(memory);
+    /* What lies in the memory before must not matter. */
+    memset(memory, 0xff, plan_memory(topo->ranks) * sizeof(*memory));
+    plan_choose(topo, profile, table, force, memory, &plan);
+    free(memory);
+    return plan;
+}
+
+static void test_slow_nodes_are_crossed_once_and_fast_ones_left_alone(void **state)
+{
+    (void)state;
+    hm_topo_t *topo = test_topo("4,8", 32);
+    hm_wire_t slow[HM_MAX_LEVELS + 1] = {0, HM_WIRE_TCP, HM_WIRE_NVLINK};
+    hm_profile_t profile;
+    test_batch_t repeated, single;
+    test_batch_create(&repeated, topo, "uniform", 128, 8, 2048, 3);
+    test_batch_create(&single, topo, "uniform", 128, 1, 2048, 3);
+    profile_prior(topo, slow, NULL, &profile);
+    hm_plan_t plan = plan_of(topo, &profile, &repeated.table, -1);
+    assert_int_equal(plan.depth, 2);
+    assert_true(plan.predicted_ms[2] < plan.predicted_ms[1] && plan.predicted_ms[1] < plan.predicted_ms[0]);
+    assert_true(isnan(plan.predicted_ms[3]));
+    plan = plan_of(topo, &profile, &single.table, -1); /* one expert each: no row goes twice anywhere */
+    assert_int_equal(plan.depth, 0);
+    test_batch_destroy(&single);
+    test_batch_destroy(&repeated);
+    topo_destroy(topo);
+}
+
+static void test_dear_agreements_leave_calls_alone(void **state)
+{
+    (void)state;
+    hm_topo_t *topo = test_topo("4,8", 32);
+    hm_profile_t profile = *profile_builtin("a6000-4x8");
+    test_batch_t batch;
+    test_batch_create(&batch, topo, "uniform", 128, 8, 512, 3);
+    hm_plan_t before = plan_of(topo, &profile, &batch.table, -1);
+    assert_true(before.depth > 0);
+    profile.agree_ms = before.predicted_ms[0];
+    hm_plan_t after = plan_of(topo, &profile, &batch.table, -1);
+    assert_int_equal(after.depth, 0);
+    assert_float_equal(after.predicted_ms[0], before.predicted_ms[0], 0);
+    assert_float_equal(after.predicted_ms[2], before.predicted_ms[2] + profile.agree_ms, 1e-9);
+    test_batch_destroy(&batch);
+    topo_destroy(topo);
+}
+
+static void test_forced_depths_are_taken_and_still_predicted(void **state)
+{
+    (void)state;
+    hm_topo_t *topo = test_topo("2,2,2", 8);
+    const hm_profile_t *profile = profile_builtin("a6000-4x8");
+    test_batch_t batch;
+    test_batch_create(&batch, topo, "uniform", 64, 4, 256, 3);
+    for (int force = 0; force <= 6; force++) {
+        hm_plan_t plan = plan_of(topo, profile, &batch.table, force);
+        assert_int_equal(plan.depth, force < 3 ? force : 3);
+        assert_true(plan.predicted_ms[plan.depth] > 0);
+        plan = plan_of(topo, NULL, &batch.table, force);
+        assert_int_equal(plan.depth, force < 3 ? force : 3);
+        assert_true(isnan(plan.predicted_ms[0]));
+    }
+    assert_int_equal(plan_of(topo, NULL, &batch.table, -1).depth, 0);
+    test_batch_destroy(&batch);
+    topo_destroy(topo);
+}
+
+static void test_memory_is_enough_for_any_topology(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *spec;
+        int ranks;
+    } cases[] = {{"1", 1}, {"2", 2}, {"2,2,2,2,2,2", 64}, {"3,5", 15}, {"16,8", 128}};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        hm_topo_t *topo = test_topo(cases[i].spec, cases[i].ranks);
+        assert_true(plan_memory(topo->ranks) >= cost_memory(topo, HM_COST_LINKS));
+        topo_destroy(topo);
+    }
+}
+
+/* One rank of a node sends all its rows: with a wire of its own it waits for itself, on a shared one the node's mean
+ * counts, as far as one rank alone can fill the wire. */
+static void test_shared_wires_let_busy_ranks_use_idle_neighbours_share(void **state)
+{
+    (void)state;
+    hm_topo_t *topo = test_topo("2,4", 8);
+    hm_profile_t profile = {.levels = 2,
+                            .groups = {1, 2, 8},
+                            .intra = {{0, 1e-5, 1, 2}, {0, 1e-9, 1, 2}},
+                            .inter = {{0, 0, 0, 0}, {0, 1e-5, 1, 2}}};
+    test_batch_t batch;
+    test_batch_create(&batch, topo, "uniform", 64, 4, 256, 3);
+    for (int l = 0; l <= 2; l++) {
+        uint32_t *rows = l == 0 ? batch.raw : batch.distinct[l];
+        size_t columns = l == 0 ? 8 : (size_t)topo->groups[l];
+        memset(rows + columns, 0, 7 * columns * sizeof(*rows)); /* rank 0 alone sends */
+    }
+    double own = plan_of(topo, &profile, &batch.table, 2).predicted_ms[2];
+    profile.alone_ms[1] = 1e-5 / 4;
+    double shared = plan_of(topo, &profile, &batch.table, 2).predicted_ms[2];
+    profile.alone_ms[1] = 1e-5 / 2;
+    double half = plan_of(topo, &profile, &batch.table, 2).predicted_ms[2];
+    assert_float_equal(shared / own, 0.25, 0.01);
+    assert_float_equal(half / own, 0.5, 0.01);
+    test_batch_destroy(&batch);
+    topo_destroy(topo);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_slow_nodes_are_crossed_once_and_fast_ones_left_alone),
+        cmocka_unit_test(test_dear_agreements_leave_calls_alone),
+        cmocka_unit_test(test_forced_depths_are_taken_and_still_predicted),
+        cmocka_unit_test(test_memory_is_enough_for_any_topology),
+        cmocka_unit_test(test_shared_wires_let_busy_ranks_use_idle_neighbours_share),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

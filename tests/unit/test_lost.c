@@ -1,0 +1,200 @@
+/* Description: a communicator that NCCL has lost, a rank short of memory, and lists that a lost peer
+ * never filled in: errors must reach the job, later calls must fail too, nothing may be read or written out of bounds.
+ */
+#include "world.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define RANKS 4
+#define ROW 256
+
+static random_t source = {7};
+static hm_real_t weak; /* the threads' NCCL with a fault */
+static atomic_bool send_fails, comm_is_lost;
+static _Thread_local bool no_memory;
+
+void *__real_calloc(size_t count, size_t bytes);
+void *__wrap_calloc(size_t count, size_t bytes);
+
+void *__wrap_calloc(size_t count, size_t bytes)
+{
+    return no_memory ? NULL : __real_calloc(count, bytes);
+}
+
+static ncclResult_t weak_send(const void *buffer, size_t count, ncclDataType_t type, int peer, ncclComm_t comm,
+                              cudaStream_t stream)
+{
+    return send_fails ? ncclSystemError : threads_real()->ncclSend(buffer, count, type, peer, comm, stream);
+}
+
+static ncclResult_t weak_state(ncclComm_t comm, ncclResult_t *state)
+{
+    (void)comm;
+    *state = comm_is_lost ? ncclRemoteError : ncclSuccess;
+    return ncclSuccess;
+}
+
+static int setup(void **context)
+{
+    (void)context;
+    doubles_reset();
+    doubles_settings.topo = "2,2";
+    doubles_settings.depth = 2;
+    send_fails = comm_is_lost = false;
+    weak = *threads_real();
+    weak.ncclSend = weak_send;
+    weak.ncclCommGetAsyncError = weak_state;
+    return 0;
+}
+
+static void weak_world_open(world_t *world)
+{
+    world_open(world, RANKS);
+    for (int r = 0; r < RANKS; r++) world->comm[r].real = &weak;
+    assert_true(world_exchange(&source, world, RANKS, ROW));
+}
+
+/* Two calls that must end with `result` (ncclSuccess: with any error) on every rank, without being passed on. */
+static void calls_fail(world_t *world, ncclResult_t result)
+{
+    for (int call = 0; call < 2; call++) {
+        exchange_draw(&source, &world->exchange, RANKS, ROW);
+        world_call(world);
+        for (int r = 0; r < RANKS; r++) {
+            assert_true(world->replaced[r]);
+            /* A rank without rows to send finds out by its receives, with another result. */
+            assert_true(result == ncclSuccess ? world->result[r] != ncclSuccess : world->result[r] == result);
+            assert_int_equal(world->comm[r].stats.replaced, 1);
+        }
+        exchange_free(&world->exchange);
+    }
+    for (int r = 0; r < RANKS; r++) a2a_state_destroy(&world->comm[r]);
+    threads_world_destroy(world->nccl);
+}
+
+/* Part of the call may be on its way: a later call must not be matched with the rest. */
+static void failed_enqueue_fails_later_calls(void **context)
+{
+    (void)context;
+    world_t world;
+    weak_world_open(&world);
+    send_fails = true;
+    calls_fail(&world, ncclSuccess);
+}
+
+/* The stream runs dry when a peer is lost, and the table of the call before is still there. */
+static void table_of_a_lost_communicator_is_not_believed(void **context)
+{
+    (void)context;
+    world_t world;
+    weak_world_open(&world);
+    comm_is_lost = true;
+    calls_fail(&world, ncclRemoteError);
+}
+
+/* The other ranks wait for this one's word: passing the call on would send them rows instead. */
+static void no_memory_for_the_first_word_fails_the_call(void **context)
+{
+    (void)context;
+    world_t world;
+    const void *send[2] = {NULL};
+    void *recv[2] = {NULL};
+    size_t count[2] = {0};
+    ncclResult_t result = ncclSuccess;
+    world_open(&world, 2);
+    hm_call_t call = {.comm = &world.comm[1],
+                      .type = ncclUint8,
+                      .type_bytes = 1,
+                      .send = send,
+                      .recv = recv,
+                      .send_count = count,
+                      .recv_count = count};
+    no_memory = true;
+    bool done = a2a_run(&call, &result);
+    no_memory = false;
+    assert_true(done);
+    assert_int_equal(result, ncclSystemError);
+    assert_int_equal(doubles_said, 1);
+    world_close(&world, 2);
+}
+
+/* Room to grow is taken only below HIERMOE_MAX_SCRATCH. */
+static void scratch_stays_under_its_cap(void **context)
+{
+    (void)context;
+    world_t world;
+    size_t most = 0;
+    doubles_settings.max_scratch = 300000;
+    world_open(&world, RANKS);
+    for (int call = 0; call < 6; call++) world_exchange(&source, &world, RANKS, 2048);
+    for (int r = 0; r < RANKS; r++) {
+        size_t capacity = world.comm[r].a2a->capacity;
+        most = capacity > most ? capacity : most;
+        assert_true(capacity <= doubles_settings.max_scratch);
+    }
+    assert_true(most > 0);
+    world_close(&world, RANKS);
+}
+
+static hm_context_t *context_open(void)
+{
+    hm_context_t *made = NULL;
+    assert_int_equal(hm_kernels_host.context_create(NULL, &made), 0);
+    return made;
+}
+
+static void pick_stops_at_most(void **context)
+{
+    (void)context;
+    hm_context_t *kernels = context_open();
+    uint8_t mask[8], sub[3] = {9, 9, 9};
+    uint32_t index[3] = {77, 77, 77};
+    memset(mask, 0xFF, sizeof mask);
+    hm_pick_job_t job = {
+        .mask = mask, .mask_bytes = 1, .rows = 8, .bits = {1, 2}, .most = 2, .index = index, .sub = sub};
+    assert_int_equal(hm_kernels_host.pick(kernels, NULL, &job, 1), 0);
+    assert_true(index[0] == 0 && index[1] == 1 && index[2] == 77);
+    assert_true(sub[0] == 3 && sub[1] == 3 && sub[2] == 9);
+    hm_kernels_host.context_destroy(kernels);
+}
+
+static void move_skips_rows_that_are_not_there(void **context)
+{
+    (void)context;
+    hm_context_t *kernels = context_open();
+    const char *src = "aabbcc";
+    uint32_t index[4] = {0, 4000000000u, 1, 2}, via[3] = {2, 4000000000u, 0};
+    char dst[9] = "........";
+    hm_move_job_t job = {.dst = dst,
+                         .src = src,
+                         .dst_stride = 2,
+                         .src_stride = 2,
+                         .width = 2,
+                         .rows = 4,
+                         .via_entries = 3,
+                         .src_rows = 3,
+                         .index = index,
+                         .via = via};
+    assert_int_equal(hm_kernels_host.move(kernels, NULL, &job, 1), 0);
+    assert_string_equal(dst, "cc....aa");
+    hm_kernels_host.context_destroy(kernels);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(failed_enqueue_fails_later_calls, setup),
+        cmocka_unit_test_setup(table_of_a_lost_communicator_is_not_believed, setup),
+        cmocka_unit_test_setup(no_memory_for_the_first_word_fails_the_call, setup),
+        cmocka_unit_test_setup(scratch_stays_under_its_cap, setup),
+        cmocka_unit_test_setup(pick_stops_at_most, setup),
+        cmocka_unit_test_setup(move_skips_rows_that_are_not_there, setup),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
