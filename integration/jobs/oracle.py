@@ -1,0 +1,112 @@
+"""The most that hierarchical de-duplication can gain on a shape, measured with plain all-to-alls and no library.
+
+    tests/gpu/nodes.sh 4 2 -- python3 oracle.py --tokens 4096 --hidden 2048 --experts 128 --topk 8 --zipf 0
+
+Draws a routing and times, on rows of bf16: (flat) every copy, as a MoE layer's dispatch sends it; (per GPU) one copy for
+each destination GPU; (per node) one copy for each destination node, between GPUs of equal index, then one for each GPU
+inside the node. Finding, packing and unpacking rows is left out: nothing that sends the same rows the same way can be
+faster. Prints JSON from rank 0; times are the median over iterations of the slowest rank's, in ms.
+"""
+import argparse
+import json
+import os
+import time
+
+import torch
+import torch.distributed as dist
+
+
+def arguments():
+    ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    ap.add_argument("--tokens", type=int, default=4096, help="per rank (default 4096)")
+    ap.add_argument("--hidden", type=int, default=2048, help="bf16 elements of a row (default 2048)")
+    ap.add_argument("--experts", type=int, default=128, help="(default 128)")
+    ap.add_argument("--topk", type=int, default=8, help="(default 8)")
+    ap.add_argument("--zipf", type=float, default=0.0, help="exponent of the experts' popularity (default 0: uniform)")
+    ap.add_argument("--iters", type=int, default=12, help="timed, after 3 more (default 12)")
+    ap.add_argument("--seed", type=int, default=7, help="(default 7)")
+    args = ap.parse_args()
+    world = int(os.environ["WORLD_SIZE"])
+    if args.experts % world or args.topk > args.experts:
+        ap.error(f"expected --experts to be a multiple of the {world} ranks and at least --topk")
+    return args
+
+
+def destinations(args, world):
+    """Rank of each chosen expert, shape (world, tokens, topk): without replacement by popularity (Gumbel's trick)."""
+    gen = torch.Generator().manual_seed(args.seed)
+    popularity = -args.zipf * torch.arange(1, args.experts + 1, dtype=torch.float64).log()
+    popularity = popularity[torch.randperm(args.experts, generator=gen)]
+    uniform = torch.rand(world, args.tokens, args.experts, generator=gen, dtype=torch.float64)
+    chosen = (popularity - torch.log(-torch.log(uniform))).topk(args.topk, dim=-1).indices
+    return chosen // (args.experts // world)
+
+
+class Volume:
+    """Rows that each source sends: all copies and one per GPU to each GPU, one per node to each node."""
+
+    def __init__(self, destination, nodes, gpus):
+        ranks = nodes * gpus
+        hits = torch.nn.functional.one_hot(destination, ranks).sum(2)  # (source, token, rank)
+        self.raw = hits.sum(1)
+        self.per_gpu = (hits > 0).sum(1)
+        self.per_node = (hits.view(ranks, -1, nodes, gpus).sum(-1) > 0).sum(1)
+
+
+class Stopwatch:
+    def __init__(self, args):
+        self.hidden, self.iters = args.hidden, args.iters
+
+    def all_to_all(self, send, recv, group=None):
+        """Median ms of the slowest rank, for rows to and from each rank of the group."""
+        rows = torch.randn(sum(send), self.hidden, device="cuda").bfloat16()
+        out = torch.empty(sum(recv), self.hidden, device="cuda", dtype=torch.bfloat16)
+        times = []
+        for _ in range(3 + self.iters):
+            dist.barrier()
+            torch.cuda.synchronize()
+            began = time.perf_counter()
+            dist.all_to_all_single(out, rows, recv, send, group=group)
+            torch.cuda.synchronize()
+            times.append(1e3 * (time.perf_counter() - began))
+        slowest = torch.tensor(times[3:], device="cuda", dtype=torch.float64)
+        dist.all_reduce(slowest, dist.ReduceOp.MAX)
+        return slowest.quantile(0.5).item()
+
+
+def measure(args, rank, nodes, gpus):
+    node, local = divmod(rank, gpus)
+    rails = [dist.new_group([n * gpus + g for n in range(nodes)]) for g in range(gpus)]
+    inside = [dist.new_group([n * gpus + g for g in range(gpus)]) for n in range(nodes)]
+    volume, watch = Volume(destinations(args, nodes * gpus), nodes, gpus), Stopwatch(args)
+    peers = [n * gpus + local for n in range(nodes)]  # those whose rows this rank takes in for its node
+    ms = {"flat": watch.all_to_all(volume.raw[rank].tolist(), volume.raw[:, rank].tolist()),
+          "per_gpu": watch.all_to_all(volume.per_gpu[rank].tolist(), volume.per_gpu[:, rank].tolist())}
+    if nodes > 1:
+        ms["across_nodes"] = watch.all_to_all(volume.per_node[rank].tolist(), volume.per_node[peers, node].tolist(),
+                                              rails[local])
+        fan_out = volume.per_gpu[peers, node * gpus:(node + 1) * gpus].sum(0)
+        fan_in = [volume.per_gpu[[n * gpus + g for n in range(nodes)], rank].sum() for g in range(gpus)]
+        ms["inside_node"] = watch.all_to_all(fan_out.tolist(), [int(f) for f in fan_in], inside[node])
+    return ms
+
+
+def main():
+    args = arguments()
+    rank, world, gpus = (int(os.environ[name]) for name in ("RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE"))
+    torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    dist.init_process_group("nccl", rank=rank, world_size=world)
+    ms = measure(args, rank, world // gpus, gpus)
+    speedup = {"per_gpu": ms["flat"] / ms["per_gpu"]}
+    if "across_nodes" in ms:
+        speedup["per_node"] = ms["flat"] / (ms["across_nodes"] + ms["inside_node"])
+    if rank == 0:
+        print(json.dumps(dict(test="oracle", nodes=world // gpus, gpus=gpus, **vars(args),
+                              ms={name: round(value, 4) for name, value in ms.items()},
+                              speedup={name: round(value, 3) for name, value in speedup.items()},
+                              best=round(max(speedup.values()), 3))), flush=True)
+    dist.destroy_process_group()
+
+
+if __name__ == "__main__":
+    main()

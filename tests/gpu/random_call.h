@@ -1,0 +1,42 @@
+/* All-to-alls drawn at random: who sends how many rows of what size to whom, where the rows lie, and what they hold. */
+#ifndef HM_TESTS_RANDOM_CALL_H
+#define HM_TESTS_RANDOM_CALL_H
+
+#include "nccl_abi.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef struct random_limits {
+    size_t bytes; /* most that a buffer may span, guards included */
+    bool by_name; /* ncclAlltoAll may be drawn */
+    bool has_fp8; /* NCCL knows 8-bit floats */
+} random_limits_t;
+
+typedef struct random_call {
+    uint64_t seed;
+    uint32_t index;
+    int ranks, rank;
+    bool by_name, plain_first, together; /* which way goes first; both enqueued before the first wait */
+    ncclDataType_t type;
+    size_t type_bytes, row_bytes;
+    const char *style;               /* of the counts */
+    size_t pool;                     /* different rows that the sender draws from */
+    size_t *send_count, *recv_count; /* [ranks] elements */
+    size_t *send_at, *recv_at;       /* [ranks] where each peer's rows begin, bytes */
+    size_t send_span, recv_span;     /* bytes from the buffers' starts to the ends of the last rows */
+} random_call_t;
+
+/* Room for calls between `ranks`. 0 or -ENOMEM. */
+int random_call_alloc(int ranks, int rank, random_call_t *call);
+void random_call_free(random_call_t *call);
+
+/* Draws call number `index`. All ranks draw the same counts, type and order; where a rank's rows lie, and what they
+ * hold, is its own affair. */
+void random_call_draw(random_call_t *call, uint64_t seed, uint32_t index, const random_limits_t *limits);
+
+/* Writes this rank's rows, and poison between them. work: room for RANDOM_POOL_BYTES. */
+#define RANDOM_POOL_BYTES ((size_t)4 << 20)
+void random_call_fill(const random_call_t *call, uint8_t *send, uint8_t *work);
+
+#endif

@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# Guards nodes.sh: who failed first decides its status, ranks that would wait for ever are ended with all they started,
+# and only the ranks get the preload. Needs no GPU.
+set -u
+nodes=$(dirname "$0")/nodes.sh
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+export LOG_DIR=$folder/log GRACE=1 NCCL_DIR=$folder
+failures=0
+expect() { # what expected got
+    [[ $2 == "$3" ]] || { echo "$1: expected '$2', got '$3'"; failures=$((failures + 1)); }
+}
+
+# shellcheck disable=SC2016
+said=$(TIMEOUT=20 "$nodes" 2 2 -- bash -c 'echo $RANK $LOCAL_RANK $WORLD_SIZE $LOCAL_WORLD_SIZE $NCCL_HOSTID' 2>&1)
+expect "status of ranks that end well" 0 $?
+expect "rank 0's surroundings" "0 0 4 2 node0" "$said"
+expect "rank 3's surroundings" "3 1 4 2 node1" "$(cat "$LOG_DIR/rank.3")"
+
+# shellcheck disable=SC2016
+TIMEOUT=20 "$nodes" 1 3 -- bash -c '[[ $RANK == 1 ]] && exit 5; sleep 4321; true' >/dev/null 2>&1
+expect "status of the first to fail" 5 $?
+expect "processes left" "" "$(pgrep -f 'sleep 4321')"
+TIMEOUT=1 "$nodes" 1 2 -- sleep 4322 >/dev/null 2>&1
+expect "status of late ranks" 124 $?
+expect "processes left after a time-out" "" "$(pgrep -f 'sleep 4322')"
+
+# The loader names itself on stderr where it cannot preload: once for each rank's shell, never for timeout or env.
+TIMEOUT=20 PRELOAD=$folder/none.so "$nodes" 1 1 -- bash -c : >"$folder/said" 2>&1
+expect "programs that were preloaded" 1 "$(grep -c none.so "$folder/said")"
+
+"$nodes" 0 2 -- true >/dev/null 2>&1
+expect "status of bad arguments" 2 $?
+exit $((failures > 0))
