@@ -252,7 +252,7 @@ static int host_fork(hm_context_t *context, void *stream)
 
 const hm_kernels_t hm_kernels_host = {
     .name = "host",
-    .slices = 2,
+    .slices = 4,
     .context_create = host_context_create,
     .context_destroy = host_context_destroy,
     .alloc = host_alloc,

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#define PATIENCE 8    /* agreements without a gain before a place stops paying for them */
+#define PATIENCE 2    /* agreements without a gain before a place stops paying for them */
 #define WIDEN_AFTER 4 /* agreements that a larger row must have fitted in a row */
 #define PROBE_MAX 128 /* calls left alone between two tries, at most */
 
@@ -96,7 +96,7 @@ void learn_note(hm_learn_t *learn, int form, int type, size_t row_bytes, size_t 
     place->idle = worth ? 0 : place->idle + 1;
     if (place->idle >= PATIENCE) {
         unsigned over = place->idle - PATIENCE;
-        place->left = over < 4 ? 8u << over : PROBE_MAX;
+        place->left = over < 5 ? 4u << over : PROBE_MAX;
     }
     history_add(kind, place->outcome);
 }
