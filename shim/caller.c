@@ -1,10 +1,11 @@
-/* libgcc's unwinder, linked in statically: a shared libunwind among a preloaded library's needs would take over C++
- * exceptions in the whole job, because it defines the same _Unwind_ functions. */
+/* The walk is libgcc's, linked in statically: it is cheap, it is always there, and its addresses are the key that a
+ * decision is remembered by. Names come from dladdr and, for functions that are not exported, from libunwind. */
 #define _GNU_SOURCE
 #include "caller.h"
 
 #include "log.h"
 #include "settings.h"
+#include "symbol.h"
 
 #include <dlfcn.h>
 #include <stdatomic.h>
@@ -17,6 +18,7 @@
 #define HM_OURS 8   /* our own frames before them, at most */
 #define HM_SLOTS 1024
 #define HM_PROBES 16
+#define HM_NAME 4096 /* PyTorch's longest are some hundred bytes */
 
 /* Parts of mangled names. PyTorch's three group all-to-alls send to and receive from every rank, zero counts included,
  * in every release; those of its second back end (2.13) do so too. */
@@ -34,6 +36,7 @@ typedef struct hm_walk {
     const void *from;
     const void *frame[HM_FRAMES];
     int frames, skipped;
+    int judged; /* frames of these that are known not to be trusted */
 } hm_walk_t;
 
 /* key << 1 | trusted; 0 is free. A full neighbourhood means deciding anew each time. */
@@ -75,17 +78,27 @@ static bool name_listed(const char *name, const char *list)
     return false;
 }
 
+static bool name_trusted(const char *name, const char *trust)
+{
+    bool listed = strcasecmp(trust, "known") != 0 && name_listed(name, trust);
+    if (!listed && !name_known(name)) return false;
+    log_say(HM_LOG_TRACE, NULL, "all-to-alls issued by %s are trusted", name);
+    return true;
+}
+
+/* Exported names first: where one is trusted, libunwind need not be opened. */
 static bool walk_decide(const hm_walk_t *walk, const char *trust)
 {
-    bool listed = strcasecmp(trust, "known") != 0;
-    for (int i = 0; i < walk->frames; i++) {
+    char name[HM_NAME];
+    const void *call[HM_FRAMES];
+    /* The call itself lies before its return address, which may be another function's first byte. */
+    for (int i = walk->judged; i < walk->frames; i++) call[i] = (const void *)((uintptr_t)walk->frame[i] - 1);
+    for (int i = walk->judged; i < walk->frames; i++) {
         Dl_info info;
-        /* The call itself lies before its return address, which may be another function's first byte. */
-        if (!dladdr((const void *)((uintptr_t)walk->frame[i] - 1), &info) || !info.dli_sname) continue;
-        if (!name_known(info.dli_sname) && !(listed && name_listed(info.dli_sname, trust))) continue;
-        log_say(HM_LOG_TRACE, NULL, "all-to-alls issued by %s are trusted", info.dli_sname);
-        return true;
+        if (dladdr(call[i], &info) && info.dli_sname && name_trusted(info.dli_sname, trust)) return true;
     }
+    for (int i = walk->judged; i < walk->frames; i++)
+        if (symbol_find(call[i], name, sizeof name) && name_trusted(name, trust)) return true;
     return false;
 }
 
@@ -124,10 +137,12 @@ bool caller_trusted(const void *return_address)
 {
     const char *trust = settings_get()->trust;
     if (strcasecmp(trust, "shape") == 0) return true;
+    if (!return_address) return false;
     /* PyTorch's own three end their groups themselves: no stack to walk. */
     hm_walk_t walk = {.from = return_address, .frame = {return_address}, .frames = 1};
     if (walk_trusted(&walk, trust)) return true;
     walk.frames = 0;
+    walk.judged = 1;
     _Unwind_Backtrace(walk_step, &walk);
     return walk.frames > 1 && walk_trusted(&walk, trust);
 }

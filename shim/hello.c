@@ -1,5 +1,6 @@
 #include "hello.h"
 
+#include "agree.h"
 #include "log.h"
 #include "offer.h"
 #include "settings.h"
@@ -63,18 +64,21 @@ static bool hello_valid(const hello_t *hello, const hm_comm_t *comm, int rank)
            hello->ranks == comm->ranks;
 }
 
-/* Lists the ranks without a valid word, such as "1, 3"; returns how many there are. */
-static int silent_list(const hm_comm_t *comm, const hello_t *in, char *text, size_t size)
+static int silent_count(const hm_comm_t *comm, const hello_t *in)
 {
     int silent = 0;
+    for (int r = 0; r < comm->ranks; r++) silent += !hello_valid(&in[r], comm, r);
+    return silent;
+}
+
+/* Lists the ranks without a valid word, such as "1, 3", as many as there is room for. */
+static void silent_list(const hm_comm_t *comm, const hello_t *in, char *text, size_t size)
+{
     size_t used = 0;
     text[0] = '\0';
-    for (int r = 0; r < comm->ranks; r++) {
-        if (hello_valid(&in[r], comm, r)) continue;
-        if (used < size - 16) used += (size_t)snprintf(text + used, size - used, "%s%d", silent ? ", " : "", r);
-        silent++;
-    }
-    return silent;
+    for (int r = 0; r < comm->ranks && used + 16 < size; r++)
+        if (!hello_valid(&in[r], comm, r))
+            used += (size_t)snprintf(text + used, size - used, "%s%d", used > 0 ? ", " : "", r);
 }
 
 static ncclResult_t hello_exchange(const hm_call_t *call, hello_t *in, const hello_t *own)
@@ -131,11 +135,12 @@ static hm_reason_t hello_judge(const hm_comm_t *comm, const hello_t *in)
 static void hello_fail(const hm_call_t *call, hm_a2a_state_t *state, const hello_t *in, int status)
 {
     char names[256];
-    int silent = in == NULL ? 0 : silent_list(call->comm, in, names, sizeof names);
+    int silent = in == NULL ? 0 : silent_count(call->comm, in);
     state->phase = HM_PHASE_FAILED;
     state->failure = status == 0 ? ncclRemoteError : state_result(status);
     if (status == -ECANCELED) return;
     if (silent > 0) {
+        silent_list(call->comm, in, names, sizeof names);
         log_say(HM_LOG_WARN, call->comm,
                 "first all-to-all: rank %s did not join the agreement: it runs without libhiermoe.so (LD_PRELOAD "
                 "must reach every rank) or did not come to this call within HIERMOE_TIMEOUT, %.0f s",
@@ -146,8 +151,10 @@ static void hello_fail(const hm_call_t *call, hm_a2a_state_t *state, const hello
     }
 }
 
+/* What the words of all ranks come to. A rank that lacks the memory for it says so before anything hangs on it. */
 static void hello_conclude(const hm_call_t *call, hm_a2a_state_t *state, const hello_t *in, hm_offer_t *offer)
 {
+    bool all = false;
     hm_topo_t *topo = NULL;
     hm_reason_t reason = hello_judge(call->comm, in);
     state->phase = reason == HM_REASONS ? HM_PHASE_ON : HM_PHASE_OFF;
@@ -156,6 +163,12 @@ static void hello_conclude(const hm_call_t *call, hm_a2a_state_t *state, const h
     if (state->phase == HM_PHASE_OFF) return;
     int status = topology_make(call->comm, &in[0].seat, sizeof *in, &topo);
     if (status == 0) status = state_topology_set(state, topo);
+    status = agree_all(call, state, status == 0, &all);
+    if (status == 0 && !all) {
+        state->phase = HM_PHASE_OFF;
+        state->off_reason = HM_REASON_NO_MEMORY;
+        return;
+    }
     if (status == 0) status = offer_settle(call, state, (hm_source_t)in[0].source, offer, &in[0].seat, sizeof *in);
     if (status != 0) hello_fail(call, state, NULL, status);
 }
@@ -181,8 +194,7 @@ void hello_run(const hm_call_t *call, hm_a2a_state_t *state)
         return; /* NCCL may still hold the memory: left to it */
     }
     status = hello_wait(call, state, in);
-    char names[8];
-    if (status != 0 || silent_list(call->comm, in, names, sizeof names) > 0) {
+    if (status != 0 || silent_count(call->comm, in) > 0) {
         hello_fail(call, state, in, status);
         return;
     }

@@ -4,6 +4,7 @@
 #   LIB     the library under test (with double.c behind it)
 #   EXTRA   libraries to preload before it (a sanitizer's run time)
 #   CALLS   calls.def
+#   UNWIND  1: built with libunwind's header
 # Exit: 0 passed, 1 failed, 77 skipped.
 set -u
 work=$(mktemp -d) || exit 1
@@ -101,6 +102,66 @@ case_trust() {
     expect other.calls REPLACED 0
     shim also HM_DOUBLE=replace HIERMOE_TRUST=nobody -- "$BIN/job" all2all "$plugin"
     expect also.calls REPLACED 2
+}
+
+trusted() { # NAME TRUST PROGRAM CALLER REPLACED [VAR=value...]: how many of the two all-to-alls are replaced
+    local name=$1 trust=$2 program=$3 caller=$4 replaced=$5; shift 5
+    shim "$name" HM_DOUBLE=replace HIERMOE_DEBUG=INFO HIERMOE_TRUST="$trust" "$@" -- "$program" "$caller"
+    expect "$name.calls" REPLACED "$replaced"
+    expect "$name.calls" 'ncclGroupEnd' $((2 - replaced))
+}
+
+# Functions that are not exported have names where the file is not stripped; in one that is, a neighbour's name is not
+# taken for theirs.
+case_hidden_caller() {
+    [ "$UNWIND" = 1 ] || exit 77
+    local callers=$BIN/callers
+    trusted direct nobody,hidden_disp "$callers" hidden_dispatch 2
+    trusted above hidden_layer "$callers" hidden_layer 2
+    trusted exported exported_dispatch "$callers" exported_dispatch 2
+    trusted neighbour exported_dispatch "$callers" hidden_dispatch 0
+    nm -n "$callers" | grep -A1 ' exported_dispatch$' | grep -q ' hidden_dispatch$' || fail "not neighbours: $(nm -n "$callers")"
+    strip -o "$work/stripped" "$callers" || fail strip
+    trusted gone hidden_dispatch "$work/stripped" hidden_dispatch 0
+    trusted near exported_dispatch "$work/stripped" hidden_dispatch 0
+    trusted still exported_dispatch "$work/stripped" exported_dispatch 2
+}
+
+# A machine without libunwind, or with something else of that name.
+case_no_libunwind() {
+    [ "$UNWIND" = 1 ] || exit 77
+    mkdir "$work/empty" "$work/other" && : >"$work/empty/libunwind.so.8" || fail mkdir
+    cp "$BIN/libother_nccl.so" "$work/other/libunwind.so.8" || fail cp
+    for kind in empty other; do
+        trusted "$kind" exported_dispatch "$BIN/callers" exported_dispatch 2 LD_LIBRARY_PATH="$work/$kind"
+        expect "$kind.err" 'libunwind.so.8 is not used' 0
+        trusted "$kind" hidden_dispatch "$BIN/callers" hidden_dispatch 0 LD_LIBRARY_PATH="$work/$kind"
+        expect "$kind.err" 'libunwind.so.8 is not used' 1
+    done
+    expect other.err 'not used (it lacks functions)' 1
+}
+
+# libunwind defines the functions that C++ exceptions are thrown by: it may be in the process, but not in their way.
+case_exceptions() {
+    [ -x "$BIN/throws" ] || exit 77
+    local opened='not opened' replaced=0 by=libgcc_s
+    [ "$UNWIND" = 1 ] && opened=opened replaced=2
+    [ -z "${EXTRA-}" ] || by='lib[a-z_]*' # a sanitizer's run time stands before libgcc_s
+    if [ -z "${EXTRA-}" ] && LD_PRELOAD=libunwind.so.8 true 2>&1 | cmp -s - /dev/null; then
+        play control LD_PRELOAD=libunwind.so.8 -- "$BIN/throws" hidden_dispatch
+        expect control.out 'thrown by libunwind' 2 # what must not be would be seen
+    fi
+    trusted known hidden_dispatch "$BIN/throws" hidden_dispatch $replaced LD_DEBUG=bindings LD_DEBUG_OUTPUT="$work/bindings"
+    expect known.out "^before: thrown by $by.so.*, libunwind not opened, caught" 1
+    expect known.out "^after: thrown by $by.so.*, libunwind $opened, caught" 1
+    for trust in shape exported_dispatch; do
+        trusted "$trust" $trust "$BIN/throws" exported_dispatch 2
+        expect "$trust.out" "thrown by $by.so.*, libunwind not opened, caught" 2
+    done
+    [ -z "${EXTRA-}" ] || return 0
+    grep -h 'libstdc++.* to .*`_Unwind_' "$work"/bindings.* >"$work/unwind"
+    grep -q '`_Unwind_RaiseException' "$work/unwind" || fail "_Unwind_RaiseException is not bound"
+    ! grep -v ' to [^ ]*libgcc_s' "$work/unwind" || fail "libstdc++ is bound elsewhere"
 }
 
 case_reenter() {

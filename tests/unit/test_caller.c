@@ -103,6 +103,17 @@ static void named_caller_beside_known_ones(void **state)
     assert_true(legacy());
 }
 
+/* Nobody's call: nothing may be read before address 0. */
+static void null_return_address(void **state)
+{
+    (void)state;
+    trust("known");
+    assert_false(caller_trusted(NULL));
+    assert_false(caller_trusted(NULL));
+    trust("shape");
+    assert_true(caller_trusted(NULL));
+}
+
 static double now(void)
 {
     struct timespec t;
@@ -130,6 +141,7 @@ int main(void)
         cmocka_unit_test(known_callers),
         cmocka_unit_test(any_caller_by_shape),
         cmocka_unit_test(named_caller_beside_known_ones),
+        cmocka_unit_test(null_return_address),
         cmocka_unit_test(remembered_decision_is_cheap),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
