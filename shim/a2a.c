@@ -14,7 +14,7 @@
 #define ROW_BYTES_MIN 32 /* smaller rows: the map costs as much as the copies */
 #define OBSERVE_FIRST 4  /* observe mode looks at the first calls, then at every OBSERVE_EVERY-th */
 #define OBSERVE_EVERY 64
-#define SLICE_BYTES ((uint64_t)1 << 20) /* that a rank sends to other outermost groups in a slice, at least */
+#define SLICE_BYTES ((uint64_t)256 << 10) /* that a rank sends to other outermost groups in a slice, at least */
 #define SCRATCH_STEP ((size_t)1 << 20)
 
 /* What one pass over the agreed table says. */
