@@ -1,8 +1,10 @@
 /* A rank that issues all-to-alls in odd surroundings, and checks every byte. One scenario per run: odd_calls NAME. Ranks
  * come from RANK, WORLD_SIZE and HOSTNCCL_ID_FILE. The function that issues whole all-to-alls is odd_all_to_all, for
  * HIERMOE_TRUST. */
+#include "../../shim/hiermoe.h"
 #include "ranks.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -97,6 +99,24 @@ static void run_plain(const ranks_t *ranks)
 {
     ncclComm_t comm = ranks_comm(ranks);
     for (unsigned salt = 0; salt < 6; salt++) plain_round(ranks, comm, NULL, salt);
+    CHECK(ncclCommDestroy(comm) == ncclSuccess);
+}
+
+/* The companion API counts what happened to a communicator, and knows no other. */
+static void run_companion(const ranks_t *ranks)
+{
+    const hiermoe_api_t *api = hiermoe_api_load();
+    hiermoe_stats_t stats = {.size = sizeof stats};
+    CHECK(api != NULL && api->version == HIERMOE_API_VERSION && api->size == sizeof *api);
+    ncclComm_t comm = ranks_comm(ranks);
+    for (unsigned salt = 0; salt < 5; salt++) plain_round(ranks, comm, NULL, salt);
+    CHECK(api->stats(comm, &stats) == 0);
+    CHECK(stats.replaced == 5 && stats.left == 0 && stats.agreements >= 5);
+    CHECK(stats.bytes_raw > 0 && stats.bytes_sent > 0);
+    CHECK(api->stats(&stats, &stats) == -ENOENT);
+    CHECK(api->stats(NULL, &stats) == -ENOENT);
+    stats.size = 3;
+    CHECK(api->stats(comm, &stats) == -EINVAL);
     CHECK(ncclCommDestroy(comm) == ncclSuccess);
 }
 
@@ -289,6 +309,7 @@ static const struct scenario {
     void (*run)(const ranks_t *);
 } scenarios[] = {
     {"plain", run_plain},
+    {"companion", run_companion},
     {"star", run_star},
     {"nested", run_nested},
     {"mixed", run_mixed},

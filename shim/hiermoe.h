@@ -1,0 +1,44 @@
+/* The companion API of libhiermoe.so, for adapters and jobs that want to know whether it is there and what it does.
+ *
+ * Header only and C99: include it, call hiermoe_api_load(), and get NULL where the library is not preloaded. Nothing
+ * has to be linked. The struct only grows at its end: check `size` before using a member newer than you need. */
+#ifndef HIERMOE_H
+#define HIERMOE_H
+
+#include <dlfcn.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define HIERMOE_API_VERSION 1
+
+/* Counters of one communicator on this rank. Set `size` to sizeof(hiermoe_stats_t) before the call. */
+typedef struct hiermoe_stats {
+    size_t size;
+    uint64_t replaced;   /* all-to-alls carried out by the library */
+    uint64_t left;       /* all-to-alls left to NCCL, for whatever reason */
+    uint64_t agreements; /* times the ranks agreed on a table */
+    uint64_t bytes_raw;  /* of replaced calls: what NCCL would have sent to other ranks */
+    uint64_t bytes_sent; /* of replaced calls: what was sent to other ranks, forwarded rows and lists included */
+} hiermoe_stats_t;
+
+typedef struct hiermoe_api {
+    size_t size;         /* of this struct in the library */
+    unsigned version;    /* HIERMOE_API_VERSION of the library */
+    const char *library; /* its version, such as "0.1.0" */
+
+    /* Counters of a communicator (an ncclComm_t) so far. Any thread; waits for nothing. 0; -EINVAL where stats is NULL
+     * or its size is not one the library knows; -ENOENT for a communicator that the library never saw made. */
+    int (*stats)(const void *comm, hiermoe_stats_t *stats);
+} hiermoe_api_t;
+
+/* The library's API; lives as long as the process. */
+const hiermoe_api_t *hiermoe_api(void);
+
+static inline const hiermoe_api_t *hiermoe_api_load(void)
+{
+    const hiermoe_api_t *(*get)(void);
+    *(void **)&get = dlsym(RTLD_DEFAULT, "hiermoe_api");
+    return get != NULL ? get() : NULL;
+}
+
+#endif
