@@ -126,6 +126,8 @@ static const hm_kernels_t cuda_kernels = {
     .fork = cuda_fork,
     .move_beside = cuda_move_beside,
     .merge = cuda_merge,
+    .mark = cuda_mark,
+    .span = cuda_span,
 };
 
 const hm_kernels_t *kernels_cuda_open(const char **why)

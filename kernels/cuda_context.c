@@ -201,6 +201,8 @@ static void context_empty(hm_context_t *context)
     if (context->forked != NULL) cuda->cuEventDestroy_(context->forked);
     if (context->joined != NULL) cuda->cuEventDestroy_(context->joined);
     if (context->done != NULL) cuda->cuEventDestroy_(context->done);
+    for (int i = 0; i < HM_MARKS; i++)
+        if (context->mark[i] != NULL) cuda->cuEventDestroy_(context->mark[i]);
 }
 
 int cuda_context_create(const void *hook, hm_context_t **context)
@@ -211,7 +213,11 @@ int cuda_context_create(const void *hook, hm_context_t **context)
     hm_context_t *made = calloc(1, sizeof *made);
     if (made == NULL) return -ENOMEM;
     made->cuda = cuda_driver_open(&why);
+    /* The job may be capturing a graph, on this thread or another; without this its capture would be lost. */
+    CUstreamCaptureMode mode = CU_STREAM_CAPTURE_MODE_RELAXED;
+    made->cuda->cuThreadExchangeStreamCaptureMode_(&mode);
     int status = context_fill(made);
+    made->cuda->cuThreadExchangeStreamCaptureMode_(&mode);
     if (status == 0) {
         *context = made;
         return 0;

@@ -46,6 +46,7 @@ struct hm_context {
     CUevent done;            /* behind the last work of the context */
     CUstream last;           /* stream of that work */
     bool used;               /* there was work */
+    CUevent mark[HM_MARKS];  /* times, made when first set */
     bool said;               /* an error was said */
     hm_stage_chunk_t *stage; /* largest first */
     hm_parked_t *parked;     /* pinned memory given back; freed with the context, since freeing waits for the device */
@@ -127,5 +128,7 @@ int cuda_move(hm_context_t *context, void *stream, const hm_move_job_t *jobs, in
 int cuda_fork(hm_context_t *context, void *stream);
 int cuda_move_beside(hm_context_t *context, void *stream, const hm_move_job_t *jobs, int count);
 int cuda_merge(hm_context_t *context, void *stream);
+int cuda_mark(hm_context_t *context, void *stream, int slot);
+int cuda_span(hm_context_t *context, int from, int to, double *ms);
 
 #endif

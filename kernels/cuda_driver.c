@@ -31,6 +31,7 @@ static void driver_find(void)
     HM_CUDA_CALLS(HM_CUDA_FIND)
     void *load = dlsym(library, "cuFuncLoad");
     memcpy(&driver.load_function, &load, sizeof load);
+    symbol_find(library, "cuEventElapsedTime", &driver.event_elapsed);
 }
 
 const hm_cuda_t *cuda_driver_open(const char **why)

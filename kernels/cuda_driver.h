@@ -47,6 +47,8 @@ typedef struct hm_cuda {
     HM_CUDA_CALLS(HM_CUDA_FIELD)
 #undef HM_CUDA_FIELD
     CUresult (*load_function)(CUfunction); /* cuFuncLoad; NULL before CUDA 12.4 */
+    /* cuEventElapsedTime: the form that all drivers have; cuda.h names a newer one. */
+    CUresult (*event_elapsed)(float *, CUevent, CUevent);
 } hm_cuda_t;
 
 /* The driver's functions, or NULL with *why set to a plain sentence. Loads libcuda.so.1 and initialises nothing. The

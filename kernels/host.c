@@ -13,7 +13,8 @@ struct hm_context {
     const hm_host_stream_t *streams; /* NULL: everything runs at once */
     void *last;                      /* stream of the last work */
     int used;
-    atomic_int failed; /* a kernel ran out of memory on the stream's thread */
+    atomic_int failed;           /* a kernel ran out of memory on the stream's thread */
+    atomic_llong mark[HM_MARKS]; /* nanoseconds; 0: unset or still ahead */
 };
 
 /* One piece of work waiting on a stream: a copy of its arguments behind the header. */
@@ -250,6 +251,33 @@ static int host_fork(hm_context_t *context, void *stream)
     return 0;
 }
 
+typedef struct mark_arguments {
+    atomic_llong *mark;
+} mark_arguments_t;
+
+static int mark_run(const void *memory)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    atomic_store(((const mark_arguments_t *)memory)->mark, (long long)now.tv_sec * 1000000000 + now.tv_nsec);
+    return 0;
+}
+
+static int host_mark(hm_context_t *context, void *stream, int slot)
+{
+    mark_arguments_t arguments = {&context->mark[slot]};
+    atomic_store(arguments.mark, 0);
+    return host_submit(context, stream, mark_run, &arguments, sizeof arguments);
+}
+
+static int host_span(hm_context_t *context, int from, int to, double *ms)
+{
+    long long begin = atomic_load(&context->mark[from]), end = atomic_load(&context->mark[to]);
+    if (begin == 0 || end == 0) return -EAGAIN;
+    *ms = 1e-6 * (double)(end - begin);
+    return 0;
+}
+
 const hm_kernels_t hm_kernels_host = {
     .name = "host",
     .slices = 4,
@@ -272,4 +300,6 @@ const hm_kernels_t hm_kernels_host = {
     .fork = host_fork,
     .move_beside = host_move,
     .merge = host_fork,
+    .mark = host_mark,
+    .span = host_span,
 };

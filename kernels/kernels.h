@@ -16,6 +16,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define HM_MARKS 32 /* slots for times, see mark */
+
 typedef struct hm_kernels hm_kernels_t;
 typedef struct hm_context hm_context_t; /* one per communicator: device, staging memory, events */
 
@@ -36,10 +38,10 @@ typedef struct hm_bits {
 /* Result of identify, all device memory given by the caller. n = rows, d = distinct rows (d <= n, unknown before).
  * Distinct rows are numbered by first appearance: id 0 is row 0. */
 typedef struct hm_identity {
-    uint32_t *id;     /* [n] distinct number of each row */
-    uint32_t *first;  /* [n] first[id]: smallest row number with these bytes; d entries are written */
-    uint8_t *mask;    /* [n * mask_bytes] destinations of distinct row id at mask + id * mask_bytes; d are written */
-    uint32_t *counts; /* [1 + groups] d, then for each group the number of distinct rows with a bit in it */
+    uint32_t *id;      /* [n] distinct number of each row */
+    uint32_t *first;   /* [n] first[id]: smallest row number with these bytes; d entries are written */
+    uint8_t *mask;     /* [n * mask_bytes] destinations of distinct row id at mask + id * mask_bytes; d are written */
+    uint32_t *counts;  /* [1 + groups] d, then for each group the number of distinct rows with a bit in it */
     size_t mask_bytes; /* bytes of one mask, (bits + 7) / 8 rounded up to 4; bit b is byte b/8, value 1 << b%8 */
 } hm_identity_t;
 
@@ -68,9 +70,9 @@ typedef struct hm_map_job {
  *   i = via[index[j]]     otherwise;
  * the source of row i is src + i * src_stride, or, if segments is not NULL, row i of *segments (src_stride then is
  * segments->row_bytes). Sources and destinations never overlap.
- * Where an index is at or beyond via_entries, or an i at or beyond src_rows (0: not checked), nothing outside the source
- * is read, and what the row of dst gets is open: lists off the wire may hold anything once a peer is lost, and the job
- * must survive that. */
+ * Where an index is at or beyond via_entries, or an i at or beyond src_rows (0: not checked), nothing outside the
+ * source is read, and what the row of dst gets is open: lists off the wire may hold anything once a peer is lost, and
+ * the job must survive that. */
 typedef struct hm_move_job {
     void *dst;
     const void *src;
@@ -87,9 +89,9 @@ static inline size_t hm_mask_bytes(uint32_t bits)
 
 struct hm_kernels {
     const char *name; /* "host" or "cuda" */
-    int slices;       /* pieces that a call of several levels is best cut into; 1 where moving rows is fast beside wires */
+    int slices; /* pieces that a call of several levels is best cut into; 1 where moving rows is fast beside wires */
 
-    /* Makes the context for the calling thread's current device. `hook` is back-end specific (host: hm_host_stream_t *). */
+    /* Makes the context for the calling thread's current device. hook is the back end's (host: an hm_host_stream_t). */
     int (*context_create)(const void *hook, hm_context_t **context);
     void (*context_destroy)(hm_context_t *context);
 
@@ -133,6 +135,12 @@ struct hm_kernels {
     int (*fork)(hm_context_t *context, void *stream);
     int (*move_beside)(hm_context_t *context, void *stream, const hm_move_job_t *jobs, int count);
     int (*merge)(hm_context_t *context, void *stream);
+
+    /* Times along streams; a mark is work of the context like all other. mark sets a slot (below HM_MARKS) behind what
+     * was enqueued on the stream; span tells the time from one slot to another without waiting: 0, or -EAGAIN where one
+     * of them is unset or still ahead. */
+    int (*mark)(hm_context_t *context, void *stream, int slot);
+    int (*span)(hm_context_t *context, int from, int to, double *ms);
 };
 
 /* A stream of a library without devices: enqueue runs fn(arg) in order on the stream; wait returns 0 when the stream

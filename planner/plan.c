@@ -11,14 +11,21 @@ size_t plan_memory(int ranks)
 }
 
 void plan_choose(const hm_topo_t *topo, const struct hm_profile *profile, const hm_table_t *table, int force_depth,
-                 double *memory, hm_plan_t *plan)
+                 const double *factor, double *memory, hm_plan_t *plan)
 {
     hm_cost_t cost;
     hm_cost_options_t options = {.model = HM_COST_LINKS, .slices = 1, .memory = memory};
     *plan = (hm_plan_t){.depth = 0};
-    for (int d = 0; d <= HM_MAX_LEVELS; d++) plan->predicted_ms[d] = NAN;
+    for (int d = 0; d <= HM_MAX_LEVELS; d++) plan->predicted_ms[d] = plan->model_ms[d] = NAN;
     if (profile != NULL && cost_predict(topo, profile, table, &options, &cost) == 0) {
-        for (int d = 0; d <= cost.levels; d++) plan->predicted_ms[d] = cost.ms[d] + cost.extra_ms[d];
+        for (int d = 0; d <= cost.levels; d++) {
+            plan->model_ms[d] = cost.ms[d] + cost.extra_ms[d];
+            if (factor != NULL) {
+                cost.ms[d] *= factor[d];
+                cost.extra_ms[d] *= factor[d];
+            }
+            plan->predicted_ms[d] = cost.ms[d] + cost.extra_ms[d];
+        }
         plan->depth = cost_depth_choose(&cost);
     }
     if (force_depth >= 0) plan->depth = force_depth < topo->levels ? force_depth : topo->levels;

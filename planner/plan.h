@@ -20,6 +20,7 @@ struct hm_profile; /* fitted alphas and betas (profile.h); NULL while nothing is
 typedef struct hm_plan {
     int depth;
     double predicted_ms[HM_MAX_LEVELS + 1]; /* [0] left alone, [d] at depth d; NaN where not modelled */
+    double model_ms[HM_MAX_LEVELS + 1];     /* the same before it was multiplied by `factor` */
 } hm_plan_t;
 
 /* Doubles that plan_choose counts in, enough for any topology of so many ranks. */
@@ -27,8 +28,9 @@ size_t plan_memory(int ranks);
 
 /* Takes the depth of least predicted time; force_depth >= 0 (cut to levels) overrides the choice. memory:
  * plan_memory(ranks) doubles, so that no rank can fail where others go on. Without a profile nothing is predicted, and
- * what is not forced is left alone. predicted_ms holds the exchange and all that comes on top of it. */
+ * what is not forced is left alone. factor: [levels + 1] what to multiply the model's times with (refine.h), NULL for 1.
+ * predicted_ms holds the exchange and all that comes on top of it. */
 void plan_choose(const hm_topo_t *topo, const struct hm_profile *profile, const hm_table_t *table, int force_depth,
-                 double *memory, hm_plan_t *plan);
+                 const double *factor, double *memory, hm_plan_t *plan);
 
 #endif

@@ -1,6 +1,7 @@
 #include "agree.h"
 #include "exec.h"
 #include "hello.h"
+#include "timing.h"
 
 #include "log.h"
 #include "settings.h"
@@ -8,6 +9,7 @@
 #include "../planner/plan.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -21,8 +23,9 @@
 typedef struct verdict {
     hm_reason_t reason; /* HM_REASONS: carry it out */
     int depth;
-    size_t width; /* bytes of a row per slice */
-    size_t need;  /* scratch on the rank that needs most */
+    size_t width;     /* bytes of a row per slice */
+    size_t need;      /* scratch on the rank that needs most */
+    hm_timed_t timed; /* what is predicted, for when its time is known */
 } verdict_t;
 
 /* Slices that let the steps of a deep call overlap, as long as each still fills the wires. */
@@ -71,7 +74,7 @@ static size_t width_choose(hm_a2a_state_t *state, int depth, size_t *need)
 /* Keeps what is predicted for the statistics, and says it once for each communicator. */
 static void plan_note(hm_comm_t *comm, const hm_a2a_state_t *state, const hm_plan_t *plan)
 {
-    if (!state->profile_known) return;
+    if (!state->profile_known || !isfinite(plan->predicted_ms[0]) || !isfinite(plan->predicted_ms[plan->depth])) return;
     atomic_fetch_add(&comm->stats.plain_us, (uint64_t)(plan->predicted_ms[0] * 1e3));
     atomic_fetch_add(&comm->stats.plan_us, (uint64_t)(plan->predicted_ms[plan->depth] * 1e3));
     if (atomic_fetch_add(&comm->stats.planned, 1) > 0 || comm->rank != 0 || !log_on(HM_LOG_INFO)) return;
@@ -87,18 +90,27 @@ static void plan_note(hm_comm_t *comm, const hm_a2a_state_t *state, const hm_pla
 static verdict_t table_plan(hm_comm_t *comm, hm_a2a_state_t *state, const hm_agreement_t *agreement)
 {
     hm_plan_t plan;
+    double factor[HM_MAX_LEVELS + 1];
     verdict_t verdict = {.reason = agreement->reason};
+    timing_learn(comm, state, agreement->timed, agreement->lead_us, agreement->transfer_us);
     if (!agreement->able) return verdict;
     verdict.reason = HM_REASON_TOO_SMALL;
     if (agreement->bytes < settings_get()->min_bytes * (uint64_t)state->topo->ranks) return verdict;
     verdict.reason = HM_REASON_ROWS_TOO_SMALL;
     if (state->table.row_bytes < ROW_BYTES_MIN) return verdict;
+    int size = refine_size((double)agreement->bytes / state->topo->ranks);
+    for (int d = 0; d <= state->topo->levels; d++) factor[d] = refine_factor(&state->refine, size, d);
     plan_choose(state->topo, state->profile_known ? &state->profile : NULL, &state->table, (int)settings_get()->depth,
-                state->plan_memory, &plan);
+                factor, state->plan_memory, &plan);
     plan_note(comm, state, &plan);
     verdict.reason = HM_REASON_NO_GAIN;
     if (plan.depth == 0) return verdict;
     verdict.depth = plan.depth;
+    verdict.timed = (hm_timed_t){.depth = plan.depth, .size = size};
+    if (isfinite(plan.model_ms[plan.depth])) {
+        verdict.timed.model_ms = plan.model_ms[plan.depth];
+        verdict.timed.predicted_ms = plan.predicted_ms[plan.depth];
+    }
     verdict.reason = HM_REASONS;
     return verdict;
 }
@@ -203,6 +215,7 @@ static bool call_replace(const hm_call_t *call, hm_a2a_state_t *state, size_t ro
     hm_identity_t identity;
     hm_agreement_t agreement;
     verdict_t verdict = {.reason = HM_REASONS};
+    timing_begin(call->comm, state);
     int status = call_agree(call, state, row_bytes, &identity, &agreement);
     atomic_fetch_add(&call->comm->stats.agreements, 1);
     if (status == 0) verdict = table_plan(call->comm, state, &agreement);
@@ -221,7 +234,9 @@ static bool call_replace(const hm_call_t *call, hm_a2a_state_t *state, size_t ro
         stats_leave(call->comm, verdict.reason);
         return false;
     }
+    timing_agreed(state, call->stream);
     *result = exec_run(call, state, verdict.depth, verdict.width, &identity);
+    timing_end(state, call->stream, &verdict.timed);
     if (*result == ncclSuccess) {
         replaced_count(call->comm, state, &verdict);
     } else {
@@ -244,26 +259,32 @@ static hm_expectation_t call_expect(const hm_call_t *call, hm_a2a_state_t *state
     return expectation;
 }
 
-/* With the state's lock held. */
+/* Whether the phase says what becomes of every call: then *done is what call_run returns. */
+static bool phase_settles(const hm_call_t *call, const hm_a2a_state_t *state, ncclResult_t *result, bool *done)
+{
+    *done = state->phase == HM_PHASE_FAILED;
+    if (state->phase == HM_PHASE_FAILED) *result = state->failure;
+    if (state->phase == HM_PHASE_OFF) stats_leave(call->comm, state->off_reason);
+    return state->phase == HM_PHASE_FAILED || state->phase == HM_PHASE_OFF;
+}
+
+/* With the state's lock held. What past calls teach comes first: it costs next to nothing, asking the driver does. */
 static bool call_run(const hm_call_t *call, hm_a2a_state_t *state, ncclResult_t *result)
 {
-    if (state->phase != HM_PHASE_OFF && state->kernels->capturing(state->context, call->stream)) {
+    bool done;
+    if (phase_settles(call, state, result, &done)) return done;
+    hm_expectation_t expectation = call_expect(call, state);
+    if (!expectation.agree) {
+        stats_leave(call->comm, state->observe ? HM_REASON_OBSERVE : HM_REASON_NO_COPIES);
+        return false;
+    }
+    if (state->kernels->capturing(state->context, call->stream)) {
         stats_leave(call->comm, HM_REASON_CAPTURING);
         return false;
     }
     if (state->phase == HM_PHASE_NEW) hello_run(call, state);
-    if (state->phase == HM_PHASE_FAILED) {
-        *result = state->failure;
-        return true;
-    }
-    if (state->phase == HM_PHASE_OFF) {
-        stats_leave(call->comm, state->off_reason);
-        return false;
-    }
-    hm_expectation_t expectation = call_expect(call, state);
-    if (expectation.agree) return call_replace(call, state, expectation.row_bytes, result);
-    stats_leave(call->comm, state->observe ? HM_REASON_OBSERVE : HM_REASON_NO_COPIES);
-    return false;
+    if (phase_settles(call, state, result, &done)) return done;
+    return call_replace(call, state, expectation.row_bytes, result);
 }
 
 bool a2a_run(const hm_call_t *call, ncclResult_t *result)

@@ -2,6 +2,7 @@
 
 #include "log.h"
 #include "settings.h"
+#include "timing.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -64,8 +65,8 @@ static int identity_reserve(const hm_call_t *call, hm_a2a_state_t *state, size_t
     bytes += bytes / 4;
     int status = state_scratch_alloc(state, bytes, &memory);
     if (status != 0) return status;
-    status = state->kernels->wait(state->context, call->stream, (double)settings_get()->timeout,
-                                  &call->comm->cancelled);
+    status =
+        state->kernels->wait(state->context, call->stream, (double)settings_get()->timeout, &call->comm->cancelled);
     if (status != 0) {
         state->kernels->free(state->context, memory);
         return status;
@@ -107,9 +108,8 @@ static int rows_identify(const hm_call_t *call, hm_a2a_state_t *state, size_t ro
     identity->mask = cut(&at, (n + 1) * mask);
     identity->counts = own + sizeof(hm_agree_head_t) / sizeof(uint32_t) + 2 * (size_t)ranks;
     hm_rows_t rows = {ranks, call->send, state->rows, row_bytes};
-    return state->kernels->identify(state->context, call->stream, &rows, state->bit, state->groups,
-                                    state->group_count, (int)settings_get()->test_fingerprint_bits,
-                                    work_memory, identity);
+    return state->kernels->identify(state->context, call->stream, &rows, state->bit, state->groups, state->group_count,
+                                    (int)settings_get()->test_fingerprint_bits, work_memory, identity);
 }
 
 /* Writes this rank's head and counts to host memory; the device part of the row comes from identify. */
@@ -126,7 +126,9 @@ static hm_agree_head_t *row_write(const hm_call_t *call, hm_a2a_state_t *state, 
                               .type = (uint32_t)call->type,
                               .able = HM_ABLE_GCD,
                               .gcd = counts_gcd(call),
-                              .row_bytes = row_bytes};
+                              .row_bytes = row_bytes,
+                              .lead_us = state->timing.lead_us,
+                              .transfer_us = state->timing.transfer_us};
     if (row_bytes == 0 || head->gcd % row_bytes != 0) return head;
     head->able = HM_ABLE_ROWS;
     for (size_t r = 0; r < ranks; r++) {
@@ -147,6 +149,7 @@ static int row_enqueue(const hm_call_t *call, hm_a2a_state_t *state, size_t row_
     uint32_t *own = state->table_device + (size_t)call->comm->rank * state->row_words;
     size_t host_words = sizeof *head / sizeof *own + 2 * (size_t)call->comm->ranks;
     int status = state->kernels->join(state->context, call->stream);
+    if (status == 0) timing_joined(state, call->stream);
     if (status == 0 && head->able == HM_ABLE_ROWS && buffers_overlap(call, state->ranges)) {
         head->able = HM_ABLE_NOT;
         head->reason = HM_REASON_BUFFERS_OVERLAP;
@@ -180,8 +183,8 @@ static int table_gather(const hm_call_t *call, hm_a2a_state_t *state, size_t byt
     ncclResult_t result = comm->real->ncclAllGather(device + (size_t)comm->rank * bytes, device, bytes, ncclUint8,
                                                     comm->handle, call->stream);
     if (result != ncclSuccess) return -EIO;
-    int status = state->kernels->copy(state->context, call->stream, state->table_host, device,
-                                      (size_t)comm->ranks * bytes);
+    int status =
+        state->kernels->copy(state->context, call->stream, state->table_host, device, (size_t)comm->ranks * bytes);
     if (status != 0) return status;
     status = state->kernels->wait(state->context, call->stream, (double)settings_get()->timeout, &comm->cancelled);
     return status != 0 ? status : comm_state(comm);
@@ -219,11 +222,15 @@ static bool counts_match(const hm_a2a_state_t *state, size_t ranks)
 static int table_judge(const hm_a2a_state_t *state, size_t ranks, size_t row_bytes, hm_agreement_t *agreement)
 {
     const hm_agree_head_t *first = (const hm_agree_head_t *)state->table_host;
-    *agreement = (hm_agreement_t){.able = true, .row_fits = row_bytes != 0, .reason = HM_REASONS};
+    *agreement = (hm_agreement_t){
+        .able = true, .row_fits = row_bytes != 0, .reason = HM_REASONS, .timed = true, .lead_us = UINT32_MAX};
     for (size_t s = 0; s < ranks; s++) {
         const hm_agree_head_t *head = (const hm_agree_head_t *)(state->table_host + s * state->row_words);
         if (head->magic != AGREE_MAGIC || head->sequence != first->sequence) return -EPROTO;
         agreement->gcd = gcd(agreement->gcd, head->gcd);
+        if (head->transfer_us == 0) agreement->timed = false;
+        if (head->lead_us < agreement->lead_us) agreement->lead_us = head->lead_us;
+        if (head->transfer_us > agreement->transfer_us) agreement->transfer_us = head->transfer_us;
         if (head->able == HM_ABLE_GCD) agreement->row_fits = false;
         if (head->able == HM_ABLE_NOT && agreement->able) {
             agreement->able = false;
@@ -261,8 +268,8 @@ int agree_all(const hm_call_t *call, hm_a2a_state_t *state, bool mine, bool *all
     size_t ranks = (size_t)call->comm->ranks;
     uint32_t *own = state->table_host + call->comm->rank;
     *own = mine ? AGREE_MAGIC : ~AGREE_MAGIC;
-    int status = state->kernels->copy(state->context, call->stream, state->table_device + call->comm->rank, own,
-                                      sizeof *own);
+    int status =
+        state->kernels->copy(state->context, call->stream, state->table_device + call->comm->rank, own, sizeof *own);
     if (status == 0) status = table_gather(call, state, sizeof *own);
     if (status != 0) return status;
     *all = true;

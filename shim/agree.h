@@ -8,20 +8,24 @@
 typedef struct hm_agree_head {
     uint32_t magic, sequence;
     uint32_t form, type;
-    uint32_t able;   /* HM_ABLE_* */
-    uint32_t reason; /* hm_reason_t where not able */
-    uint64_t gcd;       /* of all counts of this rank in bytes, 0 where it has none */
-    uint64_t row_bytes; /* what counts and identity were made with, 0: unknown yet */
+    uint32_t able;                 /* HM_ABLE_* */
+    uint32_t reason;               /* hm_reason_t where not able */
+    uint64_t gcd;                  /* of all counts of this rank in bytes, 0 where it has none */
+    uint64_t row_bytes;            /* what counts and identity were made with, 0: unknown yet */
+    uint32_t lead_us, transfer_us; /* of an earlier call, the same on all ranks; 0: not known */
 } hm_agree_head_t;
 
 enum { HM_ABLE_NOT, HM_ABLE_ROWS, HM_ABLE_GCD }; /* cannot; table complete; only the gcd is */
 
 typedef struct hm_agreement {
-    bool able;          /* every rank is able and the counts of senders and receivers match */
-    hm_reason_t reason; /* where not */
-    bool row_fits;      /* row_bytes divides every count; false: try again with `gcd` */
-    size_t gcd;         /* of all counts of all ranks, bytes */
-    uint64_t bytes;     /* to other ranks and to themselves, all ranks together */
+    bool able;            /* every rank is able and the counts of senders and receivers match */
+    hm_reason_t reason;   /* where not */
+    bool row_fits;        /* row_bytes divides every count; false: try again with `gcd` */
+    size_t gcd;           /* of all counts of all ranks, bytes */
+    uint64_t bytes;       /* to other ranks and to themselves, all ranks together */
+    bool timed;           /* every rank knew the times of an earlier call: */
+    uint32_t lead_us;     /* the least of all ranks', which is that of the last to come in */
+    uint32_t transfer_us; /* the most */
 } hm_agreement_t;
 
 /* One agreement with rows of row_bytes (0: only to learn the row size). identity is filled where the rows were looked

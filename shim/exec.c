@@ -1,6 +1,7 @@
 #include "exec.h"
 
 #include "log.h"
+#include "timing.h"
 
 #include <errno.h>
 
@@ -327,8 +328,10 @@ static ncclResult_t ticks_run(run_t *run, const hm_rows_t *own)
         int status = tick_move(run, tick, own);
         if (status == 0 && tick == 0) status = kernels->fork(run->state->context, run->call->stream);
         if (status != 0) return state_result(status);
+        timing_step(run->state, run->call->stream);
         ncclResult_t result = tick_exchange(run, tick);
         if (result != ncclSuccess) return result;
+        timing_step(run->state, run->call->stream);
         if (tick == 0) status = self_move(run);
         if (status != 0) return state_result(status);
     }

@@ -8,6 +8,7 @@
 
 #include "../kernels/kernels.h"
 #include "../planner/profile.h"
+#include "../planner/refine.h"
 #include "../planner/route.h"
 
 #include <pthread.h>
@@ -30,8 +31,27 @@ typedef struct hm_jobs {
     hm_pick_job_t *pick;
     hm_map_job_t *map;
     hm_move_job_t *move;
-    uint32_t **list; /* [parts] row lists of a call: what was picked for an outgoing part, or for me of an incoming one */
+    uint32_t *
+        *list; /* [parts] row lists of a call: what was picked for an outgoing part, or for me of an incoming one */
 } hm_jobs_t;
+
+/* A call whose transfer is timed; depth 0: none is. */
+typedef struct hm_timed {
+    int depth, size;     /* size: class of refine_size */
+    int steps;           /* parts of it that are marked */
+    bool begun;          /* its begin is marked */
+    bool marked;         /* every mark could be set */
+    double model_ms;     /* predicted by the model alone; 0: nothing was */
+    double predicted_ms; /* predicted with what earlier calls taught */
+} hm_timed_t;
+
+/* See timing.h. */
+typedef struct hm_timing {
+    uint32_t calls;
+    hm_timed_t timed[2];           /* by call number */
+    hm_timed_t read;               /* the call that the times below are of */
+    uint32_t lead_us, transfer_us; /* on this rank; 0: not known */
+} hm_timing_t;
 
 typedef struct hm_a2a_state {
     pthread_mutex_t lock;
@@ -50,7 +70,7 @@ typedef struct hm_a2a_state {
     hm_route_t *route[HM_MAX_LEVELS + 1];
     hm_jobs_t jobs[HM_MAX_LEVELS + 1];
     bool route_ready[HM_MAX_LEVELS + 1]; /* agreed: every rank has route and jobs */
-    hm_bits_t *groups; /* all groups of levels 1..levels, in this order */
+    hm_bits_t *groups;                   /* all groups of levels 1..levels, in this order */
     int group_count;
     uint32_t *bit; /* [ranks] position of each rank: the bit of segment p */
 
@@ -59,14 +79,16 @@ typedef struct hm_a2a_state {
     double *plan_memory; /* of plan_choose */
 
     hm_learn_t learn;
+    hm_timing_t timing;
+    hm_refine_t refine;
     uint32_t sequence; /* agreements so far */
 
     size_t row_words; /* one rank's row of the agreed table, 32-bit words */
     uint32_t *table_device, *table_host;
     hm_table_t table; /* the agreed table taken apart; arrays below */
     uint32_t *table_memory, *distinct;
-    size_t *work;         /* [ranks] */
-    size_t *rows;         /* [ranks] rows of the current call by destination */
+    size_t *work;          /* [ranks] */
+    size_t *rows;          /* [ranks] rows of the current call by destination */
     hm_interval_t *ranges; /* [2 * ranks] buffers of the current call */
 
     void *identity_memory;
@@ -80,8 +102,8 @@ typedef struct hm_a2a_state {
  * out of memory before it could say so, else the same on all ranks. */
 hm_a2a_state_t *state_create(hm_comm_t *comm, hm_reason_t *reason);
 
-/* Memory for the agreed table, enough for any topology the settings allow. Before the ranks meet, so that a rank without
- * it can say so. 0 or -ENOMEM. */
+/* Memory for the agreed table, enough for any topology the settings allow. Before the ranks meet, so that a rank
+ * without it can say so. 0 or -ENOMEM. */
 int state_table_reserve(hm_a2a_state_t *state, int ranks);
 
 /* Takes over the agreed topology and makes what depends on it. 0 or -ENOMEM. */

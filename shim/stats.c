@@ -87,10 +87,14 @@ void stats_write(struct hm_comm *comm)
     HM_COUNT(rows);
     HM_COUNT(distinct);
     HM_COUNT(planned);
-#undef HM_COUNT
     line_ms(&line, "predicted_plain_ms", count_of(&stats->plain_us));
     line_ms(&line, "predicted_ms", count_of(&stats->plan_us));
     line_ms(&line, "predicted_saved_ms", count_of(&stats->plain_us) - count_of(&stats->plan_us));
+    HM_COUNT(timed);
+    line_ms(&line, "timed_ms", count_of(&stats->timed_us));
+    line_ms(&line, "timed_lead_ms", count_of(&stats->timed_lead_us));
+    line_ms(&line, "timed_predicted_ms", count_of(&stats->timed_plan_us));
+#undef HM_COUNT
     for (size_t i = 0; i < sizeof stats->depth / sizeof stats->depth[0]; i++)
         line_add(&line, "%s%" PRIu64, i ? ", " : ", \"depth\": [", count_of(&stats->depth[i]));
     line_add(&line, "], \"left\": {");

@@ -24,6 +24,10 @@ typedef struct hm_stats {
     _Atomic uint64_t rows, distinct;        /* rows looked at, distinct ones among them */
     _Atomic uint64_t planned;               /* calls whose time was predicted; in microseconds, all of them together: */
     _Atomic uint64_t plain_us, plan_us;     /* left alone, and as planned */
+    _Atomic uint64_t timed;                 /* replaced calls whose times are known; microseconds of all of them: */
+    _Atomic uint64_t timed_us;              /* the slowest rank's */
+    _Atomic uint64_t timed_lead_us;         /* until the plan was made, as the last rank to come in saw it */
+    _Atomic uint64_t timed_plan_us;         /* predicted for them */
 } hm_stats_t;
 
 struct hm_comm;

@@ -11,7 +11,7 @@ static hm_plan_t plan_of(const hm_topo_t *topo, const hm_profile_t *profile, con
     assert_non_null(memory);
     /* What lies in the memory before must not matter. */
     memset(memory, 0xff, plan_memory(topo->ranks) * sizeof(*memory));
-    plan_choose(topo, profile, table, force, memory, &plan);
+    plan_choose(topo, profile, table, force, NULL, memory, &plan);
     free(memory);
     return plan;
 }
@@ -53,6 +53,28 @@ static void test_dear_agreements_leave_calls_alone(void **state)
     assert_float_equal(after.predicted_ms[2], before.predicted_ms[2] + profile.agree_ms, 1e-9);
     test_batch_destroy(&batch);
     topo_destroy(topo);
+}
+
+/* What calls of a depth really took can make another depth, or none, the better one. */
+static void test_factors_decide_with_the_model(void **state)
+{
+    (void)state;
+    hm_topo_t *topo = test_topo("4,8", 32);
+    const hm_profile_t *profile = profile_builtin("a6000-4x8");
+    double *memory = malloc(plan_memory(topo->ranks) * sizeof(*memory)), factor[HM_MAX_LEVELS + 1] = {1, 1, 1};
+    hm_plan_t plan, slower;
+    test_batch_t batch;
+    test_batch_create(&batch, topo, "uniform", 128, 8, 512, 3);
+    plan_choose(topo, profile, &batch.table, -1, NULL, memory, &plan);
+    assert_int_equal(plan.depth, 2);
+    factor[2] = 1.5 * plan.predicted_ms[1] / plan.predicted_ms[2];
+    plan_choose(topo, profile, &batch.table, -1, factor, memory, &slower);
+    assert_int_equal(slower.depth, plan.predicted_ms[1] < plan.predicted_ms[0] ? 1 : 0);
+    assert_float_equal(slower.predicted_ms[2], factor[2] * plan.predicted_ms[2], 1e-9);
+    assert_float_equal(slower.model_ms[2], plan.predicted_ms[2], 1e-9);
+    test_batch_destroy(&batch);
+    topo_destroy(topo);
+    free(memory);
 }
 
 static void test_forced_depths_are_taken_and_still_predicted(void **state)
@@ -122,6 +144,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_slow_nodes_are_crossed_once_and_fast_ones_left_alone),
         cmocka_unit_test(test_dear_agreements_leave_calls_alone),
+        cmocka_unit_test(test_factors_decide_with_the_model),
         cmocka_unit_test(test_forced_depths_are_taken_and_still_predicted),
         cmocka_unit_test(test_memory_is_enough_for_any_topology),
         cmocka_unit_test(test_shared_wires_let_busy_ranks_use_idle_neighbours_share),

@@ -1,0 +1,77 @@
+#include "planner_test.h"
+
+#include "refine.h"
+
+static void test_sizes_are_classes_of_four(void **state)
+{
+    (void)state;
+    assert_int_equal(refine_size(0), 0);
+    assert_int_equal(refine_size(999999), 0);
+    assert_int_equal(refine_size(1e6), 1);
+    assert_int_equal(refine_size(3.9e6), 1);
+    assert_int_equal(refine_size(4e6), 2);
+    assert_int_equal(refine_size(1e15), HM_REFINE_SIZES - 1);
+}
+
+/* The first call makes connections, and a single slow one is chance. */
+static void test_the_median_of_later_calls_counts(void **state)
+{
+    (void)state;
+    static const double took[] = {900, 12, 500, 13, 12, 1};
+    hm_refine_t refine = {0};
+    for (int i = 0; i < 6; i++) {
+        assert_true(i > HM_REFINE_LEAST || refine_factor(&refine, 2, 1) == 1);
+        refine_add(&refine, 2, 1, 10, took[i]);
+    }
+    assert_float_equal(refine_factor(&refine, 2, 1), 1.2, 1e-12);
+    assert_float_equal(refine_factor(&refine, 1, 1), 1, 0); /* other sizes err in other ways */
+    refine_add(&refine, 2, 1, 10, 14);                      /* an even number: the mean of the two in the middle */
+    assert_float_equal(refine_factor(&refine, 2, 1), 1.25, 1e-12);
+}
+
+static void test_old_calls_are_forgotten(void **state)
+{
+    (void)state;
+    hm_refine_t refine = {0};
+    for (int i = 0; i < 40; i++) refine_add(&refine, 0, 2, 10, 20);
+    assert_float_equal(refine_factor(&refine, 0, 2), 2, 0);
+    for (int i = 0; i < HM_REFINE_KEPT; i++) refine_add(&refine, 0, 2, 10, 5);
+    assert_float_equal(refine_factor(&refine, 0, 2), 0.5, 0);
+}
+
+static void test_untried_depths_err_like_the_last_one(void **state)
+{
+    (void)state;
+    hm_refine_t refine = {0};
+    for (int i = 0; i < 5; i++) refine_add(&refine, 3, 2, 10, 15);
+    assert_float_equal(refine_factor(&refine, 3, 0), 1.5, 0);
+    assert_float_equal(refine_factor(&refine, 3, 1), 1.5, 0);
+    for (int i = 0; i < 5; i++) refine_add(&refine, 3, 1, 10, 30);
+    assert_float_equal(refine_factor(&refine, 3, 0), 3, 0);
+    assert_float_equal(refine_factor(&refine, 3, 2), 1.5, 0);
+}
+
+static void test_broken_times_change_nothing(void **state)
+{
+    (void)state;
+    hm_refine_t refine = {0};
+    for (int i = 0; i < 9; i++) {
+        refine_add(&refine, 0, 1, 0, 5);
+        refine_add(&refine, 0, 1, 5, 0);
+        refine_add(&refine, 0, 1, NAN, 5);
+        refine_add(&refine, 0, 1, 5, -1);
+    }
+    assert_float_equal(refine_factor(&refine, 0, 1), 1, 0);
+    for (int i = 0; i < 9; i++) refine_add(&refine, 0, 1, 1e-9, 1e9);
+    assert_float_equal(refine_factor(&refine, 0, 1), 16, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_sizes_are_classes_of_four),   cmocka_unit_test(test_the_median_of_later_calls_counts),
+        cmocka_unit_test(test_old_calls_are_forgotten),     cmocka_unit_test(test_untried_depths_err_like_the_last_one),
+        cmocka_unit_test(test_broken_times_change_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
