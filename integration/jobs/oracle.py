@@ -16,15 +16,20 @@ import torch
 import torch.distributed as dist
 
 
-def arguments():
-    ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def arguments_add(ap):
     ap.add_argument("--tokens", type=int, default=4096, help="per rank (default 4096)")
     ap.add_argument("--hidden", type=int, default=2048, help="bf16 elements of a row (default 2048)")
     ap.add_argument("--experts", type=int, default=128, help="(default 128)")
     ap.add_argument("--topk", type=int, default=8, help="(default 8)")
     ap.add_argument("--zipf", type=float, default=0.0, help="exponent of the experts' popularity (default 0: uniform)")
-    ap.add_argument("--iters", type=int, default=12, help="timed, after 3 more (default 12)")
+    ap.add_argument("--iters", type=int, default=30, help="timed (default 30)")
+    ap.add_argument("--warmup", type=int, default=8, help="before them (default 8)")
     ap.add_argument("--seed", type=int, default=7, help="(default 7)")
+
+
+def arguments():
+    ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments_add(ap)
     args = ap.parse_args()
     world = int(os.environ["WORLD_SIZE"])
     if args.experts % world or args.topk > args.experts:
@@ -32,14 +37,15 @@ def arguments():
     return args
 
 
-def destinations(args, world):
-    """Rank of each chosen expert, shape (world, tokens, topk): without replacement by popularity (Gumbel's trick)."""
-    gen = torch.Generator().manual_seed(args.seed)
+def destinations(args, world, seed, per_rank=False):
+    """Each token's experts, or their ranks, shape (world, tokens, topk): drawn without replacement by popularity (Gumbel's
+    trick)."""
+    gen = torch.Generator().manual_seed(seed)
     popularity = -args.zipf * torch.arange(1, args.experts + 1, dtype=torch.float64).log()
     popularity = popularity[torch.randperm(args.experts, generator=gen)]
     uniform = torch.rand(world, args.tokens, args.experts, generator=gen, dtype=torch.float64)
     chosen = (popularity - torch.log(-torch.log(uniform))).topk(args.topk, dim=-1).indices
-    return chosen // (args.experts // world)
+    return chosen // (args.experts // world) if per_rank else chosen
 
 
 class Volume:
@@ -55,30 +61,34 @@ class Volume:
 
 class Stopwatch:
     def __init__(self, args):
-        self.hidden, self.iters = args.hidden, args.iters
+        self.hidden, self.iters, self.warmup = args.hidden, args.iters, args.warmup
 
-    def all_to_all(self, send, recv, group=None):
-        """Median ms of the slowest rank, for rows to and from each rank of the group."""
-        rows = torch.randn(sum(send), self.hidden, device="cuda").bfloat16()
-        out = torch.empty(sum(recv), self.hidden, device="cuda", dtype=torch.bfloat16)
+    def times(self, run):
+        """Ms of the slowest rank in each timed iteration of run(iteration)."""
         times = []
-        for _ in range(3 + self.iters):
+        for i in range(self.warmup + self.iters):
             dist.barrier()
             torch.cuda.synchronize()
             began = time.perf_counter()
-            dist.all_to_all_single(out, rows, recv, send, group=group)
+            run(i)
             torch.cuda.synchronize()
             times.append(1e3 * (time.perf_counter() - began))
-        slowest = torch.tensor(times[3:], device="cuda", dtype=torch.float64)
+        slowest = torch.tensor(times[self.warmup:], device="cuda", dtype=torch.float64)
         dist.all_reduce(slowest, dist.ReduceOp.MAX)
-        return slowest.quantile(0.5).item()
+        return slowest
+
+    def all_to_all(self, send, recv, group=None):
+        """Their median, for rows to and from each rank of the group."""
+        rows = torch.randn(sum(send), self.hidden, device="cuda").bfloat16()
+        out = torch.empty(sum(recv), self.hidden, device="cuda", dtype=torch.bfloat16)
+        return self.times(lambda _: dist.all_to_all_single(out, rows, recv, send, group=group)).quantile(0.5).item()
 
 
 def measure(args, rank, nodes, gpus):
     node, local = divmod(rank, gpus)
     rails = [dist.new_group([n * gpus + g for n in range(nodes)]) for g in range(gpus)]
     inside = [dist.new_group([n * gpus + g for g in range(gpus)]) for n in range(nodes)]
-    volume, watch = Volume(destinations(args, nodes * gpus), nodes, gpus), Stopwatch(args)
+    volume, watch = Volume(destinations(args, nodes * gpus, args.seed, per_rank=True), nodes, gpus), Stopwatch(args)
     peers = [n * gpus + local for n in range(nodes)]  # those whose rows this rank takes in for its node
     ms = {"flat": watch.all_to_all(volume.raw[rank].tolist(), volume.raw[:, rank].tolist()),
           "per_gpu": watch.all_to_all(volume.per_gpu[rank].tolist(), volume.per_gpu[:, rank].tolist())}

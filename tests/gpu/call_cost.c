@@ -20,7 +20,7 @@
 
 #define GATHER_BYTES 2048
 #define SETTLING 64  /* calls of a kind until the library has learned what it will */
-#define KIND_CALLS 8 /* agreed on at least, of a kind that brings nothing */
+#define KIND_CALLS 5 /* agreed on at least, of a kind that brings nothing */
 
 typedef struct cost {
     nccl_pair_t pair;

@@ -4,8 +4,10 @@
 
 Each rank prints one JSON line: a hash of the exact bytes of everything received, per section, which the same job with
 the library preloaded must print too; and, where HIERMOE_STATS_FILE names a file (with %p), what the library wrote there
-when the section's process group was destroyed. The job lives twice: with communicators made at their first use, then, after
-destroy_process_group, with a bound device, where PyTorch splits groups off the first communicator.
+when the section's process group was destroyed. The job lives twice: with a bound device, where PyTorch
+splits groups off the first communicator, then, after destroy_process_group, with communicators made at their first use.
+In this order: in a process that had another NCCL group before, PyTorch 2.11's split_group reads an empty list (its fix is
+pytorch/pytorch#192109).
 """
 import argparse
 import hashlib
@@ -75,7 +77,7 @@ def end(job, name):
 
 def life_lazy(job, wanted):
     """Communicators come with the first call on a group; each section has a new group."""
-    begin(job, 0)
+    begin(job, 1)
     for name, (body, _) in SECTIONS.items():
         if name in wanted and not name.startswith("graph"):
             job.section(name, body, dist.new_group(list(range(job.world))))
@@ -91,7 +93,7 @@ def life_lazy(job, wanted):
 
 def life_eager(job, wanted):
     """With a bound device the first communicator is made at once and others are split off it."""
-    begin(job, 1, device_id=job.device)
+    begin(job, 0, device_id=job.device)
     everyone = list(range(job.world))
     job.section("split by new_group", SECTIONS["unequal"][0], dist.new_group(everyone))
     if hasattr(dist, "split_group"):
@@ -108,7 +110,7 @@ def main():
     ap.add_argument("--sections", default=",".join(SECTIONS), help="of: " + ", ".join(SECTIONS))
     args = ap.parse_args()
     job = Job(args.seed)
-    for life in (life_lazy, life_eager):
+    for life in (life_eager, life_lazy):
         life(job, args.sections.split(","))
     print(json.dumps(dict(test="torch_job", rank=job.rank, seed=args.seed, torch=torch.__version__,
                           nccl=".".join(map(str, torch.cuda.nccl.version())), megabytes=round(job.recorded / 1e6, 1),
