@@ -259,12 +259,19 @@ static hm_expectation_t call_expect(const hm_call_t *call, hm_a2a_state_t *state
     return expectation;
 }
 
+/* Leaves this call and all later ones alone. */
+static void comm_close(hm_comm_t *comm, hm_reason_t reason)
+{
+    atomic_store_explicit(&comm->closed, (int)reason + 1, memory_order_relaxed);
+    stats_leave(comm, reason);
+}
+
 /* Whether the phase says what becomes of every call: then *done is what call_run returns. */
 static bool phase_settles(const hm_call_t *call, const hm_a2a_state_t *state, ncclResult_t *result, bool *done)
 {
     *done = state->phase == HM_PHASE_FAILED;
     if (state->phase == HM_PHASE_FAILED) *result = state->failure;
-    if (state->phase == HM_PHASE_OFF) stats_leave(call->comm, state->off_reason);
+    if (state->phase == HM_PHASE_OFF) comm_close(call->comm, state->off_reason);
     return state->phase == HM_PHASE_FAILED || state->phase == HM_PHASE_OFF;
 }
 
@@ -291,9 +298,17 @@ bool a2a_run(const hm_call_t *call, ncclResult_t *result)
 {
     hm_reason_t reason;
     hm_comm_t *comm = call->comm;
+    int closed = atomic_load_explicit(&comm->closed, memory_order_relaxed);
+    if (closed != 0) {
+        stats_leave(comm, (hm_reason_t)(closed - 1));
+        return false;
+    }
     if (comm->a2a == NULL && state_create(comm, &reason) == NULL) {
+        if (reason != HM_REASON_NO_MEMORY) {
+            comm_close(comm, reason);
+            return false;
+        }
         stats_leave(comm, reason);
-        if (reason != HM_REASON_NO_MEMORY) return false;
         /* The other ranks are about to agree; a call of plain NCCL would be matched with their words. */
         log_say(HM_LOG_WARN, comm, "no memory to take part in the agreement: this call fails");
         *result = ncclSystemError;

@@ -161,6 +161,8 @@ static hm_reason_t group_begin(hm_group_t *group, ncclDataType_t type, hm_comm_t
 {
     if (!comm->blocking) return HM_REASON_NON_BLOCKING;
     if (comm->ranks < 2) return HM_REASON_ONE_RANK;
+    int closed = atomic_load_explicit(&comm->closed, memory_order_relaxed);
+    if (closed != 0) return (hm_reason_t)(closed - 1);
     if (atomic_load_explicit(&comm->cancelled, memory_order_relaxed)) return HM_REASON_CANCELLED;
     if (!group_record(comm->ranks)) {
         log_say(HM_LOG_WARN, comm, "no memory to record a group of %d ranks: the other ranks may wait for this one",

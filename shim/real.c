@@ -14,7 +14,7 @@
 
 #define HM_IMAGES 16    /* NCCL copies in one process; two are rare */
 #define HM_IMAGE_BITS 5 /* of a slot: index into images */
-#define HM_SLOTS 4096   /* call sites remembered */
+#define HM_SLOTS 1024   /* call sites remembered */
 #define HM_PROBES 32
 
 typedef struct hm_image {
@@ -129,7 +129,7 @@ static int image_of(const struct link_map *map, bool *fresh)
 
 static size_t slot_first(uint64_t key)
 {
-    return (key * 0x9e3779b97f4a7c15u) >> 52; /* 12 bits: HM_SLOTS */
+    return (key * 0x9e3779b97f4a7c15u) >> 54; /* 10 bits: HM_SLOTS */
 }
 
 static void slot_store(uint64_t key, int image)

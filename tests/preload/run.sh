@@ -2,6 +2,7 @@
 # run.sh CASE: one test of the preloaded library, in front of the recording stand-in NCCL. CMake sets
 #   BIN     where the test programs and plugins lie
 #   LIB     the library under test (with double.c behind it)
+#   FULL    the library as users have it
 #   EXTRA   libraries to preload before it (a sanitizer's run time)
 #   CALLS   calls.def
 #   UNWIND  1: built with libunwind's header
@@ -84,6 +85,16 @@ case_replaced() {
 }
 
 # HIERMOE_MODE=off still leads to a2a_run: the other ranks must hear of it.
+case_no_back_end_is_said_once() {
+    ldconfig -p | grep -q libcuda.so.1 && exit 77
+    LIB=$FULL
+    plain plain -- "$BIN/job" all2all "$BIN/plugin_linked.so"
+    shim shim HIERMOE_TRUST=shape HIERMOE_STATS_FILE="$work/stats" -- "$BIN/job" all2all "$BIN/plugin_linked.so"
+    same plain.calls shim.calls calls
+    expect shim.err 'there is no CUDA driver' 1
+    grep -q '"no_back_end": [2-9]' "$work/stats" || fail "several calls left alone expected: $(cat "$work/stats")"
+}
+
 case_mode_off() {
     shim off HM_DOUBLE=replace HIERMOE_MODE=off -- "$BIN/job" all2all "$BIN/plugin_linked.so"
     expect off.calls REPLACED 2
