@@ -169,6 +169,8 @@ static int context_fill(hm_context_t *context)
     if (result == CUDA_SUCCESS)
         result = cuda->cuDeviceGetAttribute_(&context->processors, CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT,
                                              context->device);
+    if (result == CUDA_SUCCESS)
+        result = cuda->cuDeviceGetAttribute_(&context->cache_bytes, CU_DEVICE_ATTRIBUTE_L2_CACHE_SIZE, context->device);
     if (result == CUDA_SUCCESS) result = pool_create(context);
     if (result == CUDA_SUCCESS) result = cuda->cuStreamCreate_(&context->memory_stream, CU_STREAM_NON_BLOCKING);
     if (result == CUDA_SUCCESS) result = cuda->cuStreamCreate_(&context->beside, CU_STREAM_NON_BLOCKING);

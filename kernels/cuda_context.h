@@ -35,6 +35,7 @@ struct hm_context {
     CUcontext device_context;
     CUdevice device;
     int processors;           /* streaming multiprocessors */
+    int cache_bytes;          /* of the level 2 cache */
     const CUfunction *kernel; /* [HM_CUDA_KERNEL_COUNT] */
     CUmemoryPool pool;
     uint64_t peers;          /* devices of this process that may reach the pool's memory */

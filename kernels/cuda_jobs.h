@@ -13,6 +13,7 @@ enum {
     HM_MAP_TILE = 4 * HM_BLOCK,    /* rows that one block of map takes */
     HM_MOVE_UNIT = 32 * 1024,      /* bytes that one block of move takes, about */
     HM_MOVE_ROWS = 256,            /* rows at most that one block of move takes */
+    HM_MOVE_PIECE = 512,           /* bytes at least of a piece of a row, where rows are cut for the cache's sake */
     HM_PRINT_LANES = 8,            /* threads that sample one row, 16 bytes each */
     HM_COMPARE_BLOCK = 128,        /* threads of a compare block, whose warps work alone */
     HM_COMPARE_BYTES = 32 * 1024,  /* bytes that one warp of a compare takes, about */
@@ -77,7 +78,8 @@ typedef struct hm_map {
     uint32_t rows, first_tile;
 } hm_map_t;
 
-/* A block takes `unit_rows` rows, or one of `pieces` parts of `unit_bytes` of a single row. */
+/* A block takes `unit_bytes` of each of `unit_rows` rows; rows longer than that take several rounds of `row_units`
+ * blocks, so that blocks that run together read the same part of all rows. */
 typedef struct hm_move {
     unsigned char *dst;
     const unsigned char *src;
@@ -87,7 +89,7 @@ typedef struct hm_move {
     uint64_t via_last, src_last; /* largest index into via, largest row of the source */
     hm_table_t table; /* table.segments 0: src and src_stride say where rows are */
     uint64_t rows;
-    uint32_t first_unit, unit_rows, pieces;
+    uint32_t first_unit, unit_rows, row_units;
     uint32_t access;
 } hm_move_t;
 

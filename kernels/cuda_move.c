@@ -139,8 +139,19 @@ static void table_use(move_tables_t *tables, const hm_rows_t *rows)
     tables->last = rows;
 }
 
+/* How much of a row blocks take at a time. Rows read more than once are cut, so that what one round of blocks reads
+ * stays in the cache until it is read again, beside all that is written: a quarter of it. */
+static uint64_t piece_bytes(const hm_context_t *context, const hm_move_job_t *job)
+{
+    uint64_t piece = HM_MOVE_UNIT, most = (uint64_t)context->cache_bytes / 4;
+    if (job->index == NULL || job->rows <= job->src_rows) return piece;
+    while (piece > HM_MOVE_PIECE && job->src_rows * (piece < job->width ? piece : job->width) > most) piece /= 2;
+    return piece;
+}
+
 /* The device's form of a job, without first_unit; returns how many blocks it takes. */
-static uint64_t move_describe(const hm_move_job_t *job, move_tables_t *tables, hm_move_t *move)
+static uint64_t move_describe(const hm_context_t *context, const hm_move_job_t *job, move_tables_t *tables,
+                              hm_move_t *move)
 {
     *move = (hm_move_t){.dst = job->dst,
                         .src = job->src,
@@ -168,12 +179,13 @@ static uint64_t move_describe(const hm_move_job_t *job, move_tables_t *tables, h
     }
     bits |= (uintptr_t)job->dst | move->src_offset | move->width | (move->rows > 1 ? move->dst_stride : 0);
     move->access = cuda_access(bits);
-    bool cut = move->width > HM_MOVE_UNIT;
-    uint64_t fit = HM_MOVE_UNIT / move->width;
-    move->unit_bytes = cut ? HM_MOVE_UNIT : move->width;
-    move->pieces = (uint32_t)tiles_for(move->width, move->unit_bytes);
-    move->unit_rows = fit < 1 ? 1 : fit > HM_MOVE_ROWS ? HM_MOVE_ROWS : (uint32_t)fit;
-    return tiles_for(move->rows, move->unit_rows) * move->pieces;
+    uint64_t piece = piece_bytes(context, job);
+    move->unit_bytes = move->width < piece ? move->width : piece;
+    uint64_t fit = HM_MOVE_UNIT / move->unit_bytes;
+    move->unit_rows = fit > HM_MOVE_ROWS ? HM_MOVE_ROWS : (uint32_t)fit;
+    uint64_t row_units = tiles_for(move->rows, move->unit_rows);
+    move->row_units = (uint32_t)row_units;
+    return row_units * tiles_for(move->width, move->unit_bytes);
 }
 
 static size_t move_segments(const hm_move_job_t *jobs, int count)
@@ -200,7 +212,7 @@ static int move_enqueue(hm_context_t *context, CUstream stream, const hm_move_jo
     uint32_t filled = 0;
     for (int i = 0; i < count; i++) {
         if (jobs[i].rows == 0 || jobs[i].width == 0) continue;
-        uint64_t more = move_describe(&jobs[i], &tables, &table[filled]);
+        uint64_t more = move_describe(context, &jobs[i], &tables, &table[filled]);
         if (more > INT32_MAX || units + more > INT32_MAX) return -EINVAL;
         table[filled++].first_unit = (uint32_t)units;
         units += more;

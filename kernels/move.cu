@@ -17,22 +17,24 @@ template <typename T, bool FULL> static __device__ __forceinline__ void part_mov
         if (FULL || k * 32 + lane < words) __stcs(dst + lane + k * 32, held[k]);
 }
 
-/* Rows of fewer than 32 words: several next to each other in one warp, 8 times. */
+/* Rows of at most 128 words: as many of them as a warp can hold in 8 loads, each row on the next power of two. */
 template <typename T>
 static __device__ __forceinline__ void
 short_rows_move(unsigned char *dst, uint64_t stride, const unsigned char *const *source, uint32_t rows, uint32_t words)
 {
-    uint32_t lanes = 32; /* that share a row */
-    while (lanes > 1 && lanes / 2 >= words) lanes /= 2;
-    uint32_t step = 32 / lanes, word = lane_number() % lanes, load_word = min(word, words - 1);
-    for (uint32_t begin = threadIdx.x / 32 * 8 * step; begin < rows; begin += HM_BLOCK / 32 * 8 * step) {
-        uint32_t row = begin + lane_number() / lanes;
+    uint32_t shift = words <= 1 ? 0 : 32 - __clz(words - 1), step = 256u >> shift;
+    for (uint32_t begin = threadIdx.x / 32 * step; begin < rows; begin += HM_BLOCK / 32 * step) {
         T held[8];
 #pragma unroll
-        for (uint32_t k = 0; k < 8; k++) held[k] = __ldg((const T *)source[min(row + k * step, rows - 1)] + load_word);
+        for (uint32_t k = 0; k < 8; k++) {
+            uint32_t at = k * 32 + lane_number(), row = min(begin + (at >> shift), rows - 1);
+            held[k] = __ldg((const T *)source[row] + min(at & ((1u << shift) - 1), words - 1));
+        }
 #pragma unroll
-        for (uint32_t k = 0; k < 8; k++)
-            if (row + k * step < rows && word < words) __stcs((T *)(dst + (row + k * step) * stride) + word, held[k]);
+        for (uint32_t k = 0; k < 8; k++) {
+            uint32_t at = k * 32 + lane_number(), row = begin + (at >> shift), word = at & ((1u << shift) - 1);
+            if (row < rows && word < words) __stcs((T *)(dst + row * stride) + word, held[k]);
+        }
     }
 }
 
@@ -41,7 +43,7 @@ template <typename T>
 static __device__ __forceinline__ void rows_move(unsigned char *dst, uint64_t stride,
                                                  const unsigned char *const *source, uint32_t rows, uint32_t words)
 {
-    if (words < 32) return short_rows_move<T>(dst, stride, source, rows, words);
+    if (words <= 128) return short_rows_move<T>(dst, stride, source, rows, words);
     uint32_t parts = (words + 255) / 256;
     for (uint32_t task = threadIdx.x / 32; task < rows * parts; task += HM_BLOCK / 32) {
         uint32_t row = task / parts, begin = task % parts * 256;
@@ -67,8 +69,8 @@ HM_KERNEL(move, HM_BLOCK, 4)(const hm_move_t *jobs, uint32_t count)
 {
     __shared__ const unsigned char *source[HM_MOVE_ROWS];
     const hm_move_t &job = jobs[job_find(jobs, count, &hm_move_t::first_unit, blockIdx.x)];
-    uint32_t unit = blockIdx.x - job.first_unit, pieces = job.pieces;
-    uint64_t first = (uint64_t)(unit / pieces) * job.unit_rows, begin = unit % pieces * job.unit_bytes;
+    uint32_t unit = blockIdx.x - job.first_unit, row_units = job.row_units;
+    uint64_t first = (uint64_t)(unit % row_units) * job.unit_rows, begin = unit / row_units * job.unit_bytes;
     uint32_t rows = (uint32_t)min((uint64_t)job.unit_rows, job.rows - first);
     uint32_t bytes = (uint32_t)min(job.unit_bytes, job.width - begin);
     for (uint32_t r = threadIdx.x; r < rows; r += HM_BLOCK) source[r] = source_row(job, first + r) + begin;

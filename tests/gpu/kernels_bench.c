@@ -274,6 +274,7 @@ static void shape_measure(shape_t *s)
                               .src_stride = s->row_bytes,
                               .width = s->row_bytes,
                               .rows = (uint32_t)s->n,
+                              .src_rows = s->distinct,
                               .index = s->identity.id};
     measure(s->name, "move: expand", run_move, s, row * s->distinct + all, 1, 0);
     s->move = (hm_move_job_t){.dst = s->spread,

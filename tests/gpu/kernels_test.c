@@ -2,6 +2,7 @@
  * usage: kernels_test [--small] [--seed n] [--in-order]
  *   77: no GPU; --small: few cases, for slow checkers; --in-order: the driver runs all work at once, nothing to wait
  * for */
+#include "cuda_context.h"
 #include "gpu.h"
 #include "kernels_side.h"
 
@@ -133,12 +134,15 @@ static void test_move_one(int count, uint32_t most_rows, size_t most_width)
         jobs[j] = (hm_move_job_t){
             .dst_stride = width + gap, .src_stride = row_bytes, .src_offset = offset, .width = width, .rows = job_rows};
         jobs[j].index = kind >= 1 ? index : NULL;
+        jobs[j].src_rows = below(3) ? (uint32_t)src_rows : 0;
         jobs[j].via = kind == 3 ? via : NULL;
         dst_bytes = dst_at[j] + job_rows * (width + gap) + 3;
         dst_bytes = below(2) ? (dst_bytes + 15) / 16 * 16 : dst_bytes;
     }
     bool segmented = below(2);
     unsigned char *plain[2];
+    int cache_bytes = cuda.context->cache_bytes;
+    if (below(2)) cuda.context->cache_bytes = (int)below(4 * (uint32_t)src_bytes); /* where rows are read in parts */
     for (int s = 0; s < 2; s++) {
         hm_move_job_t *here = must_alloc((size_t)count * sizeof *here);
         memcpy(here, jobs, (size_t)count * sizeof *here);
@@ -174,8 +178,39 @@ static void test_move_one(int count, uint32_t most_rows, size_t most_width)
     snprintf(what, sizeof what, "move: %d jobs, rows of %zu bytes (+%zu), multiples of %zu, %s", count, row_bytes, lead,
              align, segmented ? "segments" : "one source");
     check(memcmp(plain[0], plain[1], dst_bytes) == 0, what, "destination");
+    cuda.context->cache_bytes = cache_bytes;
     free(plain[0]), free(plain[1]);
     free(jobs), free(dst_at), free(rows), free(src), free(index), free(via);
+}
+
+/* Rows that are all read several times and together are much more than the cache holds, read in parts or not. */
+static void test_move_repeated(uint32_t src_rows, size_t width, uint32_t rows)
+{
+    size_t stride = width + 48;
+    unsigned char *src = must_alloc(src_rows * width), *got = must_alloc(rows * stride);
+    uint32_t *index = must_alloc(rows * sizeof *index);
+    fill(src, src_rows * width);
+    memset(got, 0x11, rows * stride);
+    for (uint32_t i = 0; i < rows; i++) index[i] = below(src_rows);
+    hm_move_job_t job = {.dst = upload(&cuda, got, rows * stride),
+                         .src = upload(&cuda, src, src_rows * width),
+                         .dst_stride = stride,
+                         .src_stride = width,
+                         .width = width,
+                         .rows = rows,
+                         .src_rows = src_rows,
+                         .index = upload(&cuda, index, rows * sizeof *index)};
+    must(cuda.kernels->move(cuda.context, cuda.stream, &job, 1), "move");
+    download(&cuda, job.dst, got, rows * stride);
+    bool good = true, clean = true;
+    for (uint32_t i = 0; i < rows; i++) {
+        good &= memcmp(got + i * stride, src + index[i] * width, width) == 0;
+        for (size_t at = width; at < stride; at++) clean &= got[i * stride + at] == 0x11;
+    }
+    check(good, "move of repeated rows", "rows");
+    check(clean, "move of repeated rows", "bytes between them");
+    device_free(&cuda, job.dst), device_free(&cuda, (void *)job.src), device_free(&cuda, (void *)job.index);
+    free(src), free(got), free(index);
 }
 
 /* Long single copies: cut into pieces, with ends that are no multiple of them. */
@@ -302,6 +337,7 @@ int main(int argc, char **argv)
     for (int i = 0; i < (small ? 3 : 20); i++) test_map_one(1 + (int)below(40), small ? 500 : 20000);
     for (int i = 0; i < (small ? 12 : 200); i++)
         test_move_one(1 + (int)below(i % 4 == 0 ? 60 : 4), small ? 60 : 900, i % 3 == 0 ? 512 : 32);
+    if (!small) test_move_repeated(20000, 1552, 50000);
     for (int i = 0; i < 3; i++) test_move_long(100000 + below(small ? 1000 : 5000000), below(20));
     test_streams();
     test_staging();
