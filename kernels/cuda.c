@@ -35,9 +35,9 @@ int cuda_join(hm_context_t *context, void *stream)
 
 static int copy_enqueue(hm_context_t *context, CUstream stream, void *dst, const void *src, size_t bytes)
 {
-    CUdeviceptr to = (CUdeviceptr)(uintptr_t)dst, from = (CUdeviceptr)(uintptr_t)src, none = 0;
-    uint64_t carried = bytes, zeros = 0;
-    void *arguments[] = {&to, &from, &carried, &none, &zeros};
+    CUdeviceptr to = (CUdeviceptr)(uintptr_t)dst, from = (CUdeviceptr)(uintptr_t)src;
+    uint64_t carried = bytes;
+    void *arguments[] = {&to, &from, &carried};
     if (bytes <= SMALL_COPY)
         return cuda_launch(context, stream, HM_CUDA_stage, bytes / 16 / HM_BLOCK + 1, 1, HM_BLOCK, arguments);
     return cuda_check(context, context->cuda->cuMemcpyAsync_(to, from, bytes, stream), "copying");

@@ -50,6 +50,10 @@ struct hm_context {
     CUevent mark[HM_MARKS];  /* times, made when first set */
     bool said;               /* an error was said */
     hm_stage_chunk_t *stage; /* largest first */
+    CUdeviceptr scan;        /* where the tiles of picks meet: a ticket, then a state each */
+    uint64_t scan_tiles;     /* there is room for */
+    uint32_t scan_ticket;    /* tickets that were taken */
+    uint32_t scan_tag;       /* of the last pick; 0: the memory is to be cleared */
     hm_parked_t *parked;     /* pinned memory given back; freed with the context, since freeing waits for the device */
 };
 
@@ -83,10 +87,10 @@ int cuda_launch(hm_context_t *context, CUstream stream, hm_cuda_kernel_t kernel,
 /* Memory for `bytes` of a table, both sides on 16 bytes. Valid until work enqueued before the next cuda_end is done.
  * Call before cuda_begin: it may allocate. */
 int cuda_stage(hm_context_t *context, size_t bytes, hm_stage_t *stage);
-/* Enqueues the carrying of the first `bytes` of a table, and the zeroing of `zeros` bytes behind them on the device;
- * both are multiples of 16. */
-int cuda_stage_send(hm_context_t *context, CUstream stream, const hm_stage_t *stage, size_t bytes, size_t zeros);
+/* Enqueues the carrying of the first `bytes` of a table, a multiple of 16. */
+int cuda_stage_send(hm_context_t *context, CUstream stream, const hm_stage_t *stage, size_t bytes);
 void cuda_stage_free(hm_context_t *context);
+void cuda_scan_free(hm_context_t *context);
 
 int cuda_alloc(hm_context_t *context, size_t bytes, CUdeviceptr *memory);
 void cuda_free(hm_context_t *context, CUdeviceptr memory);

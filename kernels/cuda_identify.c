@@ -1,6 +1,5 @@
 /* Launching identify: its work memory and its kernels one after another. */
-#include "cuda_context.h"
-#include "cuda_jobs.h"
+#include "cuda_table.h"
 
 #include <errno.h>
 #include <string.h>
@@ -12,15 +11,10 @@ static uint64_t slots_for(uint64_t n)
     return slots;
 }
 
-static uint64_t tiles_for(uint64_t n, uint64_t tile)
-{
-    return (n + tile - 1) / tile;
-}
-
 /* Cuts the work memory, which starts on 16 bytes, into arrays that do so too; returns its size. */
 static size_t work_lay(hm_identify_t *job, uint64_t n, unsigned char *work)
 {
-    size_t at = 0, rows = cuda_round(n * 4), states = cuda_round(tiles_for(n, HM_SCAN_TILE) * 8);
+    size_t at = 0, rows = cuda_round(n * 4), states = cuda_round(cuda_tiles(n, HM_SCAN_TILE) * 8);
     job->slots = slots_for(n);
     job->stray_slots = job->slots < HM_STRAY ? job->slots : HM_STRAY;
     job->key = (unsigned long long *)(work + at), at += job->slots * 8;
@@ -53,24 +47,34 @@ static uint32_t compare_rows(uint64_t n, uint64_t row_bytes, int processors)
     return rows < 4 ? 4 : rows > 32 ? 32 : (uint32_t)rows;
 }
 
+/* Puts an earlier call's results out of the way, and the tables where the other kernels read them. */
+static int clear_launch(hm_context_t *context, CUstream stream, hm_identify_t *job, const hm_stage_t *stage,
+                        size_t bytes)
+{
+    hm_tables_t tables = {.staged = bytes > HM_TABLES_HELD ? stage->host : NULL, .jobs = (uint32_t)(bytes / 8)};
+    if (bytes <= HM_TABLES_HELD) memcpy(tables.held, stage->host, bytes);
+    CUdeviceptr carried = stage->device;
+    void *arguments[] = {job, &tables, &carried};
+    return cuda_launch(context, stream, HM_CUDA_clear, (uint64_t)context->processors * 8, 1, HM_BLOCK, arguments);
+}
+
 static int identify_launch(hm_context_t *context, CUstream stream, hm_identify_t *job)
 {
-    uint64_t n = job->n, wide = (uint64_t)context->processors * 8, blocks = tiles_for(n, HM_BLOCK);
-    uint64_t compare = tiles_for(tiles_for(n, job->compare_rows), HM_COMPARE_BLOCK / 32);
+    uint64_t n = job->n, wide = (uint64_t)context->processors * 8, blocks = cuda_tiles(n, HM_BLOCK);
+    uint64_t compare = cuda_tiles(cuda_tiles(n, job->compare_rows), HM_COMPARE_BLOCK / 32);
     uint32_t pass = 0;
     unsigned groups = job->groups < 65535 ? job->groups : 65535;
     void *one[] = {job}, *two[] = {job, &pass};
-    int status = cuda_launch(context, stream, HM_CUDA_clear, wide, 1, HM_BLOCK, one);
-    if (status != 0) return status;
-    status = cuda_launch(context, stream, HM_CUDA_print, tiles_for(n * HM_PRINT_LANES, HM_BLOCK), 1, HM_BLOCK, one);
+    int status =
+        cuda_launch(context, stream, HM_CUDA_print, cuda_tiles(n * HM_PRINT_LANES, HM_BLOCK), 1, HM_BLOCK, one);
     if (status == 0) status = cuda_launch(context, stream, HM_CUDA_gather, blocks, 1, HM_BLOCK, one);
     if (status == 0)
-        status = cuda_launch(context, stream, HM_CUDA_number, tiles_for(n, HM_SCAN_TILE), 1, HM_BLOCK, two);
+        status = cuda_launch(context, stream, HM_CUDA_number, cuda_tiles(n, HM_SCAN_TILE), 1, HM_BLOCK, two);
     if (status == 0) status = cuda_launch(context, stream, HM_CUDA_order, wide, 1, HM_BLOCK, one);
     if (status == 0) status = cuda_launch(context, stream, HM_CUDA_compare, compare, 1, HM_COMPARE_BLOCK, one);
     pass = 1; /* arguments are read by the launch itself */
     if (status == 0)
-        status = cuda_launch(context, stream, HM_CUDA_number, tiles_for(n, HM_SCAN_TILE), 1, HM_BLOCK, two);
+        status = cuda_launch(context, stream, HM_CUDA_number, cuda_tiles(n, HM_SCAN_TILE), 1, HM_BLOCK, two);
     if (status == 0) status = cuda_launch(context, stream, HM_CUDA_label, blocks, 1, HM_BLOCK, one);
     if (status == 0 && groups > 0)
         status = cuda_launch(context, stream, HM_CUDA_count, blocks < wide ? blocks : wide, groups, HM_BLOCK, one);
@@ -86,7 +90,7 @@ static uint64_t table_fill(hm_table_t *table, hm_segment_t *segment, const hm_ro
     for (int p = 0; p < rows->segments; p++) {
         if (rows->rows[p] == 0) continue;
         if (rows->base[p] == NULL || bit[p] / 8 >= mask_bytes || rows->rows[p] > INT32_MAX - n) return UINT64_MAX;
-        segment[table->segments++] = (hm_segment_t){.base = rows->base[p], .first = n, .bit = bit[p]};
+        segment[table->segments++] = (hm_segment_t){.base = rows->base[p], .first = (uint32_t)n, .bit = bit[p]};
         bits |= (uintptr_t)rows->base[p];
         n += rows->rows[p];
     }
@@ -118,7 +122,7 @@ static int identify_enqueue(hm_context_t *context, CUstream stream, const hm_row
         status = cuda_check(context, context->cuda->cuMemsetD8Async_(counts, 0, (job->groups + 1) * (size_t)4, stream),
                             "zeroing counts");
     } else {
-        if (status == 0) status = cuda_stage_send(context, stream, &stage, table_bytes + group_bytes, 0);
+        if (status == 0) status = clear_launch(context, stream, job, &stage, table_bytes + group_bytes);
         if (status == 0) status = identify_launch(context, stream, job);
     }
     int end = cuda_end(context, stream);

@@ -14,18 +14,26 @@ enum {
     HM_MOVE_UNIT = 32 * 1024,      /* bytes that one block of move takes, about */
     HM_MOVE_ROWS = 256,            /* rows at most that one block of move takes */
     HM_MOVE_PIECE = 512,           /* bytes at least of a piece of a row, where rows are cut for the cache's sake */
+    HM_TABLES_HELD = 3584,         /* bytes of tables that travel as a kernel's parameters, of which 4096 is the most */
     HM_PRINT_LANES = 8,            /* threads that sample one row, 16 bytes each */
     HM_COMPARE_BLOCK = 128,        /* threads of a compare block, whose warps work alone */
     HM_COMPARE_BYTES = 32 * 1024,  /* bytes that one warp of a compare takes, about */
     HM_MOST_STRAY_COMPARES = 4096, /* rows of one fingerprint but other bytes that are tried before a row is new */
 };
 
+/* Tables of a kernel's jobs: in its parameters where they are small, else in device memory. */
+typedef struct hm_tables {
+    const unsigned char *staged; /* NULL: below */
+    uint32_t jobs;               /* entries of the first table; for clear: words of 8 bytes of all of them */
+    uint32_t pad;
+    uint64_t held[HM_TABLES_HELD / 8];
+} hm_tables_t;
+
 /* One segment of a row table; a table has only segments with rows, in order. */
 typedef struct hm_segment {
     const unsigned char *base;
-    uint64_t first; /* number of its first row */
+    uint32_t first; /* number of its first row */
     uint32_t bit;   /* its destination, for identify */
-    uint32_t pad;
 } hm_segment_t;
 
 typedef struct hm_table {
@@ -64,13 +72,23 @@ typedef struct hm_identify {
 
 typedef struct hm_pick {
     const uint8_t *mask;
-    uint64_t mask_bytes, sub_bytes;
-    uint32_t rows, first_tile;
-    hm_bits_t bits;
     uint32_t *index, *place;
     uint8_t *sub;
-    uint64_t most; /* hits that are listed, at most */
+    uint32_t mask_bytes, rows, first_tile;
+    uint32_t most; /* hits that are listed, at most */
+    hm_bits_t bits;
 } hm_pick_t;
+
+/* Where the tiles of a pick meet. Nothing is cleared between launches: tickets run on from `ticket_before`, and what
+ * tiles publish bears the launch's own tag. */
+typedef struct hm_pick_scan {
+    unsigned long long *state; /* [tiles] */
+    uint32_t *ticket;
+    uint32_t ticket_before;
+    uint32_t tag; /* never 0, below 2^HM_PICK_TAG_BITS */
+} hm_pick_scan_t;
+
+#define HM_PICK_TAG_BITS 30
 
 typedef struct hm_map {
     const uint32_t *id, *place;
@@ -82,15 +100,16 @@ typedef struct hm_map {
  * blocks, so that blocks that run together read the same part of all rows. */
 typedef struct hm_move {
     unsigned char *dst;
-    const unsigned char *src;
+    union {
+        const unsigned char *src;
+        uint64_t segments_at; /* bytes from the start of the tables to this job's segments */
+    };
     uint64_t dst_stride, src_stride, src_offset, width;
-    uint64_t unit_bytes;
     const uint32_t *index, *via;
-    uint64_t via_last, src_last; /* largest index into via, largest row of the source */
-    hm_table_t table; /* table.segments 0: src and src_stride say where rows are */
-    uint64_t rows;
-    uint32_t first_unit, unit_rows, row_units;
-    uint32_t access;
+    uint32_t via_last, src_last; /* largest index into via, largest row of the source */
+    uint32_t segments;           /* 0: rows are at src */
+    uint32_t rows, first_unit, row_units, unit_bytes;
+    uint16_t unit_rows, access;
 } hm_move_t;
 
 #endif

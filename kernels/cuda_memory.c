@@ -138,12 +138,12 @@ int cuda_stage(hm_context_t *context, size_t bytes, hm_stage_t *stage)
     return 0;
 }
 
-int cuda_stage_send(hm_context_t *context, CUstream stream, const hm_stage_t *stage, size_t bytes, size_t zeros)
+int cuda_stage_send(hm_context_t *context, CUstream stream, const hm_stage_t *stage, size_t bytes)
 {
-    uint64_t carried = bytes, cleared = zeros, blocks = (bytes + zeros) / 16 / HM_BLOCK + 1;
-    CUdeviceptr dst = stage->device, zero = stage->device + bytes;
+    uint64_t carried = bytes, blocks = bytes / 16 / HM_BLOCK + 1;
+    CUdeviceptr dst = stage->device;
     const void *src = stage->host;
-    void *arguments[] = {&dst, &src, &carried, &zero, &cleared};
+    void *arguments[] = {&dst, &src, &carried};
     if (blocks > (unsigned)context->processors) blocks = (unsigned)context->processors;
     return cuda_launch(context, stream, HM_CUDA_stage, blocks, 1, HM_BLOCK, arguments);
 }

@@ -30,7 +30,21 @@ static __device__ __forceinline__ uint32_t job_find(const T *job, uint32_t count
     return low;
 }
 
-static __device__ __forceinline__ const unsigned char *row_at(const hm_table_t &table, uint64_t row)
+/* The entry of the table at `at` (bytes into all tables) that `number` belongs to. Spelled out for both kinds of
+ * memory: what is known to lie in the parameters is read from the constant cache. */
+template <typename T, typename N>
+static __device__ __forceinline__ T table_take(const hm_tables_t &tables, uint64_t at, uint32_t count, N T::*first,
+                                               N number)
+{
+    if (tables.staged) {
+        const T *table = (const T *)(tables.staged + at);
+        return table[job_find(table, count, first, number)];
+    }
+    const T *table = (const T *)((const unsigned char *)tables.held + at);
+    return table[job_find(table, count, first, number)];
+}
+
+static __device__ __forceinline__ const unsigned char *row_at(const hm_table_t &table, uint32_t row)
 {
     const hm_segment_t *segment = table.segment + job_find(table.segment, table.segments, &hm_segment_t::first, row);
     return segment->base + (row - segment->first) * table.row_bytes;

@@ -21,8 +21,13 @@ static __device__ __forceinline__ void memory_fill(void *memory, uint64_t bytes,
     for (uint64_t i = thread_number(); i < bytes / 16; i += thread_count()) at[i] = make_uint4(word, word, word, word);
 }
 
-HM_KERNEL(clear, HM_BLOCK, 4)(const __grid_constant__ hm_identify_t job)
+/* Also carries the tables over, to `carried`: from the parameters, or from pinned memory. */
+HM_KERNEL(clear, HM_BLOCK, 4)
+(const __grid_constant__ hm_identify_t job, const __grid_constant__ hm_tables_t tables, unsigned long long *carried)
 {
+    const unsigned long long *staged = (const unsigned long long *)tables.staged;
+    for (uint64_t i = thread_number(); i < tables.jobs; i += thread_count())
+        carried[i] = staged ? __ldcv(staged + i) : tables.held[i];
     memory_fill(job.key, job.slots * 8, 0xFFFFFFFFu);
     memory_fill(job.lowest, job.slots * 4, 0xFFFFFFFFu);
     memory_fill(job.start, job.zero_bytes, 0);
@@ -57,7 +62,7 @@ static __device__ __forceinline__ uint64_t slot_find(const hm_identify_t &job, u
 HM_KERNEL(print, HM_BLOCK, 4)(const __grid_constant__ hm_identify_t job)
 {
     uint32_t lane = threadIdx.x % HM_PRINT_LANES;
-    uint64_t row = thread_number() / HM_PRINT_LANES;
+    uint32_t row = (uint32_t)(thread_number() / HM_PRINT_LANES);
     unsigned long long print = 0;
     if (row < job.n) {
         uint32_t bytes;
@@ -73,7 +78,7 @@ HM_KERNEL(print, HM_BLOCK, 4)(const __grid_constant__ hm_identify_t job)
     print &= job.fingerprint_mask;
     if (print == EMPTY) print = 0;
     uint64_t slot = slot_find(job, print);
-    if (__ldcg(job.lowest + slot) > row) atomicMin(job.lowest + slot, (uint32_t)row);
+    if (__ldcg(job.lowest + slot) > row) atomicMin(job.lowest + slot, row);
     job.leader[row] = (uint32_t)slot;
 }
 
@@ -113,7 +118,7 @@ HM_KERNEL(number, HM_BLOCK, 4)(const __grid_constant__ hm_identify_t job, uint32
         leads |= (uint32_t)lead << k;
         own += (unsigned long long)lead << 31 | size[k];
     }
-    unsigned long long before = scan_before(job.state[pass], tile, own, &total);
+    unsigned long long before = scan_before(scan_t<62>{job.state[pass], 0}, tile, own, &total);
 #pragma unroll
     for (uint32_t k = 0; k < 8; k++) {
         if (!(leads >> k & 1)) continue;
@@ -258,9 +263,9 @@ HM_KERNEL(compare, HM_COMPARE_BLOCK, 5)(const __grid_constant__ hm_identify_t jo
 
 HM_KERNEL(label, HM_BLOCK, 4)(const __grid_constant__ hm_identify_t job)
 {
-    uint64_t row = thread_number();
+    uint32_t row = (uint32_t)thread_number();
     if (row >= job.n) return;
-    uint32_t id = job.number[leader_of(job, (uint32_t)row)];
+    uint32_t id = job.number[leader_of(job, row)];
     job.out.id[row] = id;
     const hm_table_t &table = job.table;
     uint32_t bit = table.segment[job_find(table.segment, table.segments, &hm_segment_t::first, row)].bit;

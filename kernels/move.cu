@@ -57,23 +57,26 @@ static __device__ __forceinline__ void rows_move(unsigned char *dst, uint64_t st
     }
 }
 
-static __device__ __forceinline__ const unsigned char *source_row(const hm_move_t &job, uint64_t row)
+static __device__ __forceinline__ const unsigned char *source_row(const hm_tables_t &tables, const hm_move_t &job,
+                                                                  uint32_t row)
 {
     if (job.index) row = job.index[row];
     if (job.via) row = job.via[min(row, job.via_last)];
     row = min(row, job.src_last);
-    return (job.table.segments > 0 ? row_at(job.table, row) : job.src + row * job.src_stride) + job.src_offset;
+    if (job.segments == 0) return job.src + row * job.src_stride + job.src_offset;
+    hm_segment_t segment = table_take(tables, job.segments_at, job.segments, &hm_segment_t::first, row);
+    return segment.base + (row - segment.first) * job.src_stride + job.src_offset;
 }
 
-HM_KERNEL(move, HM_BLOCK, 4)(const hm_move_t *jobs, uint32_t count)
+HM_KERNEL(move, HM_BLOCK, 4)(const __grid_constant__ hm_tables_t tables)
 {
     __shared__ const unsigned char *source[HM_MOVE_ROWS];
-    const hm_move_t &job = jobs[job_find(jobs, count, &hm_move_t::first_unit, blockIdx.x)];
-    uint32_t unit = blockIdx.x - job.first_unit, row_units = job.row_units;
-    uint64_t first = (uint64_t)(unit % row_units) * job.unit_rows, begin = unit / row_units * job.unit_bytes;
-    uint32_t rows = (uint32_t)min((uint64_t)job.unit_rows, job.rows - first);
-    uint32_t bytes = (uint32_t)min(job.unit_bytes, job.width - begin);
-    for (uint32_t r = threadIdx.x; r < rows; r += HM_BLOCK) source[r] = source_row(job, first + r) + begin;
+    const hm_move_t job = table_take(tables, 0, tables.jobs, &hm_move_t::first_unit, blockIdx.x);
+    uint32_t unit = blockIdx.x - job.first_unit, first = unit % job.row_units * job.unit_rows;
+    uint64_t begin = (uint64_t)(unit / job.row_units) * job.unit_bytes;
+    uint32_t rows = min((uint32_t)job.unit_rows, job.rows - first);
+    uint32_t bytes = (uint32_t)min((uint64_t)job.unit_bytes, job.width - begin);
+    for (uint32_t r = threadIdx.x; r < rows; r += HM_BLOCK) source[r] = source_row(tables, job, first + r) + begin;
     __syncthreads();
     unsigned char *dst = job.dst + first * job.dst_stride + begin;
     uint64_t stride = job.dst_stride;
@@ -83,12 +86,11 @@ HM_KERNEL(move, HM_BLOCK, 4)(const hm_move_t *jobs, uint32_t count)
 }
 
 /* Copies between pinned host memory and device memory, so that small tables need not queue behind the job's own big
- * copies on a copy engine; and zeroes `zeros` bytes (a multiple of 16) at `zero`. */
-HM_KERNEL(stage, HM_BLOCK, 4)(unsigned char *dst, const unsigned char *src, uint64_t bytes, uint4 *zero, uint64_t zeros)
+ * copies on a copy engine. */
+HM_KERNEL(stage, HM_BLOCK, 4)(unsigned char *dst, const unsigned char *src, uint64_t bytes)
 {
     uint64_t number = (uint64_t)blockIdx.x * blockDim.x + threadIdx.x, step = (uint64_t)gridDim.x * blockDim.x;
     uint64_t whole = (((uintptr_t)dst | (uintptr_t)src) & 15) == 0 ? bytes / 16 : 0;
     for (uint64_t i = number; i < whole; i += step) ((uint4 *)dst)[i] = __ldcv((const uint4 *)src + i);
     for (uint64_t i = whole * 16 + number; i < bytes; i += step) dst[i] = __ldcv(src + i);
-    for (uint64_t i = number; i < zeros / 16; i += step) zero[i] = make_uint4(0, 0, 0, 0);
 }

@@ -1,16 +1,37 @@
 /* Prefix sums over many blocks in one launch: each block publishes its sum, then looks back over its predecessors.
  *
- * A state is 2 bits of flag above 62 bits of value, written and read as one word, so no fence is needed between the
- * two. Blocks take tile numbers from a ticket: whoever holds a tile knows that all earlier ones are running or done, so
- * the look-back always ends, in whatever order blocks start. */
+ * A state is 2 bits of flag, a tag and a value, written and read as one word, so no fence is needed between them. A
+ * state with another tag is one of an earlier launch: nothing was published yet. Blocks take tile numbers from a
+ * ticket: whoever holds a tile knows that all earlier ones are running or done, so the look-back always ends, in
+ * whatever order blocks start. */
 #ifndef HM_SCAN_CUH
 #define HM_SCAN_CUH
 
 #include "device.cuh"
 
-#define HM_STATE_VALUE ((1ull << 62) - 1)
-#define HM_STATE_SUM (1ull << 62)    /* value: sum of this tile */
-#define HM_STATE_PREFIX (2ull << 62) /* value: sum of this tile and all before */
+#define HM_STATE_SUM 1ull    /* value: sum of this tile */
+#define HM_STATE_PREFIX 2ull /* value: sum of this tile and all before */
+
+/* The states of a scan whose sums have at most VALUE_BITS bits. With 62 there is no tag, and states start as zeros. */
+template <int VALUE_BITS> struct scan_t {
+    volatile unsigned long long *state;
+    unsigned long long tag;
+
+    __device__ __forceinline__ unsigned long long word(unsigned long long flag, unsigned long long value) const
+    {
+        return flag << 62 | tag << VALUE_BITS | value;
+    }
+    __device__ __forceinline__ bool published(unsigned long long word) const
+    {
+        bool ours = true;
+        if constexpr (VALUE_BITS < 62) ours = (word << 2) >> (VALUE_BITS + 2) == tag;
+        return word >> 62 != 0 && ours;
+    }
+    __device__ __forceinline__ unsigned long long value(unsigned long long word) const
+    {
+        return word & ((1ull << VALUE_BITS) - 1);
+    }
+};
 
 /* The next tile number, the same for all threads. Has a barrier. */
 static __device__ __forceinline__ uint32_t tile_take(uint32_t *ticket)
@@ -22,35 +43,37 @@ static __device__ __forceinline__ uint32_t tile_take(uint32_t *ticket)
 }
 
 /* Sum of all tiles before `tile`, for the lanes of one warp; `sum` is this tile's own. */
-static __device__ __forceinline__ unsigned long long tiles_before(volatile unsigned long long *state, uint32_t tile,
+template <int BITS>
+static __device__ __forceinline__ unsigned long long tiles_before(const scan_t<BITS> &scan, uint32_t tile,
                                                                   unsigned long long sum)
 {
     uint32_t lane = lane_number();
     if (tile == 0) {
-        if (lane == 0) state[0] = HM_STATE_PREFIX | sum;
+        if (lane == 0) scan.state[0] = scan.word(HM_STATE_PREFIX, sum);
         return 0;
     }
-    if (lane == 0) state[tile] = HM_STATE_SUM | sum;
+    if (lane == 0) scan.state[tile] = scan.word(HM_STATE_SUM, sum);
     unsigned long long before = 0;
     for (int64_t at = (int64_t)tile - 1 - lane;; at -= 32) {
         unsigned long long seen;
         do {
-            seen = at >= 0 ? state[at] : HM_STATE_PREFIX;
-        } while (__any_sync(HM_ALL_LANES, seen >> 62 == 0));
+            seen = at >= 0 ? scan.state[at] : scan.word(HM_STATE_PREFIX, 0);
+        } while (__any_sync(HM_ALL_LANES, !scan.published(seen)));
         uint32_t ends = __ballot_sync(HM_ALL_LANES, seen >> 63);
         uint32_t last = ends ? __ffs(ends) - 1 : 31;
-        unsigned long long part = lane <= last ? seen & HM_STATE_VALUE : 0;
+        unsigned long long part = lane <= last ? scan.value(seen) : 0;
         for (int step = 16; step > 0; step /= 2) part += __shfl_xor_sync(HM_ALL_LANES, part, step);
         before += part;
         if (ends) break;
     }
-    if (lane == 0) state[tile] = HM_STATE_PREFIX | (before + sum);
+    if (lane == 0) scan.state[tile] = scan.word(HM_STATE_PREFIX, before + sum);
     return before;
 }
 
 /* Sum of `own` over all threads before this one, in this tile and all earlier ones; *total is the sum up to and with
  * this tile. Called by all HM_BLOCK threads. */
-static __device__ __forceinline__ unsigned long long scan_before(volatile unsigned long long *state, uint32_t tile,
+template <int BITS>
+static __device__ __forceinline__ unsigned long long scan_before(const scan_t<BITS> &scan, uint32_t tile,
                                                                  unsigned long long own, unsigned long long *total)
 {
     __shared__ unsigned long long warp_sum[HM_BLOCK / 32], tile_before;
@@ -68,7 +91,7 @@ static __device__ __forceinline__ unsigned long long scan_before(volatile unsign
         sum += warp_sum[w];
     }
     if (warp == 0) {
-        unsigned long long tiles = tiles_before(state, tile, sum);
+        unsigned long long tiles = tiles_before(scan, tile, sum);
         if (lane == 0) tile_before = tiles;
     }
     __syncthreads();

@@ -3,6 +3,7 @@
  *   77: no GPU; --small: few cases, for slow checkers; --in-order: the driver runs all work at once, nothing to wait
  * for */
 #include "cuda_context.h"
+#include "cuda_jobs.h"
 #include "gpu.h"
 #include "kernels_side.h"
 
@@ -111,7 +112,7 @@ static void test_move_one(int count, uint32_t most_rows, size_t most_width)
     size_t align = (size_t)1 << below(5), src_rows = 1 + below(300),
            row_bytes = (1 + below((uint32_t)most_width)) * align;
     size_t lead = below(2) ? 0 : below(20), src_bytes = lead + src_rows * row_bytes;
-    int segments = 1 + (int)below(12);
+    int segments = 1 + (int)below(below(6) ? 12 : 600);
     size_t *rows = must_alloc((size_t)segments * sizeof *rows), left = src_rows;
     for (int p = 0; p < segments; p++) {
         rows[p] = p == segments - 1 ? left : below((uint32_t)left + 1);
@@ -307,6 +308,30 @@ static void test_arguments(void)
     check(cuda.kernels->map(cuda.context, cuda.stream, NULL, 0) == 0, "map", "no jobs");
 }
 
+/* Tables that just fit into a kernel's parameters, and tables that just do not. */
+static void test_tables(void)
+{
+    int picks = HM_TABLES_HELD / sizeof(hm_pick_t), maps = HM_TABLES_HELD / sizeof(hm_map_t);
+    int moves = HM_TABLES_HELD / sizeof(hm_move_t);
+    for (int more = 0; more < 2; more++) {
+        test_pick_one(picks + more, 30);
+        test_map_one(maps + more, 30);
+        for (int i = 0; i < 4; i++) test_move_one(moves + more - i, 30, 16); /* with segments or without */
+    }
+    test_pick_one(4 * picks, 30);
+    test_map_one(4 * maps, 30);
+    test_move_one(4 * moves, 30, 16);
+}
+
+/* Picks one after another tell their states from those of earlier ones, also when tags begin anew. */
+static void test_pick_tags(void)
+{
+    test_pick_one(1, 9000);
+    cuda.context->scan_tag = (1u << HM_PICK_TAG_BITS) - 4;
+    for (int i = 0; i < 8; i++) test_pick_one(2, 9000);
+    test_pick_one(1, 9000);
+}
+
 static void say(int level, const char *text)
 {
     fprintf(stderr, "said (%d): %s\n", level, text);
@@ -333,6 +358,8 @@ int main(int argc, char **argv)
     test_arguments();
     test_identify(small);
     for (int i = 0; i < (small ? 6 : 60); i++) test_pick_one(1 + (int)below(i % 3 == 0 ? 40 : 4), small ? 300 : 9000);
+    test_tables();
+    test_pick_tags();
     test_pick_one(3, small ? 9000 : 400000);
     for (int i = 0; i < (small ? 3 : 20); i++) test_map_one(1 + (int)below(40), small ? 500 : 20000);
     for (int i = 0; i < (small ? 12 : 200); i++)
