@@ -37,9 +37,10 @@ static int copy_enqueue(hm_context_t *context, CUstream stream, void *dst, const
 {
     CUdeviceptr to = (CUdeviceptr)(uintptr_t)dst, from = (CUdeviceptr)(uintptr_t)src;
     uint64_t carried = bytes;
-    void *arguments[] = {&to, &from, &carried};
+    uint32_t followed = 0;
+    void *arguments[] = {&to, &from, &carried, &followed};
     if (bytes <= SMALL_COPY)
-        return cuda_launch(context, stream, HM_CUDA_stage, bytes / 16 / HM_BLOCK + 1, 1, HM_BLOCK, arguments);
+        return cuda_launch(context, stream, HM_CUDA_stage, bytes / 16 / HM_BLOCK + 1, HM_BLOCK, false, arguments);
     return cuda_check(context, context->cuda->cuMemcpyAsync_(to, from, bytes, stream), "copying");
 }
 

@@ -14,7 +14,8 @@ if(NOT HM_CUDA OR NOT HM_NVCC OR NOT HM_CUDA_INCLUDE)
     return()
 endif()
 
-# Machine code for what this compiler knows of the wanted ones; PTX of the oldest serves whatever comes later.
+# Machine code for what this compiler knows of the wanted ones; PTX serves whatever comes later, and has what kernels
+# there need to wait for one another.
 execute_process(COMMAND ${HM_NVCC} --list-gpu-arch OUTPUT_VARIABLE known OUTPUT_STRIP_TRAILING_WHITESPACE)
 set(architectures)
 foreach(arch 80 90 100 120)
@@ -22,7 +23,11 @@ foreach(arch 80 90 100 120)
         list(APPEND architectures -gencode arch=compute_${arch},code=sm_${arch})
     endif()
 endforeach()
-list(APPEND architectures -gencode arch=compute_80,code=compute_80)
+if(known MATCHES "compute_90(\n|$)")
+    list(APPEND architectures -gencode arch=compute_90,code=compute_90)
+else()
+    list(APPEND architectures -gencode arch=compute_80,code=compute_80)
+endif()
 
 # Uncompressed: drivers before 12.4 cannot unpack what newer compilers pack by default.
 set(image ${CMAKE_CURRENT_BINARY_DIR}/device.fatbin)

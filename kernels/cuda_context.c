@@ -86,18 +86,44 @@ bool cuda_idle(const hm_context_t *context)
     return !context->used || context->cuda->cuEventQuery_(context->done) == CUDA_SUCCESS;
 }
 
-int cuda_launch(hm_context_t *context, CUstream stream, hm_cuda_kernel_t kernel, uint64_t blocks, unsigned rows,
-                unsigned threads, void **arguments)
+int cuda_launch(hm_context_t *context, CUstream stream, hm_cuda_kernel_t kernel, uint64_t blocks, unsigned threads,
+                bool chained, void **arguments)
 {
     static const char *const name[] = {
 #define HM_CUDA_KERNEL(kernel) "launching " #kernel,
         HM_CUDA_KERNELS(HM_CUDA_KERNEL)
 #undef HM_CUDA_KERNEL
     };
+    const hm_cuda_t *cuda = context->cuda;
+    CUfunction function = context->kernel[kernel];
+    CUresult result;
     if (blocks > INT32_MAX) return -EINVAL;
-    CUresult result = context->cuda->cuLaunchKernel_(context->kernel[kernel], (unsigned)blocks, rows, 1, threads, 1, 1,
-                                                     0, stream, arguments, NULL);
+    if (chained && context->chains && cuda->launch_with != NULL) {
+        CUlaunchAttribute early = {.id = CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION};
+        early.value.programmaticStreamSerializationAllowed = 1;
+        CUlaunchConfig config = {.gridDimX = (unsigned)blocks,
+                                 .gridDimY = 1,
+                                 .gridDimZ = 1,
+                                 .blockDimX = threads,
+                                 .blockDimY = 1,
+                                 .blockDimZ = 1,
+                                 .hStream = stream,
+                                 .attrs = &early,
+                                 .numAttrs = 1};
+        result = cuda->launch_with(&config, function, arguments, NULL);
+    } else {
+        result = cuda->cuLaunchKernel_(function, (unsigned)blocks, 1, 1, threads, 1, 1, 0, stream, arguments, NULL);
+    }
     return cuda_check(context, result, name[kernel]);
+}
+
+/* Whether kernels wait by themselves for the one before them: their code has the instruction from 9.0 on. */
+static bool kernels_chain(const hm_context_t *context)
+{
+    int version = 0;
+    CUresult result =
+        context->cuda->cuFuncGetAttribute_(&version, CU_FUNC_ATTRIBUTE_PTX_VERSION, context->kernel[HM_CUDA_clear]);
+    return result == CUDA_SUCCESS && version >= 90;
 }
 
 static int kernel_set_load(hm_context_t *context, kernel_set_t *set)
@@ -138,9 +164,11 @@ int cuda_kernels_load(hm_context_t *context)
             free(set);
         }
     }
-    if (status == 0) context->kernel = set->kernel;
     pthread_mutex_unlock(&sets_lock);
-    return status;
+    if (status != 0) return status;
+    context->kernel = set->kernel;
+    context->chains = kernels_chain(context);
+    return 0;
 }
 
 /* A pool of our own, so that memory comes and goes in stream order without waiting for the device, and so that the

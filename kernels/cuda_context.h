@@ -37,6 +37,7 @@ struct hm_context {
     int processors;           /* streaming multiprocessors */
     int cache_bytes;          /* of the level 2 cache */
     const CUfunction *kernel; /* [HM_CUDA_KERNEL_COUNT] */
+    bool chains;              /* kernels wait for the one before them by themselves */
     CUmemoryPool pool;
     uint64_t peers;          /* devices of this process that may reach the pool's memory */
     CUstream memory_stream;  /* only allocates and frees */
@@ -81,8 +82,9 @@ void cuda_leave(hm_context_t *context, const hm_cuda_entry_t *entry);
 int cuda_begin(hm_context_t *context, CUstream stream);
 int cuda_end(hm_context_t *context, CUstream stream);
 
-int cuda_launch(hm_context_t *context, CUstream stream, hm_cuda_kernel_t kernel, uint64_t blocks, unsigned rows,
-                unsigned threads, void **arguments);
+/* `chained`: the stream's last work is another of our kernels, so that this one may start before that has ended. */
+int cuda_launch(hm_context_t *context, CUstream stream, hm_cuda_kernel_t kernel, uint64_t blocks, unsigned threads,
+                bool chained, void **arguments);
 
 /* Memory for `bytes` of a table, both sides on 16 bytes. Valid until work enqueued before the next cuda_end is done.
  * Call before cuda_begin: it may allocate. */

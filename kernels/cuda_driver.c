@@ -29,9 +29,10 @@ static void driver_find(void)
 #define HM_CUDA_SYMBOL(symbol) HM_CUDA_TEXT(symbol)
 #define HM_CUDA_FIND(name) symbol_find(library, HM_CUDA_SYMBOL(name), &driver.name##_);
     HM_CUDA_CALLS(HM_CUDA_FIND)
-    void *load = dlsym(library, "cuFuncLoad");
+    void *load = dlsym(library, "cuFuncLoad"), *launch = dlsym(library, "cuLaunchKernelEx");
     memcpy(&driver.load_function, &load, sizeof load);
     symbol_find(library, "cuEventElapsedTime", &driver.event_elapsed);
+    memcpy(&driver.launch_with, &launch, sizeof launch);
 }
 
 const hm_cuda_t *cuda_driver_open(const char **why)

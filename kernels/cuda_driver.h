@@ -20,6 +20,7 @@
     X(cuModuleLoadData) \
     X(cuModuleUnload) \
     X(cuModuleGetFunction) \
+    X(cuFuncGetAttribute) \
     X(cuLaunchKernel) \
     X(cuMemPoolCreate) \
     X(cuMemPoolDestroy) \
@@ -49,6 +50,7 @@ typedef struct hm_cuda {
     CUresult (*load_function)(CUfunction); /* cuFuncLoad; NULL before CUDA 12.4 */
     /* cuEventElapsedTime: the form that all drivers have; cuda.h names a newer one. */
     CUresult (*event_elapsed)(float *, CUevent, CUevent);
+    CUresult (*launch_with)(const CUlaunchConfig *, CUfunction, void **, void **); /* cuLaunchKernelEx; 11.8 */
 } hm_cuda_t;
 
 /* The driver's functions, or NULL with *why set to a plain sentence. Loads libcuda.so.1 and initialises nothing. The

@@ -55,29 +55,25 @@ static int clear_launch(hm_context_t *context, CUstream stream, hm_identify_t *j
     if (bytes <= HM_TABLES_HELD) memcpy(tables.held, stage->host, bytes);
     CUdeviceptr carried = stage->device;
     void *arguments[] = {job, &tables, &carried};
-    return cuda_launch(context, stream, HM_CUDA_clear, (uint64_t)context->processors * 8, 1, HM_BLOCK, arguments);
+    return cuda_launch(context, stream, HM_CUDA_clear, (uint64_t)context->processors * 8, HM_BLOCK, false, arguments);
 }
 
 static int identify_launch(hm_context_t *context, CUstream stream, hm_identify_t *job)
 {
     uint64_t n = job->n, wide = (uint64_t)context->processors * 8, blocks = cuda_tiles(n, HM_BLOCK);
     uint64_t compare = cuda_tiles(cuda_tiles(n, job->compare_rows), HM_COMPARE_BLOCK / 32);
-    uint32_t pass = 0;
-    unsigned groups = job->groups < 65535 ? job->groups : 65535;
-    void *one[] = {job}, *two[] = {job, &pass};
-    int status =
-        cuda_launch(context, stream, HM_CUDA_print, cuda_tiles(n * HM_PRINT_LANES, HM_BLOCK), 1, HM_BLOCK, one);
-    if (status == 0) status = cuda_launch(context, stream, HM_CUDA_gather, blocks, 1, HM_BLOCK, one);
-    if (status == 0)
-        status = cuda_launch(context, stream, HM_CUDA_number, cuda_tiles(n, HM_SCAN_TILE), 1, HM_BLOCK, two);
-    if (status == 0) status = cuda_launch(context, stream, HM_CUDA_order, wide, 1, HM_BLOCK, one);
-    if (status == 0) status = cuda_launch(context, stream, HM_CUDA_compare, compare, 1, HM_COMPARE_BLOCK, one);
-    pass = 1; /* arguments are read by the launch itself */
-    if (status == 0)
-        status = cuda_launch(context, stream, HM_CUDA_number, cuda_tiles(n, HM_SCAN_TILE), 1, HM_BLOCK, two);
-    if (status == 0) status = cuda_launch(context, stream, HM_CUDA_label, blocks, 1, HM_BLOCK, one);
-    if (status == 0 && groups > 0)
-        status = cuda_launch(context, stream, HM_CUDA_count, blocks < wide ? blocks : wide, groups, HM_BLOCK, one);
+    uint64_t print = cuda_tiles(n * HM_PRINT_LANES, HM_BLOCK), tiles = cuda_tiles(n, HM_SCAN_TILE);
+    uint32_t pass = 0, again = 1;
+    void *one[] = {job}, *first[] = {job, &pass}, *second[] = {job, &again};
+    int status = cuda_launch(context, stream, HM_CUDA_print, print, HM_BLOCK, true, one);
+    if (status == 0) status = cuda_launch(context, stream, HM_CUDA_gather, blocks, HM_BLOCK, true, one);
+    if (status == 0) status = cuda_launch(context, stream, HM_CUDA_number, tiles, HM_BLOCK, true, first);
+    if (status == 0) status = cuda_launch(context, stream, HM_CUDA_order, wide, HM_BLOCK, true, one);
+    if (status == 0) status = cuda_launch(context, stream, HM_CUDA_compare, compare, HM_COMPARE_BLOCK, true, one);
+    if (status == 0) status = cuda_launch(context, stream, HM_CUDA_number, tiles, HM_BLOCK, true, second);
+    if (status == 0) status = cuda_launch(context, stream, HM_CUDA_label, blocks, HM_BLOCK, true, one);
+    if (status == 0 && job->groups > 0)
+        status = cuda_launch(context, stream, HM_CUDA_count, blocks < wide ? blocks : wide, HM_BLOCK, true, one);
     return status;
 }
 

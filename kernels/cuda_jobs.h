@@ -16,6 +16,7 @@ enum {
     HM_MOVE_PIECE = 512,           /* bytes at least of a piece of a row, where rows are cut for the cache's sake */
     HM_TABLES_HELD = 3584,         /* bytes of tables that travel as a kernel's parameters, of which 4096 is the most */
     HM_PRINT_LANES = 8,            /* threads that sample one row, 16 bytes each */
+    HM_COUNT_GROUPS = 1024,        /* groups that are counted at a time */
     HM_COMPARE_BLOCK = 128,        /* threads of a compare block, whose warps work alone */
     HM_COMPARE_BYTES = 32 * 1024,  /* bytes that one warp of a compare takes, about */
     HM_MOST_STRAY_COMPARES = 4096, /* rows of one fingerprint but other bytes that are tried before a row is new */

@@ -143,9 +143,10 @@ int cuda_stage_send(hm_context_t *context, CUstream stream, const hm_stage_t *st
     uint64_t carried = bytes, blocks = bytes / 16 / HM_BLOCK + 1;
     CUdeviceptr dst = stage->device;
     const void *src = stage->host;
-    void *arguments[] = {&dst, &src, &carried};
+    uint32_t followed = 1;
+    void *arguments[] = {&dst, &src, &carried, &followed};
     if (blocks > (unsigned)context->processors) blocks = (unsigned)context->processors;
-    return cuda_launch(context, stream, HM_CUDA_stage, blocks, 1, HM_BLOCK, arguments);
+    return cuda_launch(context, stream, HM_CUDA_stage, blocks, HM_BLOCK, false, arguments);
 }
 
 void cuda_stage_free(hm_context_t *context)

@@ -18,7 +18,8 @@ int cuda_tables_launch(hm_context_t *context, CUstream stream, hm_cuda_tables_t 
                        uint64_t blocks, void **arguments)
 {
     int status = 0;
-    if (tables->parameter.staged != NULL) status = cuda_stage_send(context, stream, &tables->stage, tables->bytes);
-    if (status == 0) status = cuda_launch(context, stream, kernel, blocks, 1, HM_BLOCK, arguments);
+    bool staged = tables->parameter.staged != NULL;
+    if (staged) status = cuda_stage_send(context, stream, &tables->stage, tables->bytes);
+    if (status == 0) status = cuda_launch(context, stream, kernel, blocks, HM_BLOCK, staged, arguments);
     return status;
 }

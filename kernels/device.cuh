@@ -9,6 +9,23 @@
 #define HM_KERNEL(name, ...) extern "C" __global__ void __launch_bounds__(__VA_ARGS__) ncclDevKernel_HierMoE_##name
 #define HM_ALL_LANES 0xFFFFFFFFu
 
+/* Kernels that follow one another start early, where the device can, and wait here until all before them is done. The
+ * first thing every kernel does: what came before the kernel before it is done too only because that one waited. */
+static __device__ __forceinline__ void work_await()
+{
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+    asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
+}
+
+/* Lets the kernel behind start to wait. Only where that is one of ours: a job's kernel may rely on less. */
+static __device__ __forceinline__ void work_announce()
+{
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+    asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
+#endif
+}
+
 static __device__ __forceinline__ uint32_t lane_number()
 {
     return threadIdx.x % 32;

@@ -25,6 +25,8 @@ static __device__ __forceinline__ void memory_fill(void *memory, uint64_t bytes,
 HM_KERNEL(clear, HM_BLOCK, 4)
 (const __grid_constant__ hm_identify_t job, const __grid_constant__ hm_tables_t tables, unsigned long long *carried)
 {
+    work_await();
+    work_announce();
     const unsigned long long *staged = (const unsigned long long *)tables.staged;
     for (uint64_t i = thread_number(); i < tables.jobs; i += thread_count())
         carried[i] = staged ? __ldcv(staged + i) : tables.held[i];
@@ -61,6 +63,8 @@ static __device__ __forceinline__ uint64_t slot_find(const hm_identify_t &job, u
 
 HM_KERNEL(print, HM_BLOCK, 4)(const __grid_constant__ hm_identify_t job)
 {
+    work_await();
+    work_announce();
     uint32_t lane = threadIdx.x % HM_PRINT_LANES;
     uint32_t row = (uint32_t)(thread_number() / HM_PRINT_LANES);
     unsigned long long print = 0;
@@ -85,6 +89,8 @@ HM_KERNEL(print, HM_BLOCK, 4)(const __grid_constant__ hm_identify_t job)
 /* Classes may be huge (rows of zeros), so rows of one warp are counted together. */
 HM_KERNEL(gather, HM_BLOCK, 4)(const __grid_constant__ hm_identify_t job)
 {
+    work_await();
+    work_announce();
     uint64_t row = thread_number();
     uint32_t leader = row < job.n ? job.lowest[job.leader[row]] : 0xFFFFFFFFu;
     uint32_t same = __match_any_sync(HM_ALL_LANES, leader), lane = lane_number(), begin = 0;
@@ -106,6 +112,8 @@ static __device__ __forceinline__ uint32_t leader_of(const hm_identify_t &job, u
  * Leaders are counted in bits 31..61 of the sum, rows of their classes in bits 0..30. */
 HM_KERNEL(number, HM_BLOCK, 4)(const __grid_constant__ hm_identify_t job, uint32_t pass)
 {
+    work_await();
+    work_announce();
     if (pass == 1 && job.ticket[2] == 0) return;
     uint32_t tile = tile_take(job.ticket + pass);
     uint32_t begin = tile * HM_SCAN_TILE + threadIdx.x * 8, leads = 0, size[8];
@@ -136,6 +144,8 @@ HM_KERNEL(number, HM_BLOCK, 4)(const __grid_constant__ hm_identify_t job, uint32
 /* Also empties the table for strays: fingerprints are not looked up any more. */
 HM_KERNEL(order, HM_BLOCK, 4)(const __grid_constant__ hm_identify_t job)
 {
+    work_await();
+    work_announce();
     for (uint64_t row = thread_number(); row < job.n; row += thread_count())
         job.order[job.start[job.leader[row]] + job.rank[row]] = (uint32_t)row;
     memory_fill(job.key, job.stray_slots * 8, 0xFFFFFFFFu);
@@ -227,6 +237,8 @@ static __device__ void stray_place(const hm_identify_t &job, uint32_t row, const
 
 HM_KERNEL(compare, HM_COMPARE_BLOCK, 5)(const __grid_constant__ hm_identify_t job)
 {
+    work_await();
+    work_announce();
     uint32_t lane = lane_number();
     uint64_t begin = thread_number() / 32 * job.compare_rows;
     if (begin >= job.n) return;
@@ -263,6 +275,8 @@ HM_KERNEL(compare, HM_COMPARE_BLOCK, 5)(const __grid_constant__ hm_identify_t jo
 
 HM_KERNEL(label, HM_BLOCK, 4)(const __grid_constant__ hm_identify_t job)
 {
+    work_await();
+    if (job.groups > 0) work_announce();
     uint32_t row = (uint32_t)thread_number();
     if (row >= job.n) return;
     uint32_t id = job.number[leader_of(job, row)];
@@ -273,15 +287,32 @@ HM_KERNEL(label, HM_BLOCK, 4)(const __grid_constant__ hm_identify_t job)
     if (!(__ldcg(word) >> bit % 32 & 1)) atomicOr(word, 1u << bit % 32);
 }
 
+/* A warp takes 32 distinct rows at a time and 32 groups at a time, a lane's own row's mask against each group. */
 HM_KERNEL(count, HM_BLOCK, 4)(const __grid_constant__ hm_identify_t job)
 {
-    uint32_t distinct = job.out.counts[0];
-    for (uint32_t g = blockIdx.y; g < job.groups; g += gridDim.y) {
-        hm_bits_t bits = job.group[g];
-        uint32_t hits = 0;
-        for (uint64_t id = thread_number(); id < distinct; id += thread_count())
-            hits += mask_hits(job.out.mask + id * job.out.mask_bytes, true, bits);
-        hits = __reduce_add_sync(HM_ALL_LANES, hits);
-        if (lane_number() == 0 && hits > 0) atomicAdd(job.out.counts + 1 + g, hits);
+    __shared__ uint32_t hits[HM_COUNT_GROUPS];
+    work_await();
+    uint32_t distinct = job.out.counts[0], lane = lane_number();
+    for (uint32_t from = 0; from < job.groups; from += HM_COUNT_GROUPS) {
+        uint32_t to = min(job.groups, from + HM_COUNT_GROUPS);
+        for (uint32_t g = from + threadIdx.x; g < to; g += HM_BLOCK) hits[g - from] = 0;
+        __syncthreads();
+        for (uint64_t id = thread_number(); id - lane < distinct; id += thread_count()) {
+            const uint8_t *mask = job.out.mask + min(id, (uint64_t)distinct - 1) * job.out.mask_bytes;
+            for (uint32_t g = from; g < to; g += 32) {
+                uint32_t own = 0;
+#pragma unroll 4
+                for (uint32_t k = 0; k < min(to - g, 32u); k++) {
+                    uint32_t hit =
+                        __ballot_sync(HM_ALL_LANES, id < distinct && mask_hits(mask, true, job.group[g + k]));
+                    if (lane == k) own = __popc(hit);
+                }
+                if (own > 0) atomicAdd(hits + g - from + lane, own);
+            }
+        }
+        __syncthreads();
+        for (uint32_t g = from + threadIdx.x; g < to; g += HM_BLOCK)
+            if (hits[g - from] > 0) atomicAdd(job.out.counts + 1 + g, hits[g - from]);
+        __syncthreads();
     }
 }

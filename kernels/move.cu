@@ -71,6 +71,7 @@ static __device__ __forceinline__ const unsigned char *source_row(const hm_table
 HM_KERNEL(move, HM_BLOCK, 4)(const __grid_constant__ hm_tables_t tables)
 {
     __shared__ const unsigned char *source[HM_MOVE_ROWS];
+    work_await();
     const hm_move_t job = table_take(tables, 0, tables.jobs, &hm_move_t::first_unit, blockIdx.x);
     uint32_t unit = blockIdx.x - job.first_unit, first = unit % job.row_units * job.unit_rows;
     uint64_t begin = (uint64_t)(unit / job.row_units) * job.unit_bytes;
@@ -86,9 +87,11 @@ HM_KERNEL(move, HM_BLOCK, 4)(const __grid_constant__ hm_tables_t tables)
 }
 
 /* Copies between pinned host memory and device memory, so that small tables need not queue behind the job's own big
- * copies on a copy engine. */
-HM_KERNEL(stage, HM_BLOCK, 4)(unsigned char *dst, const unsigned char *src, uint64_t bytes)
+ * copies on a copy engine. `followed`: by one of our kernels. */
+HM_KERNEL(stage, HM_BLOCK, 4)(unsigned char *dst, const unsigned char *src, uint64_t bytes, uint32_t followed)
 {
+    work_await();
+    if (followed) work_announce();
     uint64_t number = (uint64_t)blockIdx.x * blockDim.x + threadIdx.x, step = (uint64_t)gridDim.x * blockDim.x;
     uint64_t whole = (((uintptr_t)dst | (uintptr_t)src) & 15) == 0 ? bytes / 16 : 0;
     for (uint64_t i = number; i < whole; i += step) ((uint4 *)dst)[i] = __ldcv((const uint4 *)src + i);

@@ -42,6 +42,7 @@ static __device__ __forceinline__ uint32_t rows_hit(const hm_pick_t &job, uint32
 
 HM_KERNEL(pick, HM_BLOCK, 4)(const __grid_constant__ hm_tables_t tables, const hm_pick_scan_t scan)
 {
+    work_await();
     uint32_t tile = tile_take(scan.ticket) - scan.ticket_before;
     const hm_pick_t job = table_take(tables, 0, tables.jobs, &hm_pick_t::first_tile, tile);
     uint32_t begin = (tile - job.first_tile) * HM_SCAN_TILE + threadIdx.x * 8, hits = rows_hit(job, begin);
@@ -62,6 +63,7 @@ HM_KERNEL(pick, HM_BLOCK, 4)(const __grid_constant__ hm_tables_t tables, const h
 
 HM_KERNEL(map, HM_BLOCK, 4)(const __grid_constant__ hm_tables_t tables)
 {
+    work_await();
     const hm_map_t job = table_take(tables, 0, tables.jobs, &hm_map_t::first_tile, blockIdx.x);
     uint64_t begin = (uint64_t)(blockIdx.x - job.first_tile) * HM_MAP_TILE + threadIdx.x;
 #pragma unroll

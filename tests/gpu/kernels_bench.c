@@ -322,8 +322,11 @@ int main(int argc, char **argv)
     timed = *context->cuda;
     launch = timed.cuLaunchKernel_;
     timed.cuLaunchKernel_ = launch_timed;
+    timed.launch_with = NULL;
     copy_measure(((size_t)1 << 30) / shrink);
     printf("device copy: %.1f GB/s, read and written\n", copy_rate * 1e-9);
+    printf("kernels start before the one ahead has ended: %s; not where each is timed\n",
+           context->chains && context->cuda->launch_with != NULL ? "yes" : "no");
     printf("%-28s %-22s %13s %14s %13s %9s\n", "shape", "what", "time", "bytes", "floor", "share");
     shape_t shapes[] = {{.name = "131072x4096 to 2", .n = 131072, .tokens = 16384, .destinations = 2},
                         {.name = "32768x4096 to 8", .n = 32768, .tokens = 8192, .destinations = 8, .random = 1},
