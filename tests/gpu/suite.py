@@ -105,7 +105,7 @@ def agreement(h, quick):
     return "; ".join(words)
 
 
-OVERHEADS = {"no copies": {}, "observe": {"HIERMOE_MODE": "observe"}}
+OVERHEADS = {"no copies": {}, "observe": {"HIERMOE_MODE": "observe"}, "off": {"HIERMOE_MODE": "off"}}
 OVERHEAD_GOAL = 1.005
 
 
