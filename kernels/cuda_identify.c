@@ -14,19 +14,21 @@ static uint64_t slots_for(uint64_t n)
 /* Cuts the work memory, which starts on 16 bytes, into arrays that do so too; returns its size. */
 static size_t work_lay(hm_identify_t *job, uint64_t n, unsigned char *work)
 {
-    size_t at = 0, rows = cuda_round(n * 4), states = cuda_round(cuda_tiles(n, HM_SCAN_TILE) * 8);
+    uint64_t tiles = cuda_tiles(n, HM_NUMBER_TILE);
+    size_t at = 0, rows = cuda_round(n * 4), states = cuda_round(tiles * 8), flags = cuda_round(tiles * 4);
     job->slots = slots_for(n);
     job->stray_slots = job->slots < HM_STRAY ? job->slots : HM_STRAY;
-    job->key = (unsigned long long *)(work + at), at += job->slots * 8;
-    job->lowest = (uint32_t *)(work + at), at += job->slots * 4;
+    job->entry = (unsigned long long *)(work + at), at += job->slots * 8;
     job->leader = (uint32_t *)(work + at), at += rows;
     job->rank = (uint32_t *)(work + at), at += rows;
     job->order = (uint32_t *)(work + at), at += rows;
     job->number = (uint32_t *)(work + at), at += rows;
     size_t zero_from = at;
     job->start = (uint32_t *)(work + at), at += rows;
-    job->state[0] = (unsigned long long *)(work + at), at += states;
-    job->state[1] = (unsigned long long *)(work + at), at += states;
+    for (int pass = 0; pass < 2; pass++) {
+        job->state[pass] = (unsigned long long *)(work + at), at += states;
+        job->done[pass] = (uint32_t *)(work + at), at += flags;
+    }
     job->ticket = (uint32_t *)(work + at), at += 16;
     job->zero_bytes = at - zero_from;
     return at;
@@ -53,27 +55,25 @@ static int clear_launch(hm_context_t *context, CUstream stream, hm_identify_t *j
 {
     hm_tables_t tables = {.staged = bytes > HM_TABLES_HELD ? stage->host : NULL, .jobs = (uint32_t)(bytes / 8)};
     if (bytes <= HM_TABLES_HELD) memcpy(tables.held, stage->host, bytes);
+    uint64_t blocks = (job->slots * 8 + job->zero_bytes) / 16 / HM_BLOCK + 1, wide = (uint64_t)context->processors * 8;
     CUdeviceptr carried = stage->device;
     void *arguments[] = {job, &tables, &carried};
-    return cuda_launch(context, stream, HM_CUDA_clear, (uint64_t)context->processors * 8, HM_BLOCK, false, arguments);
+    return cuda_launch(context, stream, HM_CUDA_clear, blocks < wide ? blocks : wide, HM_BLOCK, false, arguments);
 }
 
 static int identify_launch(hm_context_t *context, CUstream stream, hm_identify_t *job)
 {
-    uint64_t n = job->n, wide = (uint64_t)context->processors * 8, blocks = cuda_tiles(n, HM_BLOCK);
+    uint64_t n = job->n, wide = (uint64_t)context->processors * 2, blocks = cuda_tiles(n, HM_BLOCK);
     uint64_t compare = cuda_tiles(cuda_tiles(n, job->compare_rows), HM_COMPARE_BLOCK / 32);
-    uint64_t print = cuda_tiles(n * HM_PRINT_LANES, HM_BLOCK), tiles = cuda_tiles(n, HM_SCAN_TILE);
-    uint32_t pass = 0, again = 1;
-    void *one[] = {job}, *first[] = {job, &pass}, *second[] = {job, &again};
-    int status = cuda_launch(context, stream, HM_CUDA_print, print, HM_BLOCK, true, one);
-    if (status == 0) status = cuda_launch(context, stream, HM_CUDA_gather, blocks, HM_BLOCK, true, one);
-    if (status == 0) status = cuda_launch(context, stream, HM_CUDA_number, tiles, HM_BLOCK, true, first);
-    if (status == 0) status = cuda_launch(context, stream, HM_CUDA_order, wide, HM_BLOCK, true, one);
-    if (status == 0) status = cuda_launch(context, stream, HM_CUDA_compare, compare, HM_COMPARE_BLOCK, true, one);
-    if (status == 0) status = cuda_launch(context, stream, HM_CUDA_number, tiles, HM_BLOCK, true, second);
-    if (status == 0) status = cuda_launch(context, stream, HM_CUDA_label, blocks, HM_BLOCK, true, one);
+    uint64_t tiles = cuda_tiles(n, HM_NUMBER_TILE), count = blocks < wide ? blocks : wide;
+    void *arguments[] = {job};
+    int status = cuda_launch(context, stream, HM_CUDA_print, blocks, HM_BLOCK, true, arguments);
+    if (status == 0) status = cuda_launch(context, stream, HM_CUDA_gather, blocks, HM_BLOCK, true, arguments);
+    if (status == 0) status = cuda_launch(context, stream, HM_CUDA_number, tiles, HM_BLOCK, true, arguments);
+    if (status == 0) status = cuda_launch(context, stream, HM_CUDA_compare, compare, HM_COMPARE_BLOCK, true, arguments);
+    if (status == 0) status = cuda_launch(context, stream, HM_CUDA_label, tiles, HM_BLOCK, true, arguments);
     if (status == 0 && job->groups > 0)
-        status = cuda_launch(context, stream, HM_CUDA_count, blocks < wide ? blocks : wide, HM_BLOCK, true, one);
+        status = cuda_launch(context, stream, HM_CUDA_count, count, HM_BLOCK, true, arguments);
     return status;
 }
 

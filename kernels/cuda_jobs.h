@@ -10,6 +10,7 @@ typedef volatile int atomic_int; /* C++ has no stdatomic.h; kernels only need th
 enum {
     HM_BLOCK = 256,                /* threads of every kernel's block unless its launch says otherwise */
     HM_SCAN_TILE = 8 * HM_BLOCK,   /* rows that one block of a scan takes */
+    HM_NUMBER_TILE = 4 * HM_BLOCK, /* rows that one block of identify's numbering takes */
     HM_MAP_TILE = 4 * HM_BLOCK,    /* rows that one block of map takes */
     HM_MOVE_UNIT = 32 * 1024,      /* bytes that one block of move takes, about */
     HM_MOVE_ROWS = 256,            /* rows at most that one block of move takes */
@@ -45,23 +46,23 @@ typedef struct hm_table {
 } hm_table_t;
 
 /* Work memory and arguments of identify's kernels, which run one after another:
- * clear, print (table of fingerprints), gather (classes of one fingerprint and their sizes), number (places and ids),
- * order (rows class by class), compare (all bytes; strays find their own class), number again if there were strays,
- * label (ids and masks of all rows), count. */
+ * clear, print (table of fingerprints), gather (classes of one fingerprint and their sizes), number (ids, and rows class
+ * by class), compare (all bytes; strays find their own class), label (ids and masks of all rows; ids anew if there were
+ * strays), count. */
 typedef struct hm_identify {
     hm_table_t table;
     uint32_t n;
     uint32_t compare_rows; /* rows of one warp of compare, 1..32 */
     uint64_t fingerprint_mask;
     uint64_t slots, stray_slots;  /* powers of two; stray_slots <= 2^31 and > n */
-    unsigned long long *key;      /* [slots] fingerprint; for strays: their hash above, a row with it below */
-    uint32_t *lowest;             /* [slots] smallest row of the slot */
+    unsigned long long *entry;    /* [slots] a fingerprint's or a stray's hash above, smallest row with it below */
     uint32_t *leader;             /* [n] slot, then the class's smallest row; or HM_STRAY + slot for a stray */
     uint32_t *rank;               /* [n] a row's place in its class, in any order */
-    uint32_t *start;              /* [n] by smallest row: class size, then where the class starts in order */
     uint32_t *order;              /* [n] rows class by class */
     uint32_t *number;             /* [n] by smallest row: distinct id */
+    uint32_t *start;              /* [n] by smallest row: class size, then where the class starts in order */
     unsigned long long *state[2]; /* [tiles] look-back of the two numberings */
+    uint32_t *done[2];            /* [tiles] which tiles have written their numbers */
     uint32_t *ticket;             /* [2] their tile counters, then the number of strays */
     uint64_t zero_bytes;          /* from start to the end of ticket */
     hm_identity_t out;

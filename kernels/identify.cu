@@ -30,8 +30,7 @@ HM_KERNEL(clear, HM_BLOCK, 4)
     const unsigned long long *staged = (const unsigned long long *)tables.staged;
     for (uint64_t i = thread_number(); i < tables.jobs; i += thread_count())
         carried[i] = staged ? __ldcv(staged + i) : tables.held[i];
-    memory_fill(job.key, job.slots * 8, 0xFFFFFFFFu);
-    memory_fill(job.lowest, job.slots * 4, 0xFFFFFFFFu);
+    memory_fill(job.entry, job.slots * 8, 0xFFFFFFFFu);
     memory_fill(job.start, job.zero_bytes, 0);
     for (uint64_t i = thread_number(); i <= job.groups; i += thread_count()) job.out.counts[i] = 0;
 }
@@ -50,40 +49,69 @@ static __device__ __forceinline__ uint64_t sample_at(uint64_t row_bytes, uint32_
     return (spot == 3 ? last : spot * (last / 3) / 32 * 32) + lane % 2 * 16;
 }
 
-/* The slot of a fingerprint, claimed if it is new. The table has more slots than rows. */
-static __device__ __forceinline__ uint64_t slot_find(const hm_identify_t &job, unsigned long long print)
+/* What the fingerprint of a row is in the table: 31 bits of it above the row. A slot holds the smallest row of its
+ * fingerprint; two of the same 31 bits that meet there are one class like any other two that collide. The table has
+ * more slots than rows. */
+static __device__ __forceinline__ uint64_t slot_enter(const hm_identify_t &job, unsigned long long print, uint32_t row)
 {
-    for (uint64_t slot = word_mix(print);; slot++) {
+    uint64_t mixed = word_mix(print);
+    unsigned long long own = (mixed >> 33) << 32 | row;
+    for (uint64_t slot = mixed;; slot++) {
         slot &= job.slots - 1;
-        unsigned long long seen = __ldcg(job.key + slot);
-        if (seen == EMPTY) seen = atomicCAS(job.key + slot, EMPTY, print);
-        if (seen == EMPTY || seen == print) return slot;
+        unsigned long long seen = __ldcg(job.entry + slot);
+        if (seen == EMPTY) seen = atomicCAS(job.entry + slot, EMPTY, own);
+        if (seen == EMPTY) return slot;
+        if (seen >> 32 != own >> 32) continue;
+        if (seen > own) atomicMin(job.entry + slot, own);
+        return slot;
     }
+}
+
+/* Fingerprint of one of 32 rows, whose addresses the lanes hold. HM_PRINT_LANES threads sample each row, several rows
+ * before they look at the first one. Lane i gets the fingerprint of row print_row(i). */
+template <typename T>
+static __device__ __forceinline__ unsigned long long rows_print(const unsigned char *row, uint64_t row_bytes)
+{
+    constexpr uint32_t rounds = HM_PRINT_LANES, together = sizeof(T) == 16 ? 4 : 1;
+    uint32_t lane = lane_number(), bytes;
+    uint64_t offset = sample_at(row_bytes, lane % HM_PRINT_LANES, &bytes);
+    unsigned long long own = 0;
+#pragma unroll 1
+    for (uint32_t round = 0; round < rounds; round += together) {
+        uint4 piece[together];
+#pragma unroll
+        for (uint32_t k = 0; k < together; k++) {
+            uint32_t from = (round + k) * (32 / HM_PRINT_LANES) + lane / HM_PRINT_LANES;
+            const unsigned char *at =
+                (const unsigned char *)__shfl_sync(HM_ALL_LANES, (unsigned long long)row, from) + offset;
+            if (bytes > 0) piece[k] = piece_read<T>(at, bytes);
+        }
+#pragma unroll
+        for (uint32_t k = 0; k < together; k++) {
+            unsigned long long print = bytes > 0 ? piece_hash(piece[k], offset) : 0;
+            for (int step = HM_PRINT_LANES / 2; step > 0; step /= 2)
+                print ^= __shfl_xor_sync(HM_ALL_LANES, print, step);
+            if (lane % HM_PRINT_LANES == round + k) own = print;
+        }
+    }
+    return own;
+}
+
+static __device__ __forceinline__ uint32_t print_row(uint32_t lane)
+{
+    return lane % HM_PRINT_LANES * (32 / HM_PRINT_LANES) + lane / HM_PRINT_LANES;
 }
 
 HM_KERNEL(print, HM_BLOCK, 4)(const __grid_constant__ hm_identify_t job)
 {
     work_await();
     work_announce();
-    uint32_t lane = threadIdx.x % HM_PRINT_LANES;
-    uint32_t row = (uint32_t)(thread_number() / HM_PRINT_LANES);
+    uint32_t first = (uint32_t)thread_number() / 32 * 32, lane = lane_number();
+    const unsigned char *at = row_at(job.table, min(first + lane, job.n - 1));
     unsigned long long print = 0;
-    if (row < job.n) {
-        uint32_t bytes;
-        uint64_t offset = sample_at(job.table.row_bytes, lane, &bytes);
-        const unsigned char *at = row_at(job.table, row) + offset;
-        if (bytes > 0) {
-            access_choose(job.table.access,
-                          [&](auto word) { print = piece_hash(piece_read<decltype(word)>(at, bytes), offset); });
-        }
-    }
-    for (int step = HM_PRINT_LANES / 2; step > 0; step /= 2) print ^= __shfl_xor_sync(HM_ALL_LANES, print, step);
-    if (lane != 0 || row >= job.n) return;
-    print &= job.fingerprint_mask;
-    if (print == EMPTY) print = 0;
-    uint64_t slot = slot_find(job, print);
-    if (__ldcg(job.lowest + slot) > row) atomicMin(job.lowest + slot, row);
-    job.leader[row] = (uint32_t)slot;
+    access_choose(job.table.access, [&](auto word) { print = rows_print<decltype(word)>(at, job.table.row_bytes); });
+    uint32_t row = first + print_row(lane);
+    if (row < job.n) job.leader[row] = (uint32_t)slot_enter(job, print & job.fingerprint_mask, row);
 }
 
 /* Classes may be huge (rows of zeros), so rows of one warp are counted together. */
@@ -92,7 +120,7 @@ HM_KERNEL(gather, HM_BLOCK, 4)(const __grid_constant__ hm_identify_t job)
     work_await();
     work_announce();
     uint64_t row = thread_number();
-    uint32_t leader = row < job.n ? job.lowest[job.leader[row]] : 0xFFFFFFFFu;
+    uint32_t leader = row < job.n ? (uint32_t)job.entry[job.leader[row]] : 0xFFFFFFFFu;
     uint32_t same = __match_any_sync(HM_ALL_LANES, leader), lane = lane_number(), begin = 0;
     int speaker = __ffs(same) - 1;
     if (row < job.n && (int)lane == speaker) begin = atomicAdd(job.start + leader, __popc(same));
@@ -102,54 +130,53 @@ HM_KERNEL(gather, HM_BLOCK, 4)(const __grid_constant__ hm_identify_t job)
     job.rank[row] = begin + __popc(same & ((1u << lane) - 1));
 }
 
-static __device__ __forceinline__ uint32_t leader_of(const hm_identify_t &job, uint32_t row)
+/* Four entries of an array of n from `begin` on, a multiple of 4; arrays are padded to that. */
+static __device__ __forceinline__ void rows_read(uint32_t (&into)[4], const uint32_t *array, uint64_t begin, uint32_t n)
 {
-    uint32_t leader = job.leader[row];
-    return leader & HM_STRAY ? job.lowest[leader & ~HM_STRAY] : leader;
+    uint4 four = begin < n ? *(const uint4 *)(array + begin) : make_uint4(0, 0, 0, 0);
+    into[0] = four.x, into[1] = four.y, into[2] = four.z, into[3] = four.w;
 }
 
-/* Numbers the leaders in row order. Pass 0 also gives each class its place in `order`; pass 1 runs if there are strays.
- * Leaders are counted in bits 31..61 of the sum, rows of their classes in bits 0..30. */
-HM_KERNEL(number, HM_BLOCK, 4)(const __grid_constant__ hm_identify_t job, uint32_t pass)
+/* Numbers the leaders among a thread's four rows from `begin` on. `size`: rows of their classes, whose places in
+ * `order` follow from it; NULL: these are known. Leaders are counted in bits 31..61 of the sum, rows in bits 0..30. */
+static __device__ __forceinline__ void leaders_number(const hm_identify_t &job, unsigned long long *state,
+                                                      uint32_t tile, uint64_t begin, const uint32_t (&leader)[4],
+                                                      const uint32_t *size)
 {
-    work_await();
-    work_announce();
-    if (pass == 1 && job.ticket[2] == 0) return;
-    uint32_t tile = tile_take(job.ticket + pass);
-    uint32_t begin = tile * HM_SCAN_TILE + threadIdx.x * 8, leads = 0, size[8];
     unsigned long long own = 0, total;
 #pragma unroll
-    for (uint32_t k = 0; k < 8; k++) {
-        uint32_t row = begin + k;
-        bool lead = row < job.n && leader_of(job, row) == row;
-        size[k] = lead && pass == 0 ? job.start[row] : 0;
-        leads |= (uint32_t)lead << k;
-        own += (unsigned long long)lead << 31 | size[k];
-    }
-    unsigned long long before = scan_before(scan_t<62>{job.state[pass], 0}, tile, own, &total);
+    for (uint32_t k = 0; k < 4; k++)
+        if (begin + k < job.n && leader[k] == begin + k) own += 1ull << 31 | (size ? size[k] : 0);
+    unsigned long long before = scan_before(scan_t<62>{state, 0}, tile, own, &total);
 #pragma unroll
-    for (uint32_t k = 0; k < 8; k++) {
-        if (!(leads >> k & 1)) continue;
-        uint32_t row = begin + k, id = (uint32_t)(before >> 31);
-        job.number[row] = id;
-        job.out.first[id] = row;
+    for (uint32_t k = 0; k < 4; k++) {
+        if (begin + k >= job.n || leader[k] != begin + k) continue;
+        uint32_t id = (uint32_t)(before >> 31);
+        job.number[begin + k] = id;
+        job.out.first[id] = (uint32_t)begin + k;
         uint32_t *mask = (uint32_t *)(job.out.mask + id * job.out.mask_bytes);
         for (uint64_t w = 0; w < job.out.mask_bytes / 4; w++) mask[w] = 0;
-        if (pass == 0) job.start[row] = (uint32_t)before & 0x7FFFFFFFu;
-        before += 1ull << 31 | size[k];
+        if (size) job.start[begin + k] = (uint32_t)before & 0x7FFFFFFFu;
+        before += 1ull << 31 | (size ? size[k] : 0);
     }
     if (tile == gridDim.x - 1 && threadIdx.x == 0) job.out.counts[0] = (uint32_t)(total >> 31);
 }
 
-/* Also empties the table for strays: fingerprints are not looked up any more. */
-HM_KERNEL(order, HM_BLOCK, 4)(const __grid_constant__ hm_identify_t job)
+/* Numbers the leaders in row order, and puts rows in their class's place, which an earlier tile may have made. */
+HM_KERNEL(number, HM_BLOCK, 4)(const __grid_constant__ hm_identify_t job)
 {
     work_await();
     work_announce();
-    for (uint64_t row = thread_number(); row < job.n; row += thread_count())
-        job.order[job.start[job.leader[row]] + job.rank[row]] = (uint32_t)row;
-    memory_fill(job.key, job.stray_slots * 8, 0xFFFFFFFFu);
-    memory_fill(job.lowest, job.stray_slots * 4, 0xFFFFFFFFu);
+    uint32_t tile = tile_take(job.ticket), leader[4], size[4], rank[4];
+    uint64_t begin = (uint64_t)tile * HM_NUMBER_TILE + threadIdx.x * 4;
+    rows_read(leader, job.leader, begin, job.n);
+    rows_read(size, job.start, begin, job.n);
+    rows_read(rank, job.rank, begin, job.n);
+    leaders_number(job, job.state[0], tile, begin, leader, size);
+    tiles_await(job.done[0], tile);
+#pragma unroll
+    for (uint32_t k = 0; k < 4; k++)
+        if (begin + k < job.n) job.order[__ldcg(job.start + leader[k]) + rank[k]] = (uint32_t)begin + k;
 }
 
 /* Compares `others` (a lane mask over `row`) with the row at `lead`, all bytes, DEPTH words per lane at a time; returns
@@ -203,8 +230,21 @@ template <typename T> static __device__ bool rows_equal(const unsigned char *a, 
     return true;
 }
 
+/* Claims a slot unless a stray holds it; returns what stray is there, EMPTY for the own one. */
+static __device__ __forceinline__ unsigned long long stray_enter(unsigned long long *entry, unsigned long long own)
+{
+    unsigned long long seen = __ldcg(entry);
+    while (seen == EMPTY || !(seen >> 63)) {
+        unsigned long long now = atomicCAS(entry, seen, own);
+        if (now == seen) return EMPTY;
+        seen = now;
+    }
+    return seen;
+}
+
 /* Finds the class of a row that differs from the leader of its fingerprint, by a hash of all its bytes and a compare
- * with each row of that hash in turn; by one warp. */
+ * with a row of each class of that hash in turn; by one warp. Strays overwrite the fingerprints, which nobody looks up
+ * any more: the highest bit tells them, and free slots have it too. */
 template <typename T>
 static __device__ void stray_place(const hm_identify_t &job, uint32_t row, const unsigned char *at)
 {
@@ -213,22 +253,24 @@ static __device__ void stray_place(const hm_identify_t &job, uint32_t row, const
         hash ^= piece_hash(piece_read<T>(at + offset, (uint32_t)min(bytes - offset, (uint64_t)16)), offset);
     for (int step = 16; step > 0; step /= 2) hash ^= __shfl_xor_sync(HM_ALL_LANES, hash, step);
     hash &= job.fingerprint_mask;
-    uint32_t high = (uint32_t)(hash >> 32), compares = 0, place = row;
-    uint64_t slot = word_mix(hash);
-    for (;; slot++) {
-        slot &= job.stray_slots - 1;
+    unsigned long long own = (hash >> 32 | 0x80000000u) << 32 | row;
+    uint32_t compares = 0, place = row;
+    uint64_t slot = word_mix(hash) & (job.stray_slots - 1);
+    for (;;) {
         unsigned long long seen = 0;
-        if (lane_number() == 0) seen = atomicCAS(job.key + slot, EMPTY, (unsigned long long)high << 32 | row);
+        if (lane_number() == 0) seen = stray_enter(job.entry + slot, own);
         seen = __shfl_sync(HM_ALL_LANES, seen, 0);
         bool here = seen == EMPTY;
-        if (!here && seen >> 32 == high) {
+        if (!here && seen >> 32 == own >> 32) {
             here = rows_equal<T>(at, row_at(job.table, (uint32_t)seen), bytes / sizeof(T));
             if (!here && ++compares == HM_MOST_STRAY_COMPARES) break;
+            if (here && lane_number() == 0) atomicMin(job.entry + slot, own);
         }
-        if (!here) continue;
-        if (lane_number() == 0) atomicMin(job.lowest + slot, row);
-        place = HM_STRAY | (uint32_t)slot;
-        break;
+        if (here) {
+            place = HM_STRAY | (uint32_t)slot;
+            break;
+        }
+        slot = (slot + 1) & (job.stray_slots - 1);
     }
     if (lane_number() != 0) return;
     job.leader[row] = place;
@@ -273,18 +315,40 @@ HM_KERNEL(compare, HM_COMPARE_BLOCK, 5)(const __grid_constant__ hm_identify_t jo
     });
 }
 
-HM_KERNEL(label, HM_BLOCK, 4)(const __grid_constant__ hm_identify_t job)
+/* The destination of a row joins its class's mask. */
+static __device__ __forceinline__ void row_mark(const hm_identify_t &job, uint32_t row, uint32_t id)
 {
-    work_await();
-    if (job.groups > 0) work_announce();
-    uint32_t row = (uint32_t)thread_number();
-    if (row >= job.n) return;
-    uint32_t id = job.number[leader_of(job, row)];
-    job.out.id[row] = id;
     const hm_table_t &table = job.table;
     uint32_t bit = table.segment[job_find(table.segment, table.segments, &hm_segment_t::first, row)].bit;
     uint32_t *word = (uint32_t *)(job.out.mask + id * job.out.mask_bytes) + bit / 32;
     if (!(__ldcg(word) >> bit % 32 & 1)) atomicOr(word, 1u << bit % 32);
+}
+
+/* Ids and masks of all rows; if there were strays, leaders are numbered anew before. */
+HM_KERNEL(label, HM_BLOCK, 4)(const __grid_constant__ hm_identify_t job)
+{
+    work_await();
+    if (job.groups > 0) work_announce();
+    bool strays = job.ticket[2] > 0;
+    uint32_t tile = strays ? tile_take(job.ticket + 1) : blockIdx.x, leader[4], id[4];
+    uint64_t begin = (uint64_t)tile * HM_NUMBER_TILE + threadIdx.x * 4;
+    rows_read(leader, job.leader, begin, job.n);
+    if (strays) {
+#pragma unroll
+        for (uint32_t k = 0; k < 4; k++)
+            if (begin + k < job.n && leader[k] & HM_STRAY) leader[k] = (uint32_t)job.entry[leader[k] & ~HM_STRAY];
+        leaders_number(job, job.state[1], tile, begin, leader, nullptr);
+        tiles_await(job.done[1], tile);
+    }
+#pragma unroll
+    for (uint32_t k = 0; k < 4; k++)
+        if (begin + k < job.n) id[k] = __ldcg(job.number + leader[k]);
+#pragma unroll
+    for (uint32_t k = 0; k < 4; k++) {
+        if (begin + k >= job.n) break;
+        job.out.id[begin + k] = id[k];
+        row_mark(job, (uint32_t)begin + k, id[k]);
+    }
 }
 
 /* A warp takes 32 distinct rows at a time and 32 groups at a time, a lane's own row's mask against each group. */

@@ -99,4 +99,29 @@ static __device__ __forceinline__ unsigned long long scan_before(const scan_t<BI
     return tile_before + before + up - own;
 }
 
+static __device__ __forceinline__ void flag_set(volatile uint32_t *flag, uint32_t value)
+{
+    __syncthreads();
+    if (threadIdx.x > 0) return;
+    __threadfence();
+    *flag = value;
+}
+
+/* Publishes that all threads of this tile have written what others read, and returns once all earlier tiles have.
+ * What they wrote is then to be read past the first cache. `done` starts as zeros; 1: this tile, 2: all before it too,
+ * so that nobody looks back over all tiles. */
+static __device__ __forceinline__ void tiles_await(volatile uint32_t *done, uint32_t tile)
+{
+    flag_set(done + tile, 1);
+    for (int64_t at = (int64_t)tile - 1 - threadIdx.x;; at -= HM_BLOCK) {
+        uint32_t seen;
+        do {
+            seen = at >= 0 ? done[at] : 2;
+        } while (seen == 0);
+        __threadfence();
+        if (__syncthreads_or(seen == 2)) break;
+    }
+    flag_set(done + tile, 2);
+}
+
 #endif
