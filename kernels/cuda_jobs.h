@@ -12,7 +12,8 @@ enum {
     HM_SCAN_TILE = 8 * HM_BLOCK,   /* rows that one block of a scan takes */
     HM_NUMBER_TILE = 4 * HM_BLOCK, /* rows that one block of identify's numbering takes */
     HM_MAP_TILE = 4 * HM_BLOCK,    /* rows that one block of map takes */
-    HM_MOVE_UNIT = 32 * 1024,      /* bytes that one block of move takes, about */
+    HM_MOVE_BLOCK = 128,           /* threads of a move block: small, so that one loads while others look for rows */
+    HM_MOVE_UNIT = 16 * 1024,      /* bytes that one block of move takes, about: 8 words of 16 bytes for a thread */
     HM_MOVE_ROWS = 256,            /* rows at most that one block of move takes */
     HM_MOVE_PIECE = 512,           /* bytes at least of a piece of a row, where rows are cut for the cache's sake */
     HM_TABLES_HELD = 3584,         /* bytes of tables that travel as a kernel's parameters, of which 4096 is the most */
@@ -46,9 +47,9 @@ typedef struct hm_table {
 } hm_table_t;
 
 /* Work memory and arguments of identify's kernels, which run one after another:
- * clear, print (table of fingerprints), gather (classes of one fingerprint and their sizes), number (ids, and rows class
- * by class), compare (all bytes; strays find their own class), label (ids and masks of all rows; ids anew if there were
- * strays), count. */
+ * clear, print (table of fingerprints), gather (classes of one fingerprint and their sizes), number (ids, and rows
+ * class by class), compare (all bytes; strays find their own class), label (ids and masks of all rows; ids anew if
+ * there were strays), count. */
 typedef struct hm_identify {
     hm_table_t table;
     uint32_t n;

@@ -104,7 +104,8 @@ static int move_launch(hm_context_t *context, CUstream stream, hm_cuda_tables_t 
 {
     void *arguments[] = {&tables->parameter};
     int status = cuda_begin(context, stream);
-    if (status == 0) status = cuda_tables_launch(context, stream, tables, HM_CUDA_move, units, arguments);
+    if (status == 0)
+        status = cuda_tables_launch(context, stream, tables, HM_CUDA_move, units, HM_MOVE_BLOCK, arguments);
     int end = cuda_end(context, stream);
     return status != 0 ? status : end;
 }
@@ -118,7 +119,8 @@ static int move_launch_beside(hm_context_t *context, hm_cuda_tables_t *tables, u
     if (result == CUDA_SUCCESS && context->fresh)
         result = cuda->cuStreamWaitEvent_(context->beside, context->allocated, 0);
     int status = cuda_check(context, result, "ordering work beside a stream");
-    if (status == 0) status = cuda_tables_launch(context, context->beside, tables, HM_CUDA_move, units, arguments);
+    if (status == 0)
+        status = cuda_tables_launch(context, context->beside, tables, HM_CUDA_move, units, HM_MOVE_BLOCK, arguments);
     int end = cuda_check(context, cuda->cuEventRecord_(context->joined, context->beside), "recording an event");
     return status != 0 ? status : end;
 }

@@ -75,7 +75,7 @@ static int pick_enqueue(hm_context_t *context, CUstream stream, const hm_pick_jo
     void *arguments[] = {&tables.parameter, &scan};
     status = cuda_begin(context, stream);
     if (status == 0) status = scan_take(context, stream, &scan);
-    if (status == 0) status = cuda_tables_launch(context, stream, &tables, HM_CUDA_pick, tiles, arguments);
+    if (status == 0) status = cuda_tables_launch(context, stream, &tables, HM_CUDA_pick, tiles, HM_BLOCK, arguments);
     if (status == 0) {
         context->scan_ticket += (uint32_t)tiles;
     } else {
@@ -114,7 +114,7 @@ static int map_enqueue(hm_context_t *context, CUstream stream, const hm_map_job_
     tables.parameter.jobs = filled;
     void *arguments[] = {&tables.parameter};
     status = cuda_begin(context, stream);
-    if (status == 0) status = cuda_tables_launch(context, stream, &tables, HM_CUDA_map, tiles, arguments);
+    if (status == 0) status = cuda_tables_launch(context, stream, &tables, HM_CUDA_map, tiles, HM_BLOCK, arguments);
     int end = cuda_end(context, stream);
     return status != 0 ? status : end;
 }

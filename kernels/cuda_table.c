@@ -15,11 +15,11 @@ int cuda_tables_open(hm_context_t *context, size_t bytes, hm_cuda_tables_t *tabl
 }
 
 int cuda_tables_launch(hm_context_t *context, CUstream stream, hm_cuda_tables_t *tables, hm_cuda_kernel_t kernel,
-                       uint64_t blocks, void **arguments)
+                       uint64_t blocks, unsigned threads, void **arguments)
 {
     int status = 0;
     bool staged = tables->parameter.staged != NULL;
     if (staged) status = cuda_stage_send(context, stream, &tables->stage, tables->bytes);
-    if (status == 0) status = cuda_launch(context, stream, kernel, blocks, HM_BLOCK, staged, arguments);
+    if (status == 0) status = cuda_launch(context, stream, kernel, blocks, threads, staged, arguments);
     return status;
 }

@@ -18,7 +18,7 @@ int cuda_tables_open(hm_context_t *context, size_t bytes, hm_cuda_tables_t *tabl
 /* Launches a kernel whose first argument is the parameter; carries the tables over before it where they need that.
  * Call after cuda_begin. */
 int cuda_tables_launch(hm_context_t *context, CUstream stream, hm_cuda_tables_t *tables, hm_cuda_kernel_t kernel,
-                       uint64_t blocks, void **arguments);
+                       uint64_t blocks, unsigned threads, void **arguments);
 
 static inline uint64_t cuda_tiles(uint64_t rows, uint64_t tile)
 {

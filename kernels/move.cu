@@ -23,7 +23,7 @@ static __device__ __forceinline__ void
 short_rows_move(unsigned char *dst, uint64_t stride, const unsigned char *const *source, uint32_t rows, uint32_t words)
 {
     uint32_t shift = words <= 1 ? 0 : 32 - __clz(words - 1), step = 256u >> shift;
-    for (uint32_t begin = threadIdx.x / 32 * step; begin < rows; begin += HM_BLOCK / 32 * step) {
+    for (uint32_t begin = threadIdx.x / 32 * step; begin < rows; begin += HM_MOVE_BLOCK / 32 * step) {
         T held[8];
 #pragma unroll
         for (uint32_t k = 0; k < 8; k++) {
@@ -45,7 +45,7 @@ static __device__ __forceinline__ void rows_move(unsigned char *dst, uint64_t st
 {
     if (words <= 128) return short_rows_move<T>(dst, stride, source, rows, words);
     uint32_t parts = (words + 255) / 256;
-    for (uint32_t task = threadIdx.x / 32; task < rows * parts; task += HM_BLOCK / 32) {
+    for (uint32_t task = threadIdx.x / 32; task < rows * parts; task += HM_MOVE_BLOCK / 32) {
         uint32_t row = task / parts, begin = task % parts * 256;
         T *to = (T *)(dst + row * stride) + begin;
         const T *from = (const T *)source[row] + begin;
@@ -68,7 +68,7 @@ static __device__ __forceinline__ const unsigned char *source_row(const hm_table
     return segment.base + (row - segment.first) * job.src_stride + job.src_offset;
 }
 
-HM_KERNEL(move, HM_BLOCK, 4)(const __grid_constant__ hm_tables_t tables)
+HM_KERNEL(move, HM_MOVE_BLOCK, 8)(const __grid_constant__ hm_tables_t tables)
 {
     __shared__ const unsigned char *source[HM_MOVE_ROWS];
     work_await();
@@ -77,7 +77,7 @@ HM_KERNEL(move, HM_BLOCK, 4)(const __grid_constant__ hm_tables_t tables)
     uint64_t begin = (uint64_t)(unit / job.row_units) * job.unit_bytes;
     uint32_t rows = min((uint32_t)job.unit_rows, job.rows - first);
     uint32_t bytes = (uint32_t)min((uint64_t)job.unit_bytes, job.width - begin);
-    for (uint32_t r = threadIdx.x; r < rows; r += HM_BLOCK) source[r] = source_row(tables, job, first + r) + begin;
+    for (uint32_t r = threadIdx.x; r < rows; r += HM_MOVE_BLOCK) source[r] = source_row(tables, job, first + r) + begin;
     __syncthreads();
     unsigned char *dst = job.dst + first * job.dst_stride + begin;
     uint64_t stride = job.dst_stride;

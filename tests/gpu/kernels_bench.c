@@ -1,6 +1,7 @@
 /* Times the CUDA back end: each operation as a job sees it, and each kernel within identify. The floor is the time that
  * the device's own copy would need for the bytes (input read once, output written once); the share is floor / time.
- * usage: kernels_bench [--repeats n] [--tiny]   prints a table, then one JSON line for each row. */
+ * usage: kernels_bench [--repeats n] [--tiny] [--cache bytes]   prints a table, then one JSON line for each row.
+ *   --cache: cut repeated rows as for a level 2 cache of that size */
 #include "cuda_context.h"
 #include "gpu.h"
 
@@ -302,8 +303,10 @@ int main(int argc, char **argv)
 {
     const char *why = "no device";
     size_t shrink = 1;
+    int cache_bytes = 0;
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--tiny") == 0) shrink = 512;
+        if (strcmp(argv[i], "--cache") == 0 && i + 1 < argc) cache_bytes = atoi(argv[++i]);
         if (strcmp(argv[i], "--repeats") == 0 && i + 1 < argc) repeats = atoi(argv[++i]);
     }
     repeats = repeats < 1 ? 1 : repeats > MOST_REPEATS ? MOST_REPEATS : repeats;
@@ -314,6 +317,7 @@ int main(int argc, char **argv)
     }
     hm_kernels_say = say;
     must(kernels->context_create(NULL, &context), "context_create");
+    if (cache_bytes > 0) context->cache_bytes = cache_bytes;
     stream = gpu_stream();
     for (int i = 0; i < MOST_LAUNCHES; i++) {
         gpu.cuEventCreate_(&begin_event[i], CU_EVENT_DEFAULT);
