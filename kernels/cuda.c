@@ -127,6 +127,9 @@ static const hm_kernels_t cuda_kernels = {
     .fork = cuda_fork,
     .move_beside = cuda_move_beside,
     .merge = cuda_merge,
+    .share = cuda_share,
+    .window_open = cuda_window_open,
+    .window_close = cuda_window_close,
     .mark = cuda_mark,
     .span = cuda_span,
 };

@@ -216,6 +216,7 @@ static void context_empty(hm_context_t *context)
     const hm_cuda_t *cuda = context->cuda;
     bool idle = cuda_idle(context);
     cuda_stage_free(context);
+    cuda_share_free(context, idle);
     cuda_scan_free(context);
     while (context->parked != NULL) {
         hm_parked_t *parked = context->parked;

@@ -30,6 +30,11 @@ typedef struct hm_parked {
     void *memory;
 } hm_parked_t;
 
+typedef struct hm_shared {
+    struct hm_shared *next;
+    CUdeviceptr memory;
+} hm_shared_t;
+
 struct hm_context {
     const hm_cuda_t *cuda;
     CUcontext device_context;
@@ -48,6 +53,7 @@ struct hm_context {
     CUevent done;            /* behind the last work of the context */
     CUstream last;           /* stream of that work */
     bool used;               /* there was work */
+    hm_shared_t *shared;     /* memory that other processes can read */
     CUevent mark[HM_MARKS];  /* times, made when first set */
     bool said;               /* an error was said */
     hm_stage_chunk_t *stage; /* largest first */
@@ -135,6 +141,10 @@ int cuda_move(hm_context_t *context, void *stream, const hm_move_job_t *jobs, in
 int cuda_fork(hm_context_t *context, void *stream);
 int cuda_move_beside(hm_context_t *context, void *stream, const hm_move_job_t *jobs, int count);
 int cuda_merge(hm_context_t *context, void *stream);
+int cuda_share(hm_context_t *context, size_t bytes, void **memory, unsigned char *ticket);
+int cuda_window_open(hm_context_t *context, const unsigned char *ticket, void **window);
+void cuda_window_close(hm_context_t *context, void *window);
+void cuda_share_free(hm_context_t *context, bool idle);
 int cuda_mark(hm_context_t *context, void *stream, int slot);
 int cuda_span(hm_context_t *context, int from, int to, double *ms);
 

@@ -30,6 +30,11 @@
     X(cuMemAllocFromPoolAsync) \
     X(cuMemFreeAsync) \
     X(cuMemHostAlloc) \
+    X(cuMemAlloc) \
+    X(cuMemFree) \
+    X(cuIpcGetMemHandle) \
+    X(cuIpcOpenMemHandle) \
+    X(cuIpcCloseMemHandle) \
     X(cuMemFreeHost) \
     X(cuMemcpyAsync) \
     X(cuMemsetD8Async) \

@@ -6,14 +6,28 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 void (*hm_kernels_say)(int level, const char *text);
+
+/* Memory that other threads' contexts may read. */
+typedef struct host_shared {
+    struct host_shared *next;
+    void *memory;
+} host_shared_t;
+
+/* How it is reached: from within this process only. */
+typedef struct host_ticket {
+    void *memory;
+    pid_t process;
+} host_ticket_t;
 
 struct hm_context {
     const hm_host_stream_t *streams; /* NULL: everything runs at once */
     void *last;                      /* stream of the last work */
     int used;
     atomic_int failed;           /* a kernel ran out of memory on the stream's thread */
+    host_shared_t *shared;       /* freed with the context */
     atomic_llong mark[HM_MARKS]; /* nanoseconds; 0: unset or still ahead */
 };
 
@@ -73,7 +87,14 @@ static void host_free(hm_context_t *context, void *memory)
 
 static void host_context_destroy(hm_context_t *context)
 {
-    if (context != NULL) host_free(context, context);
+    if (context == NULL) return;
+    while (context->shared != NULL) {
+        host_shared_t *shared = context->shared;
+        context->shared = shared->next;
+        host_free(context, shared->memory);
+        free(shared);
+    }
+    host_free(context, context);
 }
 
 static int host_alloc(hm_context_t *context, size_t bytes, void **memory)
@@ -278,6 +299,35 @@ static int host_span(hm_context_t *context, int from, int to, double *ms)
     return 0;
 }
 
+static int host_share(hm_context_t *context, size_t bytes, void **memory, unsigned char *ticket)
+{
+    host_shared_t *shared = malloc(sizeof *shared);
+    if (shared == NULL || host_alloc(context, bytes, &shared->memory) != 0) {
+        free(shared);
+        return -ENOMEM;
+    }
+    shared->next = context->shared;
+    context->shared = shared;
+    *memory = shared->memory;
+    memcpy(ticket, &(host_ticket_t){shared->memory, getpid()}, sizeof(host_ticket_t));
+    return 0;
+}
+
+static int host_window_open(hm_context_t *context, const unsigned char *ticket, void **window)
+{
+    host_ticket_t read;
+    (void)context;
+    memcpy(&read, ticket, sizeof read);
+    if (read.process != getpid()) return -ENOTSUP;
+    *window = read.memory;
+    return 0;
+}
+
+static void host_window_close(hm_context_t *context, void *window)
+{
+    (void)context, (void)window;
+}
+
 const hm_kernels_t hm_kernels_host = {
     .name = "host",
     .slices = 4,
@@ -300,6 +350,9 @@ const hm_kernels_t hm_kernels_host = {
     .fork = host_fork,
     .move_beside = host_move,
     .merge = host_fork,
+    .share = host_share,
+    .window_open = host_window_open,
+    .window_close = host_window_close,
     .mark = host_mark,
     .span = host_span,
 };

@@ -16,6 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define HM_TICKET 64 /* bytes that tell another process how to reach memory */
 #define HM_MARKS 32 /* slots for times, see mark */
 
 typedef struct hm_kernels hm_kernels_t;
@@ -135,6 +136,14 @@ struct hm_kernels {
     int (*fork)(hm_context_t *context, void *stream);
     int (*move_beside)(hm_context_t *context, void *stream, const hm_move_job_t *jobs, int count);
     int (*merge)(hm_context_t *context, void *stream);
+
+    /* Memory that other ranks on this machine can read; NULL where a back end has no such thing. share allocates it, to
+     * stay until the context ends, and writes a ticket (HM_TICKET bytes; zeros where nobody can be let in). 0 or -ENOMEM.
+     * window_open makes a pointer of another rank's ticket, for moves to read from. 0, or -ENOTSUP where that cannot be.
+     * window_close takes it back; nothing may be under way that reads there. */
+    int (*share)(hm_context_t *context, size_t bytes, void **memory, unsigned char *ticket);
+    int (*window_open)(hm_context_t *context, const unsigned char *ticket, void **window);
+    void (*window_close)(hm_context_t *context, void *window);
 
     /* Times along streams; a mark is work of the context like all other. mark sets a slot (below HM_MARKS) behind what
      * was enqueued on the stream; span tells the time from one slot to another without waiting: 0, or -EAGAIN where one

@@ -2,6 +2,7 @@
 #include "exec.h"
 #include "hello.h"
 #include "timing.h"
+#include "window.h"
 
 #include "log.h"
 #include "settings.h"
@@ -126,6 +127,30 @@ static int route_prepare(const hm_call_t *call, hm_a2a_state_t *state, int depth
     return status;
 }
 
+/* New scratch that only its rank reads. What near ranks could read is kept, and counts. */
+static int scratch_grow(const hm_call_t *call, hm_a2a_state_t *state, size_t need, size_t capacity, bool *ready)
+{
+    void *memory = NULL;
+    size_t kept = state->kept + (state->scratch_shared ? state->capacity : 0), cap = settings_get()->max_scratch;
+    *ready = false;
+    state->refused = capacity;
+    if (capacity + kept > cap) capacity = kept < cap ? cap - kept : 0;
+    if (capacity < need) return 0;
+    bool mine = state_scratch_alloc(state, capacity, &memory) == 0;
+    int status = agree_all(call, state, mine, ready);
+    if (status != 0 || !*ready) {
+        state->kernels->free(state->context, memory);
+        return status;
+    }
+    if (!state->scratch_shared) state->kernels->free(state->context, state->scratch);
+    state->scratch = memory;
+    state->scratch_shared = false;
+    state->capacity = capacity;
+    state->kept = kept;
+    state->refused = 0;
+    return 0;
+}
+
 /* Gives the scratch of all ranks room for `need` bytes, or leaves it as it is where one cannot. Same results. */
 static int scratch_prepare(const hm_call_t *call, hm_a2a_state_t *state, size_t need, bool *ready)
 {
@@ -133,18 +158,8 @@ static int scratch_prepare(const hm_call_t *call, hm_a2a_state_t *state, size_t 
     if (capacity > cap) capacity = cap; /* need is not above it */
     *ready = need <= state->capacity;
     if (*ready || (state->refused != 0 && capacity >= state->refused)) return 0;
-    void *memory = NULL;
-    bool mine = state_scratch_alloc(state, capacity, &memory) == 0;
-    int status = agree_all(call, state, mine, ready);
-    void *unused = status == 0 && *ready ? state->scratch : memory;
-    if (status == 0 && *ready) {
-        state->scratch = memory;
-        state->capacity = capacity;
-    } else {
-        state->refused = capacity;
-    }
-    state->kernels->free(state->context, unused);
-    return status;
+    int status = window_scratch_prepare(call, state, capacity, ready);
+    return status != 0 || *ready ? status : scratch_grow(call, state, need, capacity, ready);
 }
 
 /* Makes sure that every rank has the route, the job memory and the scratch for a verdict: what a rank lacks, it says in

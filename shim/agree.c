@@ -263,14 +263,20 @@ int agree_table(const hm_call_t *call, hm_a2a_state_t *state, size_t row_bytes, 
     return 0;
 }
 
+int agree_exchange(const hm_call_t *call, hm_a2a_state_t *state, const void *mine, size_t bytes)
+{
+    size_t at = (size_t)call->comm->rank * bytes;
+    char *own = (char *)state->table_host + at, *device = (char *)state->table_device + at;
+    memcpy(own, mine, bytes);
+    int status = state->kernels->copy(state->context, call->stream, device, own, bytes);
+    return status != 0 ? status : table_gather(call, state, bytes);
+}
+
 int agree_all(const hm_call_t *call, hm_a2a_state_t *state, bool mine, bool *all)
 {
     size_t ranks = (size_t)call->comm->ranks;
-    uint32_t *own = state->table_host + call->comm->rank;
-    *own = mine ? AGREE_MAGIC : ~AGREE_MAGIC;
-    int status =
-        state->kernels->copy(state->context, call->stream, state->table_device + call->comm->rank, own, sizeof *own);
-    if (status == 0) status = table_gather(call, state, sizeof *own);
+    uint32_t word = mine ? AGREE_MAGIC : ~AGREE_MAGIC;
+    int status = agree_exchange(call, state, &word, sizeof word);
     if (status != 0) return status;
     *all = true;
     for (size_t r = 0; r < ranks; r++) {

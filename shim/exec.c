@@ -2,6 +2,7 @@
 
 #include "log.h"
 #include "timing.h"
+#include "window.h"
 
 #include <errno.h>
 
@@ -19,6 +20,7 @@ typedef struct run {
     uint32_t **list;         /* by part, see hm_jobs_t */
     size_t row_bytes, width; /* of a row; of a row's share in one slice, the last one may be narrower */
     int slices;
+    bool windows; /* near messages go through windows */
     int picks, maps, moves;
 } run_t;
 
@@ -189,6 +191,12 @@ static void message_span(const run_t *run, const hm_message_t *message, int inde
     *bytes = message->head_bytes - head + message->rows * slice_of(run, index).width;
 }
 
+/* Whether a message goes through a window: then a token stands for it. */
+static bool message_near(const run_t *run, const hm_message_t *message)
+{
+    return run->windows && window_leads_to(run->state, message->peer);
+}
+
 /* The sends and receives of one step of a slice, inside a group. */
 static ncclResult_t step_exchange(run_t *run, int step, int index)
 {
@@ -200,7 +208,9 @@ static ncclResult_t step_exchange(run_t *run, int step, int index)
         const hm_message_t *message = &run->route->out[i];
         if (message->step != step) continue;
         message_span(run, message, index, &at, &bytes);
-        if (bytes > 0)
+        if (bytes > 0 && message_near(run, message))
+            result = window_token(run->call, run->state, message->peer, true);
+        else if (bytes > 0)
             result = comm->real->ncclSend(run->out + at, bytes, ncclUint8, message->peer, comm->handle, stream);
         atomic_fetch_add(&comm->stats.bytes_sent, bytes);
     }
@@ -208,7 +218,9 @@ static ncclResult_t step_exchange(run_t *run, int step, int index)
         const hm_message_t *message = &run->route->in[i];
         if (message->step != step) continue;
         message_span(run, message, index, &at, &bytes);
-        if (bytes > 0)
+        if (bytes > 0 && message_near(run, message))
+            result = window_token(run->call, run->state, message->peer, false);
+        else if (bytes > 0)
             result = comm->real->ncclRecv(run->in + at, bytes, ncclUint8, message->peer, comm->handle, stream);
     }
     return result;
@@ -331,11 +343,15 @@ static ncclResult_t ticks_run(run_t *run, const hm_rows_t *own)
         timing_step(run->state, run->call->stream);
         ncclResult_t result = tick_exchange(run, tick);
         if (result != ncclSuccess) return result;
+        if (run->windows)
+            status = window_pull(run->call, run->state, run->route->paths->depth, tick + 1, run->width, run->in);
         timing_step(run->state, run->call->stream);
-        if (tick == 0) status = self_move(run);
+        if (tick == 0 && status == 0) status = self_move(run);
         if (status != 0) return state_result(status);
     }
-    return state_result(tick_move(run, ticks, own));
+    int status = tick_move(run, ticks, own);
+    if (status != 0 || !run->windows) return state_result(status);
+    return window_finish(run->call, run->state, run->route->paths->depth, run->width);
 }
 
 ncclResult_t exec_run(const hm_call_t *call, hm_a2a_state_t *state, int depth, size_t width,
@@ -361,6 +377,12 @@ ncclResult_t exec_run(const hm_call_t *call, hm_a2a_state_t *state, int depth, s
                  .width = width,
                  .slices = (int)((row_bytes + width - 1) / width)};
     hm_rows_t own = {call->comm->ranks, call->send, state->rows, row_bytes};
+    /* A later slice would overwrite what near ranks still read. */
+    run.windows = run.slices == 1 && state->windows == HM_WINDOWS_ON;
+    if (run.windows) {
+        window_layout(state, depth, width);
+        atomic_fetch_add(&call->comm->stats.windows, 1);
+    }
     ncclResult_t result = ticks_run(&run, &own);
     /* Also after an error: the memory of this call is free once the stream has come to this point. */
     int status = state->kernels->merge(state->context, call->stream);

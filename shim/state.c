@@ -6,6 +6,7 @@
 
 #include "agree.h"
 #include "topology.h"
+#include "window.h"
 
 #include "../planner/plan.h"
 
@@ -19,12 +20,17 @@
 ncclResult_t state_result(int status)
 {
     switch (status) {
-    case 0: return ncclSuccess;
-    case -ENOMEM: return ncclSystemError;
+    case 0:
+        return ncclSuccess;
+    case -ENOMEM:
+        return ncclSystemError;
     case -ETIMEDOUT:
-    case -EPROTO: return ncclRemoteError;
-    case -EIO: return ncclUnhandledCudaError;
-    default: return ncclInternalError;
+    case -EPROTO:
+        return ncclRemoteError;
+    case -EIO:
+        return ncclUnhandledCudaError;
+    default:
+        return ncclInternalError;
     }
 }
 
@@ -100,12 +106,22 @@ static int groups_list(hm_a2a_state_t *state)
     return 0;
 }
 
-int state_scratch_alloc(hm_a2a_state_t *state, size_t bytes, void **memory)
+/* The rule of HIERMOE_TEST_FAIL_ALLOC. */
+static bool alloc_fails(void)
 {
     static atomic_int calls;
     long fail_from = settings_get()->test_fail_alloc;
-    if (fail_from > 0 && atomic_fetch_add(&calls, 1) + 1 >= fail_from) return -ENOMEM;
-    return state->kernels->alloc(state->context, bytes, memory);
+    return fail_from > 0 && atomic_fetch_add(&calls, 1) + 1 >= fail_from;
+}
+
+int state_scratch_alloc(hm_a2a_state_t *state, size_t bytes, void **memory)
+{
+    return alloc_fails() ? -ENOMEM : state->kernels->alloc(state->context, bytes, memory);
+}
+
+int state_scratch_share(hm_a2a_state_t *state, size_t bytes, void **memory, unsigned char *ticket)
+{
+    return alloc_fails() ? -ENOMEM : state->kernels->share(state->context, bytes, memory, ticket);
 }
 
 static size_t row_words(size_t ranks, size_t groups)
@@ -125,9 +141,10 @@ int state_table_reserve(hm_a2a_state_t *state, int ranks)
     state->work = malloc(n * sizeof *state->work);
     state->rows = malloc(n * sizeof *state->rows);
     state->ranges = malloc(2 * n * sizeof *state->ranges);
+    state->window = calloc(n, sizeof *state->window);
     state->plan_memory = malloc(plan_memory(ranks) * sizeof *state->plan_memory);
     if (state->table_memory == NULL || state->work == NULL || state->rows == NULL || state->ranges == NULL ||
-        state->plan_memory == NULL)
+        state->window == NULL || state->plan_memory == NULL)
         return -ENOMEM;
     int status = state_scratch_alloc(state, bytes, (void **)&state->table_device);
     if (status != 0) return status;
@@ -188,7 +205,7 @@ int state_route_prepare(hm_a2a_state_t *state, const hm_comm_t *comm, int depth)
         status = route_create(state->paths[depth], comm->rank, &state->route[depth]);
     if (status == 0 && state->jobs[depth].pick == NULL)
         status = jobs_make(state->route[depth], comm->ranks, &state->jobs[depth]);
-    return status;
+    return status != 0 ? status : window_routes_prepare(state, comm, depth);
 }
 
 void a2a_state_destroy(hm_comm_t *comm)
@@ -196,7 +213,8 @@ void a2a_state_destroy(hm_comm_t *comm)
     hm_a2a_state_t *state = comm->a2a;
     if (state == NULL) return;
     comm->a2a = NULL;
-    state->kernels->free(state->context, state->scratch);
+    window_close(state);
+    if (!state->scratch_shared) state->kernels->free(state->context, state->scratch);
     state->kernels->free(state->context, state->identity_memory);
     state->kernels->free(state->context, state->table_device);
     state->kernels->host_free(state->context, state->table_host);

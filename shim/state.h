@@ -53,6 +53,8 @@ typedef struct hm_timing {
     uint32_t lead_us, transfer_us; /* on this rank; 0: not known */
 } hm_timing_t;
 
+typedef enum hm_windows { HM_WINDOWS_UNTRIED, HM_WINDOWS_ON, HM_WINDOWS_OFF } hm_windows_t;
+
 typedef struct hm_a2a_state {
     pthread_mutex_t lock;
     hm_phase_t phase;
@@ -94,8 +96,13 @@ typedef struct hm_a2a_state {
     void *identity_memory;
     size_t identity_bytes;
     void *scratch;
-    size_t capacity; /* agreed: the same on all ranks */
-    size_t refused;  /* agreed: a capacity that some rank could not get; 0: none */
+    size_t capacity;      /* agreed: the same on all ranks */
+    bool scratch_shared;  /* the scratch may be read by near ranks: it stays until the context ends */
+    size_t kept;          /* agreed: bytes of such memory that are not scratch any more */
+    hm_windows_t windows; /* agreed; see window.h */
+    void **window;        /* [ranks] scratch of near ranks while windows are on, else NULL */
+    hm_route_t **near_route[HM_MAX_LEVELS + 1]; /* [depth][rank] of near ranks */
+    size_t refused;                             /* agreed: a capacity that some rank could not get; 0: none */
 } hm_a2a_state_t;
 
 /* Makes the state of a communicator, without talking to anyone. NULL with the reason set: NO_MEMORY where this rank is
@@ -114,6 +121,7 @@ int state_route_prepare(hm_a2a_state_t *state, const hm_comm_t *comm, int depth)
 
 /* Device memory under the rule of HIERMOE_TEST_FAIL_ALLOC. 0 or -ENOMEM. */
 int state_scratch_alloc(hm_a2a_state_t *state, size_t bytes, void **memory);
+int state_scratch_share(hm_a2a_state_t *state, size_t bytes, void **memory, unsigned char *ticket);
 
 /* NCCL's word for a negative errno of the kernels or of a wait. */
 ncclResult_t state_result(int status);

@@ -82,6 +82,7 @@ void stats_write(struct hm_comm *comm)
 #define HM_COUNT(field) line_add(&line, ", \"" #field "\": %" PRIu64, count_of(&stats->field))
     HM_COUNT(replaced);
     HM_COUNT(agreements);
+    HM_COUNT(windows);
     HM_COUNT(bytes_raw);
     HM_COUNT(bytes_sent);
     HM_COUNT(rows);

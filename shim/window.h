@@ -1,0 +1,41 @@
+/* Windows: ranks of one innermost group read each other's outgoing messages straight from their memory, where NCCL
+ * would carry them over the few channels that it gives a peer in a communicator of several nodes.
+ *
+ * A message through a window goes in three steps, all on the job's stream: its sender, once it is packed, sends a token
+ * of a few bytes by NCCL; the receiver, behind the token, copies the message; at the end of the call it sends a token
+ * back, so that the sender's part of the call ends, as with NCCL, no sooner than its bytes have been read. Either all
+ * ranks use windows or none does. */
+#ifndef HM_WINDOW_H
+#define HM_WINDOW_H
+
+#include "state.h"
+
+/* Tries to give all ranks `capacity` bytes of scratch, which may be read by others, and lets near ranks in. *ready: all
+ * have it; whether all could also be let in is state->windows. Same results; 0, or the communicator is lost. */
+int window_scratch_prepare(const hm_call_t *call, hm_a2a_state_t *state, size_t capacity, bool *ready);
+
+/* Routes of near ranks at a depth: where their messages lie. 0 or -ENOMEM. */
+int window_routes_prepare(hm_a2a_state_t *state, const hm_comm_t *comm, int depth);
+
+/* For a call of one slice: lays the near ranks' messages out. */
+void window_layout(hm_a2a_state_t *state, int depth, size_t width);
+
+/* Sends or receives the token of a message, inside a group. */
+ncclResult_t window_token(const hm_call_t *call, const hm_a2a_state_t *state, int peer, bool send);
+
+/* Enqueues the copies of what near ranks sent in a step; `in`: area of incoming messages. 0 or a negative errno. */
+int window_pull(const hm_call_t *call, hm_a2a_state_t *state, int depth, int step, size_t width, char *in);
+
+/* Tokens back, a group of their own. */
+ncclResult_t window_finish(const hm_call_t *call, hm_a2a_state_t *state, int depth, size_t width);
+
+/* Frees what windows hold. Nothing may be under way through them. */
+void window_close(hm_a2a_state_t *state);
+
+/* Whether messages to and from a rank go through a window. */
+static inline bool window_leads_to(const hm_a2a_state_t *state, int rank)
+{
+    return state->windows == HM_WINDOWS_ON && state->window[rank] != NULL;
+}
+
+#endif
