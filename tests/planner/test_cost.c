@@ -60,9 +60,9 @@ static void test_hand_counted_exchange(void **state)
     (void)state;
     hm_topo_t *topo = test_topo("2,2", 4);
     hm_profile_t profile = {.levels = 2, .groups = {1, 2, 4}};
-    profile.intra[0] = (hm_link_t){1, 0.1, 1, 1};
-    profile.inter[1] = (hm_link_t){2, 0.01, 1, 1};
-    profile.intra[1] = (hm_link_t){3, 0.001, 1, 1};
+    profile.intra[0] = (hm_link_t){1, 0.1, 1, 1, 0, 0, 0};
+    profile.inter[1] = (hm_link_t){2, 0.01, 1, 1, 0, 0, 0};
+    profile.intra[1] = (hm_link_t){3, 0.001, 1, 1, 0, 0, 0};
     profile.agree_ms = 5;
     profile.identify_ms = 1e-3;
     profile.pack_ms = 1e-4;

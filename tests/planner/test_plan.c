@@ -97,8 +97,8 @@ static void test_shared_wires_let_busy_ranks_use_idle_neighbours_share(void **st
     hm_topo_t *topo = test_topo("2,4", 8);
     hm_profile_t profile = {.levels = 2,
                             .groups = {1, 2, 8},
-                            .intra = {{0, 1e-5, 1, 2}, {0, 1e-9, 1, 2}},
-                            .inter = {{0, 0, 0, 0}, {0, 1e-5, 1, 2}}};
+                            .intra = {{0, 1e-5, 1, 2, 0, 0, 0}, {0, 1e-9, 1, 2, 0, 0, 0}},
+                            .inter = {{0, 0, 0, 0, 0, 0, 0}, {0, 1e-5, 1, 2, 0, 0, 0}}};
     test_batch_t batch;
     test_batch_create(&batch, topo, "uniform", 64, 4, 256, 3);
     for (int l = 0; l <= 2; l++) {
