@@ -18,8 +18,9 @@ typedef enum hm_cost_model {
 
 typedef struct hm_cost_options {
     hm_cost_model_t model;
-    int slices;     /* of the sliced models; >= 1 */
-    double *memory; /* LINKS models: cost_memory() doubles to count in; NULL: taken from the heap for the call */
+    int slices;           /* of the sliced models; >= 1 */
+    const int *slices_at; /* HM_COST_LINKS_SLICED: [depth] of each depth, instead; may be NULL */
+    double *memory;       /* LINKS models: cost_memory() doubles to count in; NULL: taken from the heap for the call */
 } hm_cost_options_t;
 
 /* Depth d: levels 1..d-1, then single GPUs. [0]: left alone, every raw row on its own. ms is the exchange, extra_ms

@@ -1,11 +1,14 @@
 #include "cost_links.h"
 
+#include "route.h"
+
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* Doubles that the counts of all depths fit in; the flat exchange takes 4 for each rank. */
-static size_t links_rows(const hm_topo_t *topo)
+static size_t links_bytes(const hm_topo_t *topo)
 {
     size_t depth = (size_t)topo->levels, kinds = 2 * depth * depth;
     return (kinds > 4 ? kinds : 4) * (size_t)topo->ranks;
@@ -14,13 +17,23 @@ static size_t links_rows(const hm_topo_t *topo)
 size_t cost_memory(const hm_topo_t *topo, hm_cost_model_t model)
 {
     if (model != HM_COST_LINKS && model != HM_COST_LINKS_SLICED) return 0;
-    return links_rows(topo) + (size_t)topo->ranks; /* the carriers are two ints for each rank */
+    return links_bytes(topo) + (size_t)topo->ranks; /* the carriers are two ints for each rank */
+}
+
+/* What a message carries for one source and one group: rows and the head before them. */
+static double share_bytes(const hm_topo_t *topo, const hm_table_t *table, int source, int level, int group)
+{
+    size_t rows = table->distinct[level][(size_t)source * (size_t)topo->groups[level] + (size_t)group];
+    if (rows == 0) return 0;
+    size_t raw = layout_rows_raw(topo, table, source, level, group);
+    return (double)rows * (double)table->row_bytes +
+           (double)layout_head_bytes(rows, raw, topo_group_size(topo, level, group));
 }
 
 /* One source's rows come down the levels: carrier[g] is the rank that holds those for group g of the level before,
  * since the end of step held[g]. Groups are gone through backwards, because a level has at least as many as the one
  * above: the parent's entry must be read before its place is written. */
-static void source_count(const hm_topo_t *topo, const hm_table_t *table, int source, int depth, double *rows,
+static void source_count(const hm_topo_t *topo, const hm_table_t *table, int source, int depth, double *bytes,
                          int *carrier, int *held)
 {
     size_t ranks = (size_t)topo->ranks;
@@ -28,15 +41,15 @@ static void source_count(const hm_topo_t *topo, const hm_table_t *table, int sou
     held[0] = 0;
     for (int used = 0; used < depth; used++) {
         int above = used, level = used + 1 < depth ? used + 1 : topo->levels;
-        const uint32_t *distinct = table->distinct[level] + (size_t)source * (size_t)topo->groups[level];
         for (int g = topo->groups[level] - 1; g >= 0; g--) {
             int parent = topo->group[above][topo->order[topo->start[level][g]]];
             int from = carrier[parent], step = held[parent];
             if (topo->group[level][from] != g) {
                 int to = topo_rail_peer(topo, level, g, from);
-                double *kind = rows + (size_t)(step * depth + used) * 2 * ranks;
-                kind[from] += distinct[g];
-                kind[ranks + (size_t)to] += distinct[g];
+                double *kind = bytes + (size_t)(step * depth + used) * 2 * ranks;
+                double share = share_bytes(topo, table, source, level, g);
+                kind[from] += share;
+                kind[ranks + (size_t)to] += share;
                 from = to;
                 step++;
             }
@@ -46,23 +59,23 @@ static void source_count(const hm_topo_t *topo, const hm_table_t *table, int sou
     }
 }
 
-void cost_links_count(const hm_topo_t *topo, const hm_table_t *table, int depth, double *rows, int *carrier)
+void cost_links_count(const hm_topo_t *topo, const hm_table_t *table, int depth, double *bytes, int *carrier)
 {
-    memset(rows, 0, 2 * (size_t)depth * (size_t)depth * (size_t)topo->ranks * sizeof(*rows));
-    for (int s = 0; s < topo->ranks; s++) source_count(topo, table, s, depth, rows, carrier, carrier + topo->ranks);
+    memset(bytes, 0, 2 * (size_t)depth * (size_t)depth * (size_t)topo->ranks * sizeof(*bytes));
+    for (int s = 0; s < topo->ranks; s++) source_count(topo, table, s, depth, bytes, carrier, carrier + topo->ranks);
 }
 
-/* The most rows, as one rank's, that a wire between the groups of a level carries. The fit had all ranks of a group
+/* The most bytes, as one rank's, that a wire between the groups of a level carries. The fit had all ranks of a group
  * busy alike; where they share a wire, a rank that is busier than its neighbours only pays `alone` of the fitted time
- * for what it has, and the group pays for its mean. rows: [2 * ranks] sent, received. */
-static double busiest(const hm_topo_t *topo, int level, const double *rows, double alone)
+ * for what it has, and the group pays for its mean. bytes: [2 * ranks] sent, received. */
+static double busiest(const hm_topo_t *topo, int level, const double *bytes, double alone)
 {
     double most = 0;
-    for (int way = 0; way < 2; way++, rows += topo->ranks) {
+    for (int way = 0; way < 2; way++, bytes += topo->ranks) {
         for (int g = 0; g < topo->groups[level]; g++) {
             double sum = 0;
             for (int p = topo->start[level][g]; p < topo->start[level][g + 1]; p++) {
-                double one = rows[topo->order[p]];
+                double one = bytes[topo->order[p]];
                 sum += one;
                 if (one * alone > most) most = one * alone;
             }
@@ -73,21 +86,29 @@ static double busiest(const hm_topo_t *topo, int level, const double *rows, doub
     return most;
 }
 
-/* Time of the steps: kinds of link work side by side within a step, steps follow each other. */
-static double depth_time(const hm_topo_t *topo, const hm_profile_t *profile, const int *map, const double *rows,
-                         size_t row_bytes, int depth, int slices)
+/* Time of so many bytes to `peers` groups. The fit's bytes include an own share that stays. */
+static double wire_ms(const hm_link_t *link, double bytes, double peers)
+{
+    return link_ms(link, peers > 1 ? bytes * peers / (peers - 1) : 0);
+}
+
+/* Time of the steps: kinds of link work side by side within a step, and so do the steps of different slices; the first
+ * slice goes through all steps, the longest step paces the others. */
+static double depth_time(const hm_topo_t *topo, const hm_profile_t *profile, const int *map, const double *bytes,
+                         int depth, int slices)
 {
     double sum = 0, longest = 0;
     for (int step = 0; step < depth; step++) {
         double slowest = 0;
         for (int used = 0; used < depth; used++) {
-            const double *kind = rows + (size_t)(step * depth + used) * 2 * (size_t)topo->ranks;
+            const double *kind = bytes + (size_t)(step * depth + used) * 2 * (size_t)topo->ranks;
             int last = used == depth - 1, level = last ? topo->levels : used + 1;
             double most = busiest(topo, level, kind, last ? 1 : profile_alone(profile, map, level));
             if (most <= 0) continue;
             const hm_link_t *link = last ? profile_intra(profile, map, used) : profile_inter(profile, map, used + 1);
-            double peers = (double)topo->groups[level] / topo->groups[used];
-            double ms = link->alpha_ms + most * (double)row_bytes * cost_links_beta(link, peers) / slices;
+            double ms = wire_ms(link, most, (double)topo->groups[level] / topo->groups[used]) / slices;
+            /* Links between groups were timed in slices. */
+            if (last) ms += link->alpha_ms - link->alpha_ms / slices;
             if (ms > slowest) slowest = ms;
         }
         sum += slowest;
@@ -96,69 +117,84 @@ static double depth_time(const hm_topo_t *topo, const hm_profile_t *profile, con
     return sum + (slices - 1) * longest;
 }
 
-/* The flat exchange: rows that leave the outermost group take the measured flat speed, the others that of the inside.
- */
-static double flat_time(const hm_topo_t *topo, const hm_profile_t *profile, const int *map, const uint32_t *table_rows,
-                        size_t row_bytes, double *rows)
+/* The flat exchange, of plain rows or of messages with heads: what leaves the outermost group takes the measured flat
+ * speed, the rest that of the inside. */
+static double flat_time(const hm_topo_t *topo, const hm_profile_t *profile, const int *map, const hm_table_t *table,
+                        bool messages, double *bytes)
 {
     size_t ranks = (size_t)topo->ranks;
-    memset(rows, 0, 4 * ranks * sizeof(*rows));
+    memset(bytes, 0, 4 * ranks * sizeof(*bytes));
     for (size_t s = 0; s < ranks; s++)
         for (size_t r = 0; r < ranks; r++) {
             if (s == r) continue;
-            double *kind = topo->group[1][s] != topo->group[1][r] ? rows : rows + 2 * ranks;
-            kind[s] += table_rows[s * ranks + r];
-            kind[ranks + r] += table_rows[s * ranks + r];
+            double *kind = topo->group[1][s] != topo->group[1][r] ? bytes : bytes + 2 * ranks;
+            double share = messages ? share_bytes(topo, table, (int)s, topo->levels, topo->group[topo->levels][r])
+                                    : (double)table->raw[s * ranks + r] * (double)table->row_bytes;
+            kind[s] += share;
+            kind[ranks + r] += share;
         }
     const hm_link_t *flat = profile_intra(profile, map, 0);
-    double alone = topo->levels > 1 ? profile_alone(profile, map, 1) : 1;
-    double out = busiest(topo, 1, rows, alone) * (double)row_bytes * cost_links_beta(flat, topo->groups[1]);
-    double in = 0;
+    double alone = topo->levels > 1 ? profile_alone(profile, map, 1) : 1, in = 0;
+    double out = wire_ms(flat, busiest(topo, 1, bytes, alone), topo->groups[1]);
     if (topo->levels > 1)
-        in = busiest(topo, topo->levels, rows + 2 * ranks, 1) * (double)row_bytes *
-             cost_links_beta(profile_intra(profile, map, 1), (double)topo->ranks / topo->groups[1]);
-    return flat->alpha_ms + (out > in ? out : in);
+        in = wire_ms(profile_intra(profile, map, 1), busiest(topo, topo->levels, bytes + 2 * ranks, 1),
+                     (double)topo->ranks / topo->groups[1]);
+    return out > in ? out : in;
 }
 
-/* What comes on top because of us, for the busiest rank: rows looked at, written to messages, written to the receive
- * buffer. kinds: blocks of 2 * ranks counts as in cost_links_count; work: as many doubles as ranks. */
-static double depth_extra(const hm_topo_t *topo, const hm_profile_t *profile, const hm_table_t *table,
-                          const double *rows, size_t kinds, double *work)
+/* Bytes that the busiest rank looks at, and that it writes to messages and to the receive buffer. kinds: blocks of
+ * 2 * ranks counts as in cost_links_count; work: as many doubles as ranks. */
+static void depth_work(const hm_topo_t *topo, const hm_table_t *table, const double *bytes, size_t kinds, double *work,
+                       double *looked, double *written)
 {
     size_t ranks = (size_t)topo->ranks;
-    double looked = 0, written = 0;
+    *looked = *written = 0;
     memset(work, 0, ranks * sizeof(*work));
     for (size_t s = 0; s < ranks; s++) {
         double sent = 0;
         for (size_t r = 0; r < ranks; r++) {
-            sent += table->raw[s * ranks + r];
-            work[r] += table->raw[s * ranks + r];
+            double raw = (double)table->raw[s * ranks + r] * (double)table->row_bytes;
+            sent += raw;
+            work[r] += raw;
         }
-        if (sent > looked) looked = sent;
+        if (sent > *looked) *looked = sent;
     }
     for (size_t r = 0; r < ranks; r++) {
-        for (size_t k = 0; k < kinds; k++) work[r] += rows[k * 2 * ranks + r];
-        if (work[r] > written) written = work[r];
+        for (size_t k = 0; k < kinds; k++) work[r] += bytes[k * 2 * ranks + r];
+        if (work[r] > *written) *written = work[r];
     }
-    return profile->agree_ms + (profile->identify_ms * looked + profile->pack_ms * written) * (double)table->row_bytes;
 }
 
-int cost_links_predict(const hm_topo_t *topo, const hm_profile_t *profile, const hm_table_t *table, int slices,
+/* What comes on top of an exchange of `ms` because of us. Where ranks share a wire, some pack later slices while others
+ * keep it busy, as far as one rank alone would not need all of its time. */
+static double depth_extra(const hm_profile_t *profile, double looked, double written, double ms, double alone,
+                          int slices)
+{
+    double pack = profile->pack_ms * written, later = pack - pack / slices;
+    double room = (1 - alone) * (ms - ms / slices);
+    return profile->agree_ms + profile->identify_ms * looked + pack - (later < room ? later : room);
+}
+
+int cost_links_predict(const hm_topo_t *topo, const hm_profile_t *profile, const hm_table_t *table, const int *slices,
                        double *memory, hm_cost_t *cost)
 {
     int map[HM_MAX_LEVELS + 1];
-    double *rows = memory != NULL ? memory : malloc(cost_memory(topo, HM_COST_LINKS) * sizeof(*rows));
-    if (rows == NULL) return -ENOMEM;
-    int *carrier = (int *)(rows + links_rows(topo));
+    double *bytes = memory != NULL ? memory : malloc(cost_memory(topo, HM_COST_LINKS) * sizeof(*bytes));
+    if (bytes == NULL) return -ENOMEM;
+    int *carrier = (int *)(bytes + links_bytes(topo));
+    double *work = (double *)(void *)carrier, looked, written;
     profile_map(profile, topo, map);
-    cost->ms[0] = flat_time(topo, profile, map, table->raw, table->row_bytes, rows);
-    cost->ms[1] = flat_time(topo, profile, map, table->distinct[topo->levels], table->row_bytes, rows);
-    cost->extra_ms[1] = depth_extra(topo, profile, table, rows, 2, (double *)(void *)carrier);
-    for (int d = 2; d <= topo->levels; d++) {
-        cost_links_count(topo, table, d, rows, carrier);
-        cost->ms[d] = depth_time(topo, profile, map, rows, table->row_bytes, d, slices);
-        cost->extra_ms[d] = depth_extra(topo, profile, table, rows, (size_t)(d * d), (double *)(void *)carrier);
+    double alone = topo->levels > 1 ? profile_alone(profile, map, 1) : 1;
+    cost->ms[0] = flat_time(topo, profile, map, table, false, bytes);
+    for (int d = 1; d <= topo->levels; d++) {
+        if (d == 1) cost->ms[d] = flat_time(topo, profile, map, table, true, bytes);
+        if (d > 1) {
+            cost_links_count(topo, table, d, bytes, carrier);
+            cost->ms[d] = depth_time(topo, profile, map, bytes, d, slices[d]);
+        }
+        depth_work(topo, table, bytes, d == 1 ? 2 : (size_t)(d * d), work, &looked, &written);
+        cost->extra_ms[d] = depth_extra(profile, looked, written, cost->ms[d], alone, slices[d]);
     }
-    if (memory == NULL) free(rows);
+    if (memory == NULL) free(bytes);
     return 0;
 }

@@ -6,6 +6,9 @@
 
 /* Below this spread of sizes (relative to their mean square) a slope is noise. */
 #define FIT_MIN_SPREAD 1e-6
+#define FIT_ROUNDS 12
+#define FIT_CROWD 0.75 /* of beta that crowding adds at most: what seems to add more is a stalled timing */
+#define FIT_NEAR 0.01  /* relative; timings nearer than this to the link all count alike */
 
 static int sample_valid(double bytes, double ms)
 {
@@ -63,8 +66,121 @@ int fit_solve(const hm_fit_t *fit, hm_link_t *link)
     double r2 = fit->syy > 0 ? 1 - fit_error(fit, alpha, beta) / fit->syy : 1;
     link->alpha_ms = alpha;
     link->beta_ms = beta;
+    link->free_bytes = link->crowd_bytes = link->crowd_ms = 0;
     link->r2 = r2 < 0 ? 0 : r2 > 1 ? 1 : r2;
     link->samples = fit->samples;
+    return 0;
+}
+
+static double timing_off(const hm_timing_t *timing, const hm_link_t *link)
+{
+    return link_ms(link, timing->bytes) / timing->ms - 1;
+}
+
+/* Which timings give the start-up time (the first `flat`), the line, and the steeper line (from `crowd` on). */
+typedef struct bend {
+    int flat, crowd;
+} bend_t;
+
+/* Sums of each part. A timing counts the less the further it is off `before`. */
+static int bend_sums(const hm_timing_t *timing, int count, bend_t bend, const hm_link_t *before, hm_fit_t sums[3])
+{
+    memset(sums, 0, 3 * sizeof(*sums));
+    for (int i = 0; i < count; i++) {
+        double off = before != NULL ? fabs(timing_off(&timing[i], before)) : 1;
+        double weight = timing[i].weight / (timing[i].ms * timing[i].ms) / (off > FIT_NEAR ? off : FIT_NEAR);
+        hm_fit_t *sum = &sums[i < bend.flat ? 0 : i < bend.crowd ? 1 : 2];
+        int rc = fit_add_weighted(sum, timing[i].bytes, timing[i].ms, weight);
+        if (rc != 0) return rc;
+    }
+    return 0;
+}
+
+static int line_exists(const hm_fit_t *fit)
+{
+    return fit->samples >= 2 && fit_has_spread(fit) && fit->sxy > 0;
+}
+
+/* Parts must meet at ascending sizes above 0, or there is no such link. */
+static int bend_solve(const hm_timing_t *timing, int count, bend_t bend, const hm_link_t *before, hm_link_t *link)
+{
+    hm_fit_t sums[3], *start = &sums[0], *line = &sums[1], *crowd = &sums[2];
+    int rc = bend_sums(timing, count, bend, before, sums);
+    if (rc != 0) return rc;
+    if (bend.flat == 0) return fit_solve(line, link);
+    if (!line_exists(line)) return -ENODATA;
+    double beta = line->sxy / line->sxx;
+    double crossing = line->mean_bytes - (line->mean_ms - start->mean_ms) / beta;
+    if (crossing <= 0) return -ENODATA;
+    *link = (hm_link_t){.alpha_ms = start->mean_ms, .beta_ms = beta, .free_bytes = crossing};
+    link->samples = (uint32_t)count;
+    if (bend.crowd == count) return 0;
+    if (!line_exists(crowd)) return -ENODATA;
+    double more = crowd->sxy / crowd->sxx - beta;
+    double above = crowd->mean_ms - link_ms(link, crowd->mean_bytes);
+    if (more <= 0 || more > FIT_CROWD * beta || above <= 0 || crowd->mean_bytes - above / more <= crossing)
+        return -ENODATA;
+    link->crowd_bytes = crowd->mean_bytes - above / more;
+    link->crowd_ms = more;
+    return 0;
+}
+
+/* Least sum of relative errors, by least squares with weights that follow from the round before: one stalled timing
+ * does not bend the link. *error: that sum. */
+static int bend_settle(const hm_timing_t *timing, int count, bend_t bend, hm_link_t *link, double *error)
+{
+    hm_link_t before;
+    int rc = bend_solve(timing, count, bend, NULL, link);
+    for (int round = 0; round < FIT_ROUNDS && rc == 0; round++) {
+        before = *link;
+        rc = bend_solve(timing, count, bend, &before, link);
+    }
+    *error = 0;
+    for (int i = 0; i < count && rc == 0; i++) *error += timing[i].weight * fabs(timing_off(&timing[i], link));
+    return rc;
+}
+
+/* The share of the (relative) spread of timings that a link explains. */
+static double bend_quality(const hm_timing_t *timing, int count, const hm_link_t *link)
+{
+    hm_fit_t all = {0};
+    double error = 0;
+    for (int i = 0; i < count; i++) {
+        double off = timing_off(&timing[i], link);
+        error += timing[i].weight * off * off;
+        fit_add_weighted(&all, timing[i].bytes, timing[i].ms, timing[i].weight / (timing[i].ms * timing[i].ms));
+    }
+    double r2 = all.syy > 0 ? 1 - error / all.syy : 1;
+    return r2 < 0 ? 0 : r2;
+}
+
+int fit_straight(const hm_timing_t *timing, int count, hm_link_t *link)
+{
+    hm_link_t line;
+    double error;
+    for (int i = 0; i < count; i++)
+        if (!sample_valid(timing[i].bytes, timing[i].ms) || timing[i].ms <= 0) return -EINVAL;
+    int rc = bend_settle(timing, count, (bend_t){0, count}, &line, &error);
+    if (rc != 0) return rc;
+    line.r2 = bend_quality(timing, count, &line);
+    *link = line;
+    return 0;
+}
+
+int fit_bend(const hm_timing_t *timing, int count, hm_link_t *link)
+{
+    hm_link_t best, next;
+    double error, with;
+    int rc = fit_straight(timing, count, &best);
+    if (rc != 0) return rc;
+    bend_settle(timing, count, (bend_t){0, count}, &next, &error);
+    for (bend_t bend = {.flat = 1}; bend.flat <= count - 2; bend.flat++)
+        for (bend.crowd = bend.flat + 2; bend.crowd <= count; bend.crowd++) {
+            if (bend_settle(timing, count, bend, &next, &with) != 0) continue;
+            if (with < error) best = next, error = with;
+        }
+    best.r2 = bend_quality(timing, count, &best);
+    *link = best;
     return 0;
 }
 
@@ -86,7 +202,7 @@ int fit_seed(hm_fit_t *fit, const hm_link_t *link, double low, double high, doub
 
 int fit_refine(hm_fit_t *fit, double bytes, double ms, double keep, hm_link_t *link)
 {
-    double expected = link->alpha_ms + bytes * link->beta_ms;
+    double expected = link_ms(link, bytes);
     if (isfinite(expected) && expected > 0) {
         if (ms > expected * HM_FIT_OUTLIER) ms = expected * HM_FIT_OUTLIER;
         if (ms >= 0 && ms < expected / HM_FIT_OUTLIER) ms = expected / HM_FIT_OUTLIER;

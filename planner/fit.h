@@ -7,13 +7,23 @@
 
 #include <stdint.h>
 
-/* One kind of transfer: time in ms = alpha_ms + bytes * beta_ms, bytes being one rank's whole buffer. */
+/* One kind of transfer: time in ms = alpha_ms + (bytes - free_bytes) * beta_ms + (bytes - crowd_bytes) * crowd_ms,
+ * either difference at least 0, bytes being one rank's whole buffer. */
 typedef struct hm_link {
     double alpha_ms;
-    double beta_ms;   /* ms per byte */
-    double r2;        /* 0..1; NaN where nothing was fitted */
-    uint32_t samples; /* 0: a prior */
+    double beta_ms;     /* ms per byte */
+    double r2;          /* 0..1; NaN where nothing was fitted */
+    uint32_t samples;   /* 0: a prior */
+    double free_bytes;  /* that buffers on the way and shapers' allowances take before the wire holds anything back */
+    double crowd_bytes; /* where flows begin to get in each other's way */
+    double crowd_ms;    /* ms per byte that it costs on top */
 } hm_link_t;
+
+static inline double link_ms(const hm_link_t *link, double bytes)
+{
+    double held = bytes - link->free_bytes, crowd = bytes - link->crowd_bytes;
+    return link->alpha_ms + (held > 0 ? held * link->beta_ms : 0) + (crowd > 0 ? crowd * link->crowd_ms : 0);
+}
 
 /* All zero: no samples. The sums are about the means, which keeps their digits when sizes are large. */
 typedef struct hm_fit {
@@ -31,6 +41,19 @@ int fit_add_weighted(hm_fit_t *fit, double bytes, double ms, double weight);
 /* Least squares; a slope or intercept that comes out negative is held at 0 and the other fitted again. -ENODATA (link
  * unchanged) unless there are samples of two sizes. */
 int fit_solve(const hm_fit_t *fit, hm_link_t *link);
+
+/* One timing and its weight > 0. */
+typedef struct hm_timing {
+    double bytes, ms, weight;
+} hm_timing_t;
+
+/* The straight line that is nearest to the timings, relative to each. Same results as fit_bend. */
+int fit_straight(const hm_timing_t *timing, int count, hm_link_t *link);
+
+/* Fits a link to timings of ascending sizes: a straight line, or a start-up time that holds for the smallest sizes and
+ * a line, or two lines, for the rest, whichever is nearer to all. Nearness is relative to a timing, since noise is.
+ * -EINVAL for a bad timing, -ENODATA unless there are two sizes; *link unchanged then. */
+int fit_bend(const hm_timing_t *timing, int count, hm_link_t *link);
 
 /* Starts a fit that agrees with `link`: two weighted samples on its line, at low and high bytes. */
 int fit_seed(hm_fit_t *fit, const hm_link_t *link, double low, double high, double weight);

@@ -16,6 +16,16 @@ static size_t rows_raw(const hm_topo_t *topo, const hm_table_t *table, int sourc
     return rows;
 }
 
+size_t layout_rows_raw(const hm_topo_t *topo, const hm_table_t *table, int source, int level, int group)
+{
+    return rows_raw(topo, table, source, topo->start[level][group], topo_group_size(topo, level, group));
+}
+
+size_t layout_head_bytes(size_t rows, size_t raw, int count)
+{
+    return layout_align(rows * mask_bytes(count)) + layout_align(raw * sizeof(uint32_t));
+}
+
 /* Lays one message out from message->at; returns the bytes behind its end. */
 static size_t message_fill(hm_route_t *route, const hm_table_t *table, size_t width, hm_message_t *message)
 {
@@ -28,11 +38,10 @@ static size_t message_fill(hm_route_t *route, const hm_table_t *table, size_t wi
         part->rows = route_rows(paths, table, part->source, to, message->level);
         part->row_at = message->rows;
         message->rows += part->rows;
+        size_t raw = rows_raw(paths->topo, table, part->source, message->first, message->count);
         part->mask_at = at;
-        at += layout_align(part->rows * mask_bytes(message->count));
-        part->map_at = at;
-        at += layout_align(rows_raw(paths->topo, table, part->source, message->first, message->count) *
-                           sizeof(uint32_t));
+        part->map_at = at + layout_align(part->rows * mask_bytes(message->count));
+        at += layout_head_bytes(part->rows, raw, message->count);
     }
     message->head_bytes = at - message->at;
     return layout_align(at + message->rows * width);
@@ -59,8 +68,8 @@ static size_t share_bytes(const hm_paths_t *paths, const hm_table_t *table, int 
     int l = paths->level[level], group = paths->topo->group[l][rank];
     int first = paths->topo->start[l][group], count = topo_group_size(paths->topo, l, group);
     *rows = route_rows(paths, table, source, rank, level);
-    return *rows * (mask_bytes(count) + width) +
-           rows_raw(paths->topo, table, source, first, count) * sizeof(uint32_t) + 4 * HM_ALIGN;
+    return *rows * (mask_bytes(count) + width) + rows_raw(paths->topo, table, source, first, count) * sizeof(uint32_t) +
+           4 * HM_ALIGN;
 }
 
 size_t layout_need(const hm_paths_t *paths, const hm_table_t *table, const uint32_t *distinct, size_t width,

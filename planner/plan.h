@@ -20,17 +20,31 @@ struct hm_profile; /* fitted alphas and betas (profile.h); NULL while nothing is
 typedef struct hm_plan {
     int depth;
     double predicted_ms[HM_MAX_LEVELS + 1]; /* [0] left alone, [d] at depth d; NaN where not modelled */
-    double model_ms[HM_MAX_LEVELS + 1];     /* the same before it was multiplied by `factor` */
+    double model_ms[HM_MAX_LEVELS + 1];     /* the same before it was multiplied by the factor */
 } hm_plan_t;
+
+/* What is set for all ranks alike. */
+typedef struct hm_plan_options {
+    int force_depth;      /* >= 0: taken, cut to levels */
+    int most_slices;      /* >= 1: that plan_slices may take where none are forced */
+    int force_slices;     /* > 0: taken at every depth */
+    const double *factor; /* [levels + 1] what to multiply the model's times with (refine.h); NULL: 1 */
+} hm_plan_options_t;
+
+/* Slices of a deep call in which a rank sends so many bytes to other groups: as many as `most` if each still fills the
+ * wires. */
+int plan_slices_of(uint64_t bytes, int most);
+
+/* Slices of one call at a depth; deep ones are cut so that their steps overlap. */
+int plan_slices(const hm_topo_t *topo, const hm_table_t *table, int depth, const hm_plan_options_t *options);
 
 /* Doubles that plan_choose counts in, enough for any topology of so many ranks. */
 size_t plan_memory(int ranks);
 
-/* Takes the depth of least predicted time; force_depth >= 0 (cut to levels) overrides the choice. memory:
- * plan_memory(ranks) doubles, so that no rank can fail where others go on. Without a profile nothing is predicted, and
- * what is not forced is left alone. factor: [levels + 1] what to multiply the model's times with (refine.h), NULL for 1.
- * predicted_ms holds the exchange and all that comes on top of it. */
-void plan_choose(const hm_topo_t *topo, const struct hm_profile *profile, const hm_table_t *table, int force_depth,
-                 const double *factor, double *memory, hm_plan_t *plan);
+/* Takes the depth of least predicted time, or the forced one. memory: plan_memory(ranks) doubles, so that no rank can
+ * fail where others go on. Without a profile nothing is predicted, and what is not forced is left alone. predicted_ms
+ * holds the exchange, cut as plan_slices says, and all that comes on top of it. */
+void plan_choose(const hm_topo_t *topo, const struct hm_profile *profile, const hm_table_t *table,
+                 const hm_plan_options_t *options, double *memory, hm_plan_t *plan);
 
 #endif

@@ -20,7 +20,7 @@ typedef struct hm_profile {
     int levels;                      /* D */
     int groups[HM_MAX_LEVELS + 1];   /* U[i]; groups[0] = 1, groups[levels] = ranks */
     hm_link_t intra[HM_MAX_LEVELS];  /* [0..levels-1]; [0] is the flat all-to-all */
-    hm_link_t inter[HM_MAX_LEVELS];  /* [1..levels-1]; [0] unused */
+    hm_link_t inter[HM_MAX_LEVELS];  /* [1..levels-1], cut into slices as calls are; [0] unused */
     double alone_ms[HM_MAX_LEVELS];  /* [1..levels-1] beta of inter with one rank of each group at it: less where the
                                       * ranks  of a group share a wire; 0: not known, taken for the same */
     double agree_ms;                 /* one agreement between all ranks */

@@ -3,7 +3,9 @@
  *     hiermoe-profile 1
  *     name a6000-4x8                          name, device, versions, transport: text to the end of the line
  *     groups 4 8 16 32                        U[1] ... U[D], the last is the number of ranks; before any link
- *     intra 0 7.22e-01 5.7e-07 0.999997 24    level, alpha in ms, beta in ms per byte, r2 (- if not fitted), samples
+ *     intra 0 7.22e-01 5.7e-07 0.999997 24    level, alpha in ms, beta in ms per byte, r2 (- if not fitted), samples,
+ *                                             where there are any, bytes that pass before beta counts, and bytes from
+ *                                             which on so many ms per byte come on top
  *     inter 1 ...                             all of intra 0..D-1 and inter 1..D-1
  *     alone 1 3.1e-07                         level, beta in ms per byte with one rank of a group; may be left out
  *     agree_ms 0.05                           agree_ms, identify_ms_per_byte, pack_ms_per_byte: 0 where left out
@@ -192,6 +194,18 @@ static int reader_groups(reader_t *reader)
     return 0;
 }
 
+/* What may follow the samples. */
+static int reader_bends(reader_t *reader, hm_link_t *link)
+{
+    link->free_bytes = link->crowd_bytes = link->crowd_ms = 0;
+    if (reader->word == reader->line_end) return 0;
+    int rc = reader_number(reader, "free bytes", 1e15, &link->free_bytes);
+    if (rc != 0 || reader->word == reader->line_end) return rc;
+    rc = reader_number(reader, "crowd bytes", 1e15, &link->crowd_bytes);
+    if (rc == 0) rc = reader_number(reader, "ms per crowd byte", 1, &link->crowd_ms);
+    return rc != 0 ? rc : reader_finish(reader, "the ms per crowd byte");
+}
+
 static int reader_link(reader_t *reader, int inter)
 {
     long level, samples;
@@ -215,7 +229,7 @@ static int reader_link(reader_t *reader, int inter)
         rc = reader_number(reader, "r2 or - (" LINK_FIELDS ")", 1, &link.r2);
     }
     if (rc == 0) rc = reader_whole(reader, "samples (" LINK_FIELDS ")", 0, INT32_MAX, &samples);
-    if (rc == 0) rc = reader_finish(reader, "the samples");
+    if (rc == 0) rc = reader_bends(reader, &link);
     if (rc != 0) return rc;
     link.samples = (uint32_t)samples;
     *(inter ? &profile->inter[level] : &profile->intra[level]) = link;
@@ -313,7 +327,10 @@ static void writer_link(writer_t *writer, const char *kind, int level, const hm_
     writer_add(writer, "%s %d %.17g %.17g ", kind, level, link->alpha_ms, link->beta_ms);
     if (isnan(link->r2)) writer_add(writer, "- ");
     if (!isnan(link->r2)) writer_add(writer, "%.17g ", link->r2);
-    writer_add(writer, "%lu\n", (unsigned long)(link->samples < INT32_MAX ? link->samples : INT32_MAX));
+    writer_add(writer, "%lu", (unsigned long)(link->samples < INT32_MAX ? link->samples : INT32_MAX));
+    if (link->free_bytes > 0 || link->crowd_ms > 0) writer_add(writer, " %.17g", link->free_bytes);
+    if (link->crowd_ms > 0) writer_add(writer, " %.17g %.17g", link->crowd_bytes, link->crowd_ms);
+    writer_add(writer, "\n");
 }
 
 int profile_write(const hm_profile_t *profile, char *text, size_t size, size_t *length)
@@ -327,7 +344,9 @@ int profile_write(const hm_profile_t *profile, char *text, size_t size, size_t *
         writer_add(&writer, "%s %s\n", texts[i].key, (const char *)profile + texts[i].at);
     writer_add(&writer, "groups");
     for (int l = 1; l <= profile->levels; l++) writer_add(&writer, " %d", profile->groups[l]);
-    writer_add(&writer, "\n# level, alpha in ms, beta in ms per byte, r2, samples\n");
+    writer_add(
+        &writer,
+        "\n# level, alpha in ms, beta in ms per byte, r2, samples, free bytes, crowd bytes, ms per crowd byte\n");
     for (int l = 0; l < profile->levels; l++) writer_link(&writer, "intra", l, &profile->intra[l]);
     for (int l = 1; l < profile->levels; l++) writer_link(&writer, "inter", l, &profile->inter[l]);
     for (int l = 1; l < profile->levels; l++)

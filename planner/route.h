@@ -2,8 +2,9 @@
  *
  * A row goes from its source towards a destination through rail peers (2508.09591, 1.3): at the first used level where
  * the two are in different groups it is sent, once, to the rail peer in the destination's group, which forwards it at
- * deeper levels. A rank serves all levels below the one by which a row came in the same step, so its own node's GPUs are
- * fed while the wire is busy. Every rank receives the rows of one source by exactly one hop. Immutable once made. */
+ * deeper levels. A rank serves all levels below the one by which a row came in the same step, so its own node's GPUs
+ * are fed while the wire is busy. Every rank receives the rows of one source by exactly one hop. Immutable once made.
+ */
 #ifndef HM_ROUTE_H
 #define HM_ROUTE_H
 
@@ -26,9 +27,9 @@ typedef struct hm_paths {
 /* One source's share of a message. Sizes belong to one call and are set by layout_fill. */
 typedef struct hm_part {
     int source;
-    uint32_t rows;           /* distinct rows of the source for the message's group */
-    size_t mask_at, map_at;  /* bytes from the start of the area; masks only where the group has several ranks */
-    size_t row_at;           /* first row within the message's payload */
+    uint32_t rows;          /* distinct rows of the source for the message's group */
+    size_t mask_at, map_at; /* bytes from the start of the area; masks only where the group has several ranks */
+    size_t row_at;          /* first row within the message's payload */
 } hm_part_t;
 
 /* What one rank sends another in one step: for each part masks and maps (the message's head), then all rows.
@@ -53,8 +54,8 @@ typedef struct hm_route {
 
 /* Areas of one call on one rank. */
 typedef struct hm_layout {
-    size_t width;                /* bytes of a row that one slice carries */
-    size_t out_bytes, in_bytes;  /* sizes of the two areas */
+    size_t width;               /* bytes of a row that one slice carries */
+    size_t out_bytes, in_bytes; /* sizes of the two areas */
 } hm_layout_t;
 
 #define HM_ALIGN 16
@@ -76,6 +77,12 @@ void layout_fill(hm_route_t *route, const hm_table_t *table, size_t width, hm_la
  * [ranks] distinct rows of each source; work: [ranks] memory to count in. O(ranks^2). */
 size_t layout_need(const hm_paths_t *paths, const hm_table_t *table, const uint32_t *distinct, size_t width,
                    size_t *work);
+
+/* Bytes before the rows of one source in a message: masks where `count` ranks share its rows, maps for its raw rows. */
+size_t layout_head_bytes(size_t rows, size_t raw, int count);
+
+/* Raw rows of `source` for one group of a topology level. */
+size_t layout_rows_raw(const hm_topo_t *topo, const hm_table_t *table, int source, int level, int group);
 
 /* Distinct rows of `source` for the group of `rank` at a used level. */
 static inline uint32_t route_rows(const hm_paths_t *paths, const hm_table_t *table, int source, int rank, int level)

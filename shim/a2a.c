@@ -17,7 +17,6 @@
 #define ROW_BYTES_MIN 32 /* smaller rows: the map costs as much as the copies */
 #define OBSERVE_FIRST 4  /* observe mode looks at the first calls, then at every OBSERVE_EVERY-th */
 #define OBSERVE_EVERY 64
-#define SLICE_BYTES ((uint64_t)256 << 10) /* that a rank sends to other outermost groups in a slice, at least */
 #define SCRATCH_STEP ((size_t)1 << 20)
 
 /* What one pass over the agreed table says. */
@@ -29,21 +28,11 @@ typedef struct verdict {
     hm_timed_t timed; /* what is predicted, for when its time is known */
 } verdict_t;
 
-/* Slices that let the steps of a deep call overlap, as long as each still fills the wires. */
-static size_t slices_wanted(const hm_a2a_state_t *state, int depth)
+static hm_plan_options_t plan_options(const hm_a2a_state_t *state)
 {
-    const hm_topo_t *topo = state->topo;
-    uint64_t most = 0, wanted = (uint64_t)state->kernels->slices;
-    if (settings_get()->slices > 0) return (size_t)settings_get()->slices;
-    if (depth < 2) return 1;
-    for (int s = 0; s < topo->ranks; s++) {
-        uint64_t rows = 0;
-        for (int g = 0; g < topo->groups[1]; g++)
-            if (g != topo->group[1][s]) rows += state->table.distinct[1][s * topo->groups[1] + g];
-        if (rows > most) most = rows;
-    }
-    uint64_t full = most * state->table.row_bytes / SLICE_BYTES;
-    return full < 1 ? 1 : full < wanted ? (size_t)full : (size_t)wanted;
+    return (hm_plan_options_t){.force_depth = (int)settings_get()->depth,
+                               .most_slices = state->kernels->slices,
+                               .force_slices = (int)settings_get()->slices};
 }
 
 /* The width that makes so many slices, or a few less: a multiple of 16 bytes where rows are. */
@@ -58,7 +47,8 @@ static size_t width_choose(hm_a2a_state_t *state, int depth, size_t *need)
 {
     const hm_paths_t *paths = state->paths[depth];
     size_t cap = settings_get()->max_scratch, row_bytes = state->table.row_bytes;
-    size_t wanted = width_of(row_bytes, slices_wanted(state, depth));
+    hm_plan_options_t options = plan_options(state);
+    size_t wanted = width_of(row_bytes, (size_t)plan_slices(state->topo, &state->table, depth, &options));
     *need = layout_need(paths, &state->table, state->distinct, wanted, state->work);
     if (*need <= cap) return wanted;
     *need = layout_need(paths, &state->table, state->distinct, row_bytes, state->work);
@@ -101,8 +91,10 @@ static verdict_t table_plan(hm_comm_t *comm, hm_a2a_state_t *state, const hm_agr
     if (state->table.row_bytes < ROW_BYTES_MIN) return verdict;
     int size = refine_size((double)agreement->bytes / state->topo->ranks);
     for (int d = 0; d <= state->topo->levels; d++) factor[d] = refine_factor(&state->refine, size, d);
-    plan_choose(state->topo, state->profile_known ? &state->profile : NULL, &state->table, (int)settings_get()->depth,
-                factor, state->plan_memory, &plan);
+    hm_plan_options_t options = plan_options(state);
+    options.factor = factor;
+    plan_choose(state->topo, state->profile_known ? &state->profile : NULL, &state->table, &options, state->plan_memory,
+                &plan);
     plan_note(comm, state, &plan);
     verdict.reason = HM_REASON_NO_GAIN;
     if (plan.depth == 0) return verdict;

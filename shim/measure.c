@@ -5,6 +5,8 @@
 #include "log.h"
 #include "settings.h"
 
+#include "../planner/plan.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +14,7 @@
 
 #define BUDGET_MS 8000.0
 #define REPEATS_MIN 3
-#define REPEATS_MAX 9
+#define REPEATS_MAX 15
 #define ROW_BYTES 1024
 #define ROW_COPIES 4 /* of each row among those that identify looks at: what routing to a few experts brings */
 
@@ -34,7 +36,7 @@ typedef struct measure {
     size_t bytes;
     hm_identity_t identity; /* in the in area, behind what packing writes */
     void *work;
-    double budget_ms, spent_ms; /* for one flavour */
+    double left_ms; /* of the budget */
     hm_flavour_t flavour;
     int level;
 } measure_t;
@@ -127,6 +129,13 @@ static int flavour_parts(const measure_t *m)
     return most;
 }
 
+/* Between groups calls go in slices, which keeps senders in step: so they are timed. */
+static int slices_of(const measure_t *m, size_t bytes)
+{
+    size_t parts = (size_t)flavour_parts(m);
+    return m->flavour == FLAVOUR_INTRA ? 1 : plan_slices_of(bytes - bytes / parts, m->state->kernels->slices);
+}
+
 static int exchange_enqueue(const measure_t *m, size_t bytes)
 {
     const hm_comm_t *comm = m->call->comm;
@@ -185,13 +194,15 @@ static int flavour_run(measure_t *m, size_t bytes)
     case FLAVOUR_INTRA:
     case FLAVOUR_INTER:
     case FLAVOUR_ALONE:
-        status = exchange_enqueue(m, bytes);
+        for (int i = 0, slices = slices_of(m, bytes); i < slices && status == 0; i++)
+            status = exchange_enqueue(m, bytes / (size_t)slices);
         break;
     case FLAVOUR_AGREE:
         return gather(m, m->state->row_words * sizeof(uint32_t));
     case FLAVOUR_IDENTIFY:
+        /* An agreement waits for the slowest rank's, and where ranks share cores it shares them with the waiting. */
         status = identify_enqueue(m, bytes);
-        break;
+        return status != 0 ? status : gather(m, m->state->row_words * sizeof(uint32_t));
     case FLAVOUR_PACK:
         status = pack_enqueue(m, bytes);
         break;
@@ -216,43 +227,55 @@ static int flavour_time(measure_t *m, size_t bytes, double *ms)
 }
 
 /* Median time of one size. Repeats follow from times that all ranks know, so all do as many. */
-static int size_time(measure_t *m, size_t bytes, double budget_ms, double *median)
+static int size_time(measure_t *m, size_t bytes, double budget_ms, hm_timing_t *timing)
 {
-    double ms[REPEATS_MAX], first;
-    int status = flavour_time(m, bytes, &first); /* connections are made on first use */
-    int repeats = REPEATS_MIN;
-    while (repeats < REPEATS_MAX && (repeats + 3) * first < budget_ms) repeats += 2;
-    for (int i = 0; i < repeats && status == 0; i++) status = flavour_time(m, bytes, &ms[i]);
+    double ms[REPEATS_MAX], spent = 0;
+    int repeats = 0, status = 0;
+    while (status == 0 && (repeats < REPEATS_MIN || (repeats < REPEATS_MAX && spent < budget_ms))) {
+        status = flavour_time(m, bytes, &ms[repeats]);
+        spent += ms[repeats++];
+    }
     if (status != 0) return status;
-    m->spent_ms += first;
-    for (int i = 0; i < repeats; i++) m->spent_ms += ms[i];
+    m->left_ms -= spent;
     qsort(ms, (size_t)repeats, sizeof *ms, double_compare);
-    *median = ms[repeats / 2];
+    *timing = (hm_timing_t){(double)bytes, (ms[(repeats - 1) / 2] + ms[repeats / 2]) / 2, repeats};
     return 0;
 }
 
-/* Times one flavour over the sizes, as far as the budget allows and at least two, and fits it. */
-static int flavour_fit(measure_t *m, hm_flavour_t flavour, int level, const hm_measure_sizes_t *sizes, hm_link_t *link)
+static void timing_say(const measure_t *m, const hm_timing_t *timing)
 {
-    hm_fit_t fit = {0};
-    double ms = 0;
-    m->spent_ms = 0;
+    if (m->call->comm->rank == 0)
+        log_say(HM_LOG_TRACE, m->call->comm, "measured %s %d: %.0f bytes in %.4f ms, %.0f times",
+                flavour_names[m->flavour], m->level, timing->bytes, timing->ms, timing->weight);
+}
+
+/* Times one flavour over the sizes, as far as the budget allows and at least two, and fits it. */
+static int flavour_fit(measure_t *m, hm_flavour_t flavour, int level, double budget_ms, const hm_measure_sizes_t *sizes,
+                       hm_link_t *link)
+{
+    hm_timing_t timing[HM_MEASURE_SIZES + 1];
+    double ms, end = m->left_ms - budget_ms;
+    int count = 0;
     m->flavour = flavour;
     m->level = level;
-    for (uint32_t i = 0; i < sizes->count && sizes->bytes[i] <= m->bytes; i++) {
-        double next = i == 0 ? 0 : ms * (double)sizes->bytes[i] / (double)sizes->bytes[i - 1];
-        double left = m->budget_ms - m->spent_ms;
-        if (i >= 2 && (REPEATS_MIN + 1) * next > left) break;
+    int status = flavour_time(m, sizes->bytes[0], &ms); /* connections are made on first use */
+    m->left_ms -= ms;
+    for (uint32_t i = 0; status == 0 && i < sizes->count && sizes->bytes[i] <= m->bytes; i++) {
+        double next = i == 0 ? 0 : timing[count - 1].ms * (double)sizes->bytes[i] / (double)sizes->bytes[i - 1];
+        double left = m->left_ms - end;
+        if (i >= 2 && REPEATS_MIN * next > left) break;
         /* Large sizes say most and take longest: what small ones leave is theirs. */
-        double share = i + 1 == sizes->count ? 1 : 0.25;
-        int status = size_time(m, sizes->bytes[i], share * left, &ms);
-        if (status != 0) return status;
-        if (m->call->comm->rank == 0)
-            log_say(HM_LOG_TRACE, m->call->comm, "measured %s %d: %llu bytes in %.4f ms", flavour_names[flavour], level,
-                    (unsigned long long)sizes->bytes[i], ms);
-        if (ms > 0) fit_add_weighted(&fit, (double)sizes->bytes[i], ms, 1 / ms);
+        status = size_time(m, sizes->bytes[i], left / (i + 1 == sizes->count ? 1 : 4), &timing[count]);
+        if (status != 0) break;
+        timing_say(m, &timing[count]);
+        count += timing[count].ms > 0;
     }
-    fit_solve(&fit, link);
+    if (status != 0) return status;
+    if (flavour < FLAVOUR_AGREE) {
+        fit_bend(timing, count, link);
+    } else {
+        fit_straight(timing, count, link);
+    }
     return 0;
 }
 
@@ -297,27 +320,37 @@ static int memory_make(measure_t *m)
     return status;
 }
 
+/* The links of all levels, the inner ones first: what fast ones leave of the budget, slow ones get. */
+static int links_fit(measure_t *m, const hm_measure_sizes_t *sizes, hm_profile_t *profile)
+{
+    int status = 0;
+    for (int l = m->state->topo->levels - 1; l > 0 && status == 0; l--) {
+        double shares = 2.5 * l + 1; /* two and a half of a level, one of the flat exchange */
+        hm_link_t alone = {.beta_ms = 0};
+        status = flavour_fit(m, FLAVOUR_INTRA, l, m->left_ms / shares, sizes, &profile->intra[l]);
+        if (status == 0) status = flavour_fit(m, FLAVOUR_ALONE, l, 0.5 * m->left_ms / (shares - 1), sizes, &alone);
+        if (status == 0)
+            status = flavour_fit(m, FLAVOUR_INTER, l, m->left_ms / (shares - 1.5), sizes, &profile->inter[l]);
+        profile->alone_ms[l] = alone.beta_ms;
+    }
+    return status != 0 ? status : flavour_fit(m, FLAVOUR_INTRA, 0, m->left_ms, sizes, &profile->intra[0]);
+}
+
 /* All flavours, in the same order on all ranks. */
 static int flavours_fit(measure_t *m, const hm_measure_sizes_t *sizes, hm_profile_t *profile)
 {
-    hm_link_t agree = {.alpha_ms = profile->agree_ms}, identify = {.beta_ms = profile->identify_ms};
-    hm_link_t pack = {.beta_ms = profile->pack_ms};
-    int levels = m->state->topo->levels, status = 0;
-    m->budget_ms = BUDGET_MS / (3 * levels - 2); /* what is not sent takes next to nothing */
-    for (int l = 0; l < levels && status == 0; l++) {
-        status = flavour_fit(m, FLAVOUR_INTRA, l, sizes, &profile->intra[l]);
-        if (status != 0 || l == 0) continue;
-        hm_link_t alone = {.beta_ms = 0};
-        status = flavour_fit(m, FLAVOUR_INTER, l, sizes, &profile->inter[l]);
-        if (status == 0) status = flavour_fit(m, FLAVOUR_ALONE, l, sizes, &alone);
-        profile->alone_ms[l] = alone.beta_ms;
-    }
-    if (status == 0) status = flavour_fit(m, FLAVOUR_IDENTIFY, 0, sizes, &identify);
-    if (status == 0) status = flavour_fit(m, FLAVOUR_PACK, 0, sizes, &pack);
+    hm_link_t identify = {.beta_ms = profile->identify_ms}, pack = {.beta_ms = profile->pack_ms};
+    hm_timing_t agree;
+    m->left_ms = BUDGET_MS;
+    int status = flavour_fit(m, FLAVOUR_IDENTIFY, 0, BUDGET_MS / 16, sizes, &identify);
+    if (status == 0) status = flavour_fit(m, FLAVOUR_PACK, 0, BUDGET_MS / 16, sizes, &pack);
     m->flavour = FLAVOUR_AGREE;
-    if (status == 0) status = size_time(m, 0, m->budget_ms, &agree.alpha_ms);
+    if (status == 0) status = size_time(m, 0, BUDGET_MS / 16, &agree);
+    if (status == 0) status = links_fit(m, sizes, profile);
     if (status != 0) return status;
-    profile->agree_ms = agree.alpha_ms + identify.alpha_ms + pack.alpha_ms;
+    /* What was timed with an agreement behind it starts with that; noise may have hidden it. */
+    double start = identify.alpha_ms > agree.ms ? identify.alpha_ms : agree.ms;
+    profile->agree_ms = start + pack.alpha_ms;
     profile->identify_ms = identify.beta_ms;
     profile->pack_ms = pack.beta_ms;
     return 0;

@@ -86,13 +86,13 @@ static void sizes_take(const hm_comm_t *comm, hm_measure_sizes_t *sizes)
 {
     const char *text = settings_get()->fit_sizes;
     if (text != NULL && measure_sizes_parse(text, sizes) == 0) return;
-    *sizes = (hm_measure_sizes_t){.count = 4, .bytes = {256 << 10, 1 << 20, 4 << 20, 16 << 20}};
+    *sizes = (hm_measure_sizes_t){.count = 6, .bytes = {256 << 10, 1 << 20, 2 << 20, 4 << 20, 8 << 20, 16 << 20}};
     if (text != NULL)
-        log_say(
-            HM_LOG_WARN, comm,
-            "HIERMOE_FIT_SIZES=%s is not understood, 256K,1M,4M,16M is used; expected 2 to %d ascending sizes of at "
-            "least 1K with commas between",
-            text, HM_MEASURE_SIZES);
+        log_say(HM_LOG_WARN, comm,
+                "HIERMOE_FIT_SIZES=%s is not understood, 256K,1M,2M,4M,8M,16M is used; expected 2 to %d ascending "
+                "sizes of at "
+                "least 1K with commas between",
+                text, HM_MEASURE_SIZES);
 }
 
 void offer_make(const hm_comm_t *comm, hm_offer_t *offer)

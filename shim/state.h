@@ -46,12 +46,12 @@ typedef struct hm_timed {
 } hm_timed_t;
 
 /* See timing.h. */
-typedef struct hm_timing {
+typedef struct hm_times {
     uint32_t calls;
     hm_timed_t timed[2];           /* by call number */
     hm_timed_t read;               /* the call that the times below are of */
     uint32_t lead_us, transfer_us; /* on this rank; 0: not known */
-} hm_timing_t;
+} hm_times_t;
 
 typedef enum hm_windows { HM_WINDOWS_UNTRIED, HM_WINDOWS_ON, HM_WINDOWS_OFF } hm_windows_t;
 
@@ -81,7 +81,7 @@ typedef struct hm_a2a_state {
     double *plan_memory; /* of plan_choose */
 
     hm_learn_t learn;
-    hm_timing_t timing;
+    hm_times_t timing;
     hm_refine_t refine;
     uint32_t sequence; /* agreements so far */
 

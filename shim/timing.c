@@ -46,7 +46,7 @@ static void steps_say(const hm_comm_t *comm, const hm_a2a_state_t *state, uint32
 /* Reads what the call before the last took, if it was replaced. */
 static void timed_read(const hm_comm_t *comm, hm_a2a_state_t *state, uint32_t call)
 {
-    hm_timing_t *timing = &state->timing;
+    hm_times_t *timing = &state->timing;
     double lead, transfer;
     timing->lead_us = timing->transfer_us = 0;
     timing->read = timing->timed[call % 2];
@@ -60,7 +60,7 @@ static void timed_read(const hm_comm_t *comm, hm_a2a_state_t *state, uint32_t ca
 
 void timing_begin(const hm_comm_t *comm, hm_a2a_state_t *state)
 {
-    hm_timing_t *timing = &state->timing;
+    hm_times_t *timing = &state->timing;
     timing->calls++;
     timed_read(comm, state, timing->calls);
     timing->timed[timing->calls % 2] = (hm_timed_t){.marked = true};

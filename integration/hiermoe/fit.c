@@ -100,6 +100,14 @@ static int job_run(char **command)
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
+static void link_show(const char *kind, int level, const hm_link_t *link)
+{
+    printf("  %s %d  %10.4f ms + %.4g ms/MB", kind, level, link->alpha_ms, link->beta_ms * 1e6);
+    if (link->free_bytes > 0) printf(" after %.3g MB", link->free_bytes * 1e-6);
+    if (link->crowd_ms > 0) printf(", %.4g more after %.3g MB", link->crowd_ms * 1e6, link->crowd_bytes * 1e-6);
+    printf("  r2 %.4f\n", link->r2);
+}
+
 static int result_show(const char *path)
 {
     hm_profile_t profile;
@@ -117,11 +125,8 @@ static int result_show(const char *path)
     printf("%s: %d ranks, %s, %s, %s\n", path, profile.groups[profile.levels], profile.device, profile.versions,
            profile.transport);
     for (int l = 0; l < profile.levels; l++) {
-        printf("  intra %d  %10.4f ms + %.4g ms/MB  r2 %.4f\n", l, profile.intra[l].alpha_ms,
-               profile.intra[l].beta_ms * 1e6, profile.intra[l].r2);
-        if (l > 0)
-            printf("  inter %d  %10.4f ms + %.4g ms/MB  r2 %.4f\n", l, profile.inter[l].alpha_ms,
-                   profile.inter[l].beta_ms * 1e6, profile.inter[l].r2);
+        link_show("intra", l, &profile.intra[l]);
+        if (l > 0) link_show("inter", l, &profile.inter[l]);
     }
     printf("  agree    %10.4f ms, identify %.4g ms/MB, pack %.4g ms/MB\n", profile.agree_ms, profile.identify_ms * 1e6,
            profile.pack_ms * 1e6);

@@ -135,7 +135,7 @@ def main():
     parser.add_argument("--nccl", help="folder of the stand-in libnccl.so.2; default BUILD/lib/hostnccl")
     parser.add_argument("--rate", default="1gbit")
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--iters", type=int, default=10)
+    parser.add_argument("--iters", type=int, default=16)
     parser.add_argument("--only", default="", help="layouts")
     parser.add_argument("--shapes", type=int, default=0, help="at most so many for each layout")
     parser.add_argument("--json")
@@ -159,7 +159,7 @@ def main():
                 if not args.prior:
                     profile = f"{folder}/{layout}.profile"
                     _, _, words = cluster.run(folder, options_of(shapes[0], 1), {"HIERMOE_FIT_FILE": profile})
-                    print("\n".join(re.findall("measured .* ms", words)))
+                    print("\n".join(re.findall("measured .* times", words)))
                     with open(profile) as file:
                         print("\n".join("  " + line.strip() for line in file if re.match("groups|int|alone|agree|ident|pack", line)))
                 for shape in shapes:

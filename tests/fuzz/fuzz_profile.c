@@ -7,7 +7,7 @@
 #include <string.h>
 
 const char *const fuzz_seed[] = {
-    "hiermoe-profile 1\nname a\ndevice b\nversions c\ntransport d\ngroups 4 8\nintra 0 0.5 5e-7 0.99 12\n"
+    "hiermoe-profile 1\nname a\ndevice b\nversions c\ntransport d\ngroups 4 8\nintra 0 0.5 5e-7 0.99 12 4e5 1e6 1e-9\n"
     "intra 1 0.25 1e-8 - 0\ninter 1 .125 4.5E-7 1 9\nagree_ms 0.03\nidentify_ms_per_byte 1e-9\n",
     "# x\nhiermoe-profile 1\r\nname a # b\ndevice b\nversions c\ntransport d\ngroups 2\nintra 0 1 1 - 0\n",
     "hiermoe-profile 1\ngroups 1 2 4 8 16 32\npack_ms_per_byte 1e6\n", NULL};
@@ -27,6 +27,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (profile_parse(text, length, &second, &error) != 0) abort();
     if (!profile_same_cluster(&first, &second)) abort();
     for (int l = 0; l < first.levels; l++)
-        if (memcmp(&first.intra[l].alpha_ms, &second.intra[l].alpha_ms, 2 * sizeof(double)) != 0) abort();
+        if (memcmp(&first.intra[l].alpha_ms, &second.intra[l].alpha_ms, 2 * sizeof(double)) != 0 ||
+            memcmp(&first.intra[l].free_bytes, &second.intra[l].free_bytes, sizeof(double)) != 0 ||
+            memcmp(&first.intra[l].crowd_ms, &second.intra[l].crowd_ms, sizeof(double)) != 0)
+            abort();
     return 0;
 }

@@ -60,9 +60,9 @@ static void test_hand_counted_exchange(void **state)
     (void)state;
     hm_topo_t *topo = test_topo("2,2", 4);
     hm_profile_t profile = {.levels = 2, .groups = {1, 2, 4}};
-    profile.intra[0] = (hm_link_t){1, 0.1, 1, 1};
-    profile.inter[1] = (hm_link_t){2, 0.01, 1, 1};
-    profile.intra[1] = (hm_link_t){3, 0.001, 1, 1};
+    profile.intra[0] = (hm_link_t){1, 0.1, 1, 1, 0, 0, 0};
+    profile.inter[1] = (hm_link_t){2, 0.01, 1, 1, 0, 0, 0};
+    profile.intra[1] = (hm_link_t){3, 0.001, 1, 1, 0, 0, 0};
     profile.agree_ms = 5;
     profile.identify_ms = 1e-3;
     profile.pack_ms = 1e-4;
@@ -81,8 +81,50 @@ static void test_hand_counted_exchange(void **state)
     assert_int_equal(cost_predict(topo, &profile, &table, &options, &cost), 0);
     /* Flat: 6 rows leave the node of rank 0; a buffer's beta is for half of its bytes leaving. */
     assert_float_equal(cost.ms[0], 1 + 6 * 10 * 0.2, 1e-12);
-    /* Depth 2: 4 rows to the rail peer (rank 2), which keeps its 3 and forwards 3 to rank 3. */
-    assert_float_equal(cost.ms[2], 2 + 4 * 10 * 0.02 + 3 + 3 * 10 * 0.002, 1e-12);
+    /* Depth 1: 3 rows and maps of 3 entries, 16 bytes, to either. */
+    assert_float_equal(cost.ms[1], 1 + 2 * 46 * 0.2, 1e-12);
+    /* Depth 2: 4 rows, 16 bytes of masks and 32 of maps to the rail peer (rank 2), which forwards 3 and 16 to rank 3.
+     */
+    assert_float_equal(cost.ms[2], 2 + 88 * 0.02 + 3 + 46 * 0.002, 1e-12);
+    assert_float_equal(cost.extra_ms[2], 5 + 60 * 1e-3 + 88 * 1e-4, 1e-12);
+    /* In halves the first waits for both steps and the second for the longer one. Start-up between nodes is that of a
+     * whole call, inside it is paid by each slice. */
+    int slices[3] = {1, 1, 2};
+    options = (hm_cost_options_t){.model = HM_COST_LINKS_SLICED, .slices = 1, .slices_at = slices};
+    assert_int_equal(cost_predict(topo, &profile, &table, &options, &cost), 0);
+    assert_float_equal(cost.ms[2], 0.5 * (2 + 88 * 0.02) + 2 * (3 + 0.5 * 46 * 0.002), 1e-12);
+    assert_float_equal(cost.ms[1], 1 + 2 * 46 * 0.2, 1e-12);
+    /* 100 of the 176 bytes that the buffer would have pass for free, once. */
+    profile.inter[1].free_bytes = 100;
+    assert_int_equal(cost_predict(topo, &profile, &table, &options, &cost), 0);
+    assert_float_equal(cost.ms[2], 0.5 * (2 + 76 * 0.01) + 2 * (3 + 0.5 * 46 * 0.002), 1e-12);
+    topo_destroy(topo);
+}
+
+/* Later slices are packed while neighbours use the shared wire, as far as it would idle for one rank alone. */
+static void test_packing_hides_behind_a_shared_wire(void **state)
+{
+    (void)state;
+    hm_topo_t *topo = test_topo("2,2", 4);
+    hm_profile_t profile = {.levels = 2, .groups = {1, 2, 4}, .pack_ms = 1e-6};
+    profile.inter[1] = (hm_link_t){0, 1e-5, 1, 1, 0, 0, 0};
+    test_batch_t batch;
+    hm_cost_t own, shared, whole;
+    hm_cost_options_t options = {.model = HM_COST_LINKS_SLICED, .slices = 4};
+    test_batch_create(&batch, topo, "uniform", 16, 2, 128, 9);
+    assert_int_equal(cost_predict(topo, &profile, &batch.table, &options, &own), 0);
+    profile.alone_ms[1] = 0.5e-5;
+    assert_int_equal(cost_predict(topo, &profile, &batch.table, &options, &shared), 0);
+    assert_float_equal(shared.extra_ms[2], own.extra_ms[2] / 4, 1e-9);
+    assert_float_equal(shared.extra_ms[1], own.extra_ms[1], 0);
+    profile.alone_ms[1] = 0.999e-5; /* next to no room */
+    assert_int_equal(cost_predict(topo, &profile, &batch.table, &options, &shared), 0);
+    assert_float_equal(shared.extra_ms[2], own.extra_ms[2] - 0.001 * 0.75 * shared.ms[2], 1e-9);
+    profile.alone_ms[1] = 0.5e-5;
+    options.slices = 1;
+    assert_int_equal(cost_predict(topo, &profile, &batch.table, &options, &whole), 0);
+    assert_float_equal(whole.extra_ms[2], own.extra_ms[2], 0);
+    test_batch_destroy(&batch);
     topo_destroy(topo);
 }
 
@@ -115,7 +157,25 @@ static void test_no_gain_means_leave_alone(void **state)
     topo_destroy(topo);
 }
 
-/* Counts of the links model against the paths that the executor takes. */
+/* Adds what a rank's messages weigh, as the executor lays them out. */
+static void messages_add(const hm_paths_t *paths, const hm_table_t *table, int me, double *want)
+{
+    size_t n = (size_t)paths->topo->ranks;
+    hm_route_t *route;
+    hm_layout_t layout;
+    assert_int_equal(route_create(paths, me, &route), 0);
+    layout_fill(route, table, table->row_bytes, &layout);
+    for (int i = 0; i < route->outs; i++) {
+        const hm_message_t *message = &route->out[i];
+        double bytes = (double)(message->head_bytes + message->rows * table->row_bytes);
+        double *kind = want + (size_t)((message->step - 1) * paths->depth + message->level - 1) * 2 * n;
+        kind[me] += bytes;
+        kind[n + (size_t)message->peer] += bytes;
+    }
+    route_destroy(route);
+}
+
+/* Counts of the links model against the messages that the executor sends. */
 static void check_messages(hm_topo_t *topo, const char *routing, int experts, int top_k)
 {
     test_batch_t batch;
@@ -128,15 +188,7 @@ static void check_messages(hm_topo_t *topo, const char *routing, int experts, in
         hm_paths_t *paths;
         assert_true(rows != NULL && want != NULL && carrier != NULL);
         assert_int_equal(paths_create(topo, depth, &paths), 0);
-        for (int s = 0; s < topo->ranks; s++)
-            for (int r = 0; r < topo->ranks; r++) {
-                const hm_path_t *path = &paths->path[(size_t)s * n + (size_t)r];
-                if (path->step == 0) continue;
-                double *kind = want + (size_t)((path->step - 1) * depth + path->level - 1) * 2 * n;
-                uint32_t count = route_rows(paths, &batch.table, s, r, path->level);
-                kind[path->prev] += count;
-                kind[n + (size_t)r] += count;
-            }
+        for (int r = 0; r < topo->ranks; r++) messages_add(paths, &batch.table, r, want);
         cost_links_count(topo, &batch.table, depth, rows, carrier);
         for (size_t i = 0; i < words; i++) assert_float_equal(rows[i], want[i], 0);
         paths_destroy(paths);
@@ -260,6 +312,7 @@ int main(void)
         cmocka_unit_test(test_uniform_predictions_are_those_of_the_paper),
         cmocka_unit_test(test_a_table_gives_what_its_sums_give),
         cmocka_unit_test(test_hand_counted_exchange),
+        cmocka_unit_test(test_packing_hides_behind_a_shared_wire),
         cmocka_unit_test(test_no_gain_means_leave_alone),
         cmocka_unit_test(test_links_model_counts_the_messages_of_the_route),
         cmocka_unit_test(test_variants_keep_their_order),

@@ -82,6 +82,97 @@ static void test_bad_samples_are_refused_and_change_nothing(void **state)
     assert_memory_equal(&fit, &before, sizeof(fit));
 }
 
+/* A shaper's allowance: 2 ms whatever the size, until 500 kB have passed. */
+static void timings_bent(hm_timing_t timing[6])
+{
+    for (int i = 0; i < 6; i++) {
+        double bytes = (double)(256 << 10) * (1 << i), held = bytes - 5e5;
+        timing[i] = (hm_timing_t){bytes, 2 + (held > 0 ? held * 1e-5 : 0), 1 + i % 3};
+    }
+}
+
+static void test_bend_is_found(void **state)
+{
+    (void)state;
+    hm_timing_t timing[6];
+    hm_link_t link = {.alpha_ms = 7};
+    timings_bent(timing);
+    assert_int_equal(fit_bend(timing, 6, &link), 0);
+    assert_float_equal(link.alpha_ms, 2, 1e-9);
+    assert_float_equal(link.beta_ms, 1e-5, 1e-14);
+    assert_float_equal(link.free_bytes, 5e5, 1e-3);
+    assert_true(link.r2 > 0.999999);
+    assert_int_equal(link.samples, 6);
+    assert_float_equal(link_ms(&link, 4e5), 2, 1e-9);
+    assert_float_equal(link_ms(&link, 6e5), 3, 1e-6);
+}
+
+/* From 3 MB on each byte takes half as long again. */
+static void test_crowding_is_found(void **state)
+{
+    (void)state;
+    hm_timing_t timing[6];
+    hm_link_t link;
+    timings_bent(timing);
+    for (int i = 0; i < 6; i++)
+        if (timing[i].bytes > 3e6) timing[i].ms += (timing[i].bytes - 3e6) * 0.5e-5;
+    assert_int_equal(fit_bend(timing, 6, &link), 0);
+    assert_float_equal(link.beta_ms, 1e-5, 1e-12);
+    assert_float_equal(link.crowd_bytes, 3e6, 1);
+    assert_float_equal(link.crowd_ms, 0.5e-5, 1e-12);
+    assert_float_equal(link_ms(&link, 4e6), 2 + 35 + 5, 1e-4);
+}
+
+static void test_straight_timings_stay_straight(void **state)
+{
+    (void)state;
+    hm_timing_t timing[6];
+    hm_link_t bent, straight;
+    for (int i = 0; i < 5; i++) timing[i] = (hm_timing_t){1e6 * (i + 1), 1 + 3.0 * (i + 1), 1};
+    assert_int_equal(fit_bend(timing, 5, &bent), 0);
+    assert_int_equal(fit_straight(timing, 5, &straight), 0);
+    assert_float_equal(bent.alpha_ms, 1, 1e-6);
+    assert_float_equal(bent.free_bytes, 0, 0);
+    assert_float_equal(bent.beta_ms, 3e-6, 1e-11);
+    assert_float_equal(straight.beta_ms, 3e-6, 1e-11);
+    timings_bent(timing);
+    assert_int_equal(fit_straight(timing, 5, &straight), 0);
+    assert_float_equal(straight.free_bytes, 0, 0);
+}
+
+static void test_one_stalled_size_does_not_bend_the_link(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 6; i++) {
+        hm_timing_t timing[6];
+        hm_link_t link;
+        timings_bent(timing);
+        for (int j = 0; j < 6; j++) timing[j].weight = 1;
+        timing[i].ms *= 1.7;
+        assert_int_equal(fit_bend(timing, 6, &link), 0);
+        for (double bytes = 2e6; bytes < 3e7; bytes *= 2)
+            assert_float_equal(link_ms(&link, bytes) / (2 + (bytes - 5e5) * 1e-5), 1, 0.06);
+    }
+}
+
+static void test_bad_timings_change_nothing(void **state)
+{
+    (void)state;
+    hm_timing_t timing[2] = {{1e6, 1, 1}, {1e6, 2, 1}};
+    hm_link_t link = {.alpha_ms = 7};
+    assert_int_equal(fit_bend(timing, 0, &link), -ENODATA);
+    assert_int_equal(fit_bend(timing, 1, &link), -ENODATA);
+    assert_int_equal(fit_bend(timing, 2, &link), -ENODATA);
+    timing[1].bytes = 2e6;
+    timing[1].ms = 0;
+    assert_int_equal(fit_bend(timing, 2, &link), -EINVAL);
+    timing[1].ms = NAN;
+    assert_int_equal(fit_straight(timing, 2, &link), -EINVAL);
+    timing[1] = (hm_timing_t){2e6, 2, 0};
+    assert_int_equal(fit_straight(timing, 2, &link), -EINVAL);
+    assert_float_equal(link.alpha_ms, 7, 0);
+}
+
 static void refine(hm_fit_t *fit, hm_link_t *link, double alpha, double beta, int samples)
 {
     for (int i = 0; i < samples; i++) {
@@ -143,6 +234,11 @@ static void test_same_samples_give_the_same_bits(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_bend_is_found),
+        cmocka_unit_test(test_crowding_is_found),
+        cmocka_unit_test(test_straight_timings_stay_straight),
+        cmocka_unit_test(test_one_stalled_size_does_not_bend_the_link),
+        cmocka_unit_test(test_bad_timings_change_nothing),
         cmocka_unit_test(test_exact_line_is_found),
         cmocka_unit_test(test_noisy_line_matches_the_normal_equations),
         cmocka_unit_test(test_negative_intercept_and_slope_are_held_at_zero),

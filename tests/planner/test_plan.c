@@ -11,7 +11,8 @@ static hm_plan_t plan_of(const hm_topo_t *topo, const hm_profile_t *profile, con
     assert_non_null(memory);
     /* What lies in the memory before must not matter. */
     memset(memory, 0xff, plan_memory(topo->ranks) * sizeof(*memory));
-    plan_choose(topo, profile, table, force, NULL, memory, &plan);
+    hm_plan_options_t options = {.force_depth = force, .most_slices = 1};
+    plan_choose(topo, profile, table, &options, memory, &plan);
     free(memory);
     return plan;
 }
@@ -63,12 +64,14 @@ static void test_factors_decide_with_the_model(void **state)
     const hm_profile_t *profile = profile_builtin("a6000-4x8");
     double *memory = malloc(plan_memory(topo->ranks) * sizeof(*memory)), factor[HM_MAX_LEVELS + 1] = {1, 1, 1};
     hm_plan_t plan, slower;
+    hm_plan_options_t options = {.force_depth = -1, .most_slices = 1};
     test_batch_t batch;
     test_batch_create(&batch, topo, "uniform", 128, 8, 512, 3);
-    plan_choose(topo, profile, &batch.table, -1, NULL, memory, &plan);
+    plan_choose(topo, profile, &batch.table, &options, memory, &plan);
     assert_int_equal(plan.depth, 2);
     factor[2] = 1.5 * plan.predicted_ms[1] / plan.predicted_ms[2];
-    plan_choose(topo, profile, &batch.table, -1, factor, memory, &slower);
+    options.factor = factor;
+    plan_choose(topo, profile, &batch.table, &options, memory, &slower);
     assert_int_equal(slower.depth, plan.predicted_ms[1] < plan.predicted_ms[0] ? 1 : 0);
     assert_float_equal(slower.predicted_ms[2], factor[2] * plan.predicted_ms[2], 1e-9);
     assert_float_equal(slower.model_ms[2], plan.predicted_ms[2], 1e-9);
@@ -119,8 +122,8 @@ static void test_shared_wires_let_busy_ranks_use_idle_neighbours_share(void **st
     hm_topo_t *topo = test_topo("2,4", 8);
     hm_profile_t profile = {.levels = 2,
                             .groups = {1, 2, 8},
-                            .intra = {{0, 1e-5, 1, 2}, {0, 1e-9, 1, 2}},
-                            .inter = {{0, 0, 0, 0}, {0, 1e-5, 1, 2}}};
+                            .intra = {{0, 1e-5, 1, 2, 0, 0, 0}, {0, 1e-9, 1, 2, 0, 0, 0}},
+                            .inter = {{0, 0, 0, 0, 0, 0, 0}, {0, 1e-5, 1, 2, 0, 0, 0}}};
     test_batch_t batch;
     test_batch_create(&batch, topo, "uniform", 64, 4, 256, 3);
     for (int l = 0; l <= 2; l++) {
@@ -139,9 +142,60 @@ static void test_shared_wires_let_busy_ranks_use_idle_neighbours_share(void **st
     topo_destroy(topo);
 }
 
+/* 3 * 64 rows of 4096 bytes leave rank 0, three slices of 256 KiB; others send less. */
+static void test_deep_calls_are_cut_while_slices_fill_the_wires(void **state)
+{
+    (void)state;
+    hm_topo_t *topo = test_topo("4,2", 8);
+    uint32_t raw[64] = {0}, node[32] = {500, 64, 64, 64, 500, 10, 10, 10, 10, 500, 10, 10}, rank[64] = {0};
+    hm_table_t table = {.row_bytes = 4096, .raw = raw, .distinct = {NULL, node, rank}};
+    hm_plan_options_t options = {.force_depth = -1, .most_slices = 8};
+    assert_int_equal(plan_slices(topo, &table, 1, &options), 1);
+    assert_int_equal(plan_slices(topo, &table, 2, &options), 3);
+    options.most_slices = 2;
+    assert_int_equal(plan_slices(topo, &table, 2, &options), 2);
+    options.force_slices = 5;
+    assert_int_equal(plan_slices(topo, &table, 1, &options), 5);
+    assert_int_equal(plan_slices(topo, &table, 2, &options), 5);
+    assert_int_equal(plan_slices_of(0, 4), 1);
+    assert_int_equal(plan_slices_of((512 << 10) - 1, 4), 1);
+    assert_int_equal(plan_slices_of(512 << 10, 4), 2);
+    topo_destroy(topo);
+}
+
+static void test_predictions_know_how_calls_are_cut(void **state)
+{
+    (void)state;
+    hm_topo_t *topo = test_topo("2,4", 8);
+    hm_profile_t profile = {.levels = 2,
+                            .groups = {1, 2, 8},
+                            .intra = {{0, 1e-5, 1, 2, 0, 0, 0}, {0, 1e-5, 1, 2, 0, 0, 0}},
+                            .inter = {{0, 0, 0, 0, 0, 0, 0}, {0, 1e-5, 1, 2, 0, 0, 0}}};
+    test_batch_t batch;
+    hm_plan_t plan[3];
+    double *memory = malloc(plan_memory(topo->ranks) * sizeof(*memory));
+    assert_non_null(memory);
+    test_batch_create(&batch, topo, "uniform", 64, 4, 1024, 3);
+    for (int i = 0; i < 3; i++) {
+        hm_plan_options_t options = {.force_depth = -1, .most_slices = 1 << i};
+        plan_choose(topo, &profile, &batch.table, &options, memory, &plan[i]);
+        assert_float_equal(plan[i].predicted_ms[0], plan[0].predicted_ms[0], 0);
+        assert_float_equal(plan[i].predicted_ms[1], plan[0].predicted_ms[1], 0);
+    }
+    /* Two steps of times a > b take a + b / slices. */
+    double a_b = plan[0].predicted_ms[2], a_half = plan[1].predicted_ms[2], a_quarter = plan[2].predicted_ms[2];
+    assert_true(a_half < 0.9 * a_b);
+    assert_float_equal(a_b - a_half, 2 * (a_half - a_quarter), 1e-9);
+    test_batch_destroy(&batch);
+    free(memory);
+    topo_destroy(topo);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_deep_calls_are_cut_while_slices_fill_the_wires),
+        cmocka_unit_test(test_predictions_know_how_calls_are_cut),
         cmocka_unit_test(test_slow_nodes_are_crossed_once_and_fast_ones_left_alone),
         cmocka_unit_test(test_dear_agreements_leave_calls_alone),
         cmocka_unit_test(test_factors_decide_with_the_model),

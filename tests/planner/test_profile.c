@@ -52,6 +52,26 @@ static void test_good_text_is_read(void **state)
     assert_float_equal(profile.pack_ms, 0, 0);
 }
 
+static void test_bends_may_follow_the_samples(void **state)
+{
+    (void)state;
+    char text[2048];
+    const char *at = strstr(good, "0.99 12");
+    hm_profile_t profile, back;
+    hm_parse_error_t error = {0};
+    size_t length;
+    snprintf(text, sizeof(text), "%.*s0.99 12 4.5e5 1e7 2e-7%s", (int)(at - good), good, at + strlen("0.99 12"));
+    assert_int_equal(parse(text, &profile, &error), 0);
+    assert_float_equal(profile.intra[0].free_bytes, 4.5e5, 0);
+    assert_float_equal(profile.intra[1].free_bytes, 0, 0);
+    assert_int_equal(profile_write(&profile, text, sizeof(text), &length), 0);
+    assert_int_equal(parse(text, &back, &error), 0);
+    assert_float_equal(back.intra[0].free_bytes, 4.5e5, 0);
+    assert_float_equal(back.intra[0].crowd_bytes, 1e7, 0);
+    assert_float_equal(back.intra[0].crowd_ms, 2e-7, 0);
+    assert_int_equal(back.intra[0].samples, 12);
+}
+
 /* Each change spoils the good text at one place; the message must name the line and say what was expected. */
 static void test_bad_text_is_refused_with_its_line(void **state)
 {
@@ -79,7 +99,9 @@ static void test_bad_text_is_refused_with_its_line(void **state)
         {"intra 0 0.5 5e-7", "intra 0 1e400 5e-7", 9, "\"1e400\": expected alpha"},
         {"intra 0 0.5 5e-7 0.99 12", "intra 0 0.5 5e-7", 9, "the line ends where r2 or -"},
         {"0.99 12", "1.5 12", 9, "\"1.5\": expected r2"},
-        {"0.99 12", "0.99 12 13", 9, "\"13\" is too much"},
+        {"0.99 12", "0.99 12 1e9 2e9 1e-8 13", 9, "\"13\" is too much"},
+        {"0.99 12", "0.99 12 1e9 2e9", 9, "the line ends where ms per crowd byte"},
+        {"0.99 12", "0.99 12 -1", 9, "\"-1\": expected free bytes"},
         {"intra 1 0.25", "intra 2 0.25", 10, "\"2\": expected a level"},
         {"intra 1 0.25", "intra 0 0.25", 10, "a second \"intra 0\""},
         {"inter 1 .125", "inter 0 .125", 11, "whole number from 1 to 1"},
@@ -235,6 +257,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_good_text_is_read),
+        cmocka_unit_test(test_bends_may_follow_the_samples),
         cmocka_unit_test(test_bad_text_is_refused_with_its_line),
         cmocka_unit_test(test_empty_text_is_refused),
         cmocka_unit_test(test_number_at_the_very_end_of_the_text),
