@@ -98,14 +98,14 @@ const hm_link_t *profile_intra(const hm_profile_t *profile, const int *map, int 
 }
 
 /* Start-up: NCCL's own base and per-hop latencies for rings of the Simple protocol (its tuning.cc), NET with its
- * posting overhead. Speed: NCCL's per-link figure times 18 links for NVLink (SM90), PCIe 3 x16, a 400 Gb/s NIC. TCP is
- * what small all-gathers over sockets were seen to take, and a 10 Gb/s port that 8 ranks share; SHM is CPU ranks that
- * copy through shared memory. */
+ * posting overhead. Speed: what sends and receives between two H200 reach over 18 NVLinks, PCIe 3 x16, a 400 Gb/s NIC.
+ * TCP is what small all-gathers over sockets were seen to take, and a 10 Gb/s port that 8 ranks share; SHM is CPU ranks
+ * that copy through shared memory. */
 static const struct {
     const char *name;
     double base_us, hop_us, gb_per_s;
 } profile_wires[HM_WIRES] = {
-    [HM_WIRE_NVLINK] = {"nvlink", 8.4, 3.4, 371}, [HM_WIRE_PCI] = {"pci", 8.4, 5.7, 12},
+    [HM_WIRE_NVLINK] = {"nvlink", 8.4, 3.4, 260}, [HM_WIRE_PCI] = {"pci", 8.4, 5.7, 12},
     [HM_WIRE_NET] = {"net", 9.4, 14, 50},         [HM_WIRE_TCP] = {"tcp", 9.4, 200, 0.15},
     [HM_WIRE_SHM] = {"shm", 9.4, 200, 2},
 };
@@ -156,8 +156,9 @@ void profile_prior(const hm_topo_t *topo, const hm_wire_t *wire, const double *g
         if (l > 0 && wire[l] == HM_WIRE_TCP)
             profile->alone_ms[l] = profile->inter[l].beta_ms * topo->groups[l] / topo->ranks;
     }
-    profile->agree_ms = profile->intra[0].alpha_ms;
-    /* Rows read twice to find equals, read and written once to pack, at 3.35 TB/s. */
-    profile->identify_ms = 2 / 3.35e9;
-    profile->pack_ms = 2 / 3.35e9;
+    /* A dozen small kernels and the host's wait come with the all-gather. Rows are read once to find equals, and read
+     * once and a half to be written once, on an H200 (tests/gpu/kernels_bench). */
+    profile->agree_ms = 0.06 + 1.5 * profile->intra[0].alpha_ms;
+    profile->identify_ms = 1 / 3.2e9;
+    profile->pack_ms = 1.5 / 3.35e9;
 }

@@ -3,13 +3,14 @@
 depth it takes the fastest one?
 
     plan_check.py --build BUILD [--rate 1gbit] [--repeats 3] [--only NAME,...] [--json FILE] [--prior]
-                  [--within 10] [--best 3] [--loose]
+                  [--within 10] [--best 3] [--loose] [--gpu]
 
 For each layout of nodes the profile is fitted once (HIERMOE_FIT_FILE), then every shape runs with HIERMOE_DEPTH forced
 to 0, 1, ... and with the planner's choice, each --repeats times, in turns. A time is the median over iterations of the
-slowest rank, then the median over repeats; the spread over repeats is printed beside it. Needs root or user namespaces
-(netns.sh). --prior uses no profile. Exit status 1 where more shapes than half miss a bound; --loose: only where a run
-fails or a choice is more than half again as slow as the best.
+slowest rank, then the median over repeats; the spread over repeats is printed beside it. "refined" is the prediction for
+the last call of the runs at the chosen depth, when earlier ones have taught it. Needs root or user namespaces (netns.sh);
+with --gpu, GPUs and real NCCL (tests/gpu/nodes.sh) instead. --prior uses no profile. Exit status 1 where more shapes than
+half miss a bound; --loose: only where a run fails or a choice is more than half again as slow as the best.
 """
 import argparse
 import json
@@ -32,6 +33,40 @@ SHAPES = [("4x2", 1024, 1024, 8, 128, "uniform"), ("4x2", 1024, 1024, 8, 128, "z
           ("3x2", 1024, 1024, 6, 96, "uniform"), ("3x2", 1024, 512, 1, 96, "zipf:1"),
           ("1x4", 1024, 1024, 8, 64, "uniform"), ("1x4", 1024, 1024, 1, 64, "uniform"),
           ("2x2x2", 1024, 1024, 8, 128, "uniform"), ("2x2x2", 1024, 1024, 2, 128, "uniform")]
+
+
+GPU_LAYOUTS = {"1x2": (1, 2, None), "2x2": (2, 2, None), "4x2": (4, 2, None)}
+GPU_SHAPES = [("1x2", 16384, 2048, 8, 128, "uniform"), ("1x2", 4096, 2048, 8, 128, "uniform"),
+              ("1x2", 16384, 2048, 1, 128, "uniform"), ("1x2", 16384, 1024, 2, 128, "zipf:1"),
+              ("2x2", 4096, 2048, 8, 128, "uniform"), ("2x2", 4096, 1024, 4, 128, "zipf:1"),
+              ("2x2", 4096, 2048, 1, 128, "uniform"), ("2x2", 1024, 2048, 8, 64, "uniform"),
+              ("4x2", 4096, 2048, 8, 128, "uniform"), ("4x2", 4096, 2048, 8, 128, "zipf:1"),
+              ("4x2", 4096, 2048, 1, 128, "uniform"), ("4x2", 2048, 1024, 4, 64, "group:8:2")]
+
+
+class GpuCluster:
+    """Nodes of one layout on this machine's GPUs; they need nothing made before and nothing undone."""
+
+    def __init__(self, args, layout):
+        self.args = args
+        self.nodes, self.per_node, _ = GPU_LAYOUTS[layout]
+
+    def close(self):
+        pass
+
+    def run(self, folder, options, settings):
+        for name in ("out.json", "stats"):
+            if os.path.exists(f"{folder}/{name}"):
+                os.unlink(f"{folder}/{name}")
+        env = dict(os.environ, LOG_DIR=f"{folder}/ranks", TIMEOUT="60", PRELOAD=f"{self.args.build}/lib/libhiermoe.so",
+                   HIERMOE_TRUST="moe_perf_all_to_all_v", HIERMOE_DEBUG="TRACE", **settings)
+        command = [f"{HERE}/../gpu/nodes.sh", str(self.nodes), str(self.per_node), "--", f"{self.args.build}/bin/moe_perf",
+                   "--check", "0", "--json", f"{folder}/out.json", *options]
+        done = subprocess.run(command, env=env, capture_output=True, text=True)
+        if done.returncode:
+            raise RuntimeError(f"{' '.join(command)}: {done.stdout[-2000:]}{done.stderr[-2000:]}")
+        with open(f"{folder}/out.json") as file:
+            return json.load(file), None, done.stdout
 
 
 class Cluster:
@@ -109,21 +144,31 @@ def predictions_of(words):
     return [float(line[1])] + [float(ms) for ms in re.findall(r", (\S+) ms at depth", line[2])], int(line[3])
 
 
+def refined_of(words):
+    """Predicted for the last of the calls whose time is known; None where none is."""
+    found = re.findall(r"took \S+ ms, predicted (\S+) ms", words)
+    return float(found[-1]) if found else None
+
+
 def shape_check(args, cluster, folder, shape, profile):
     # Left alone as it is: the library off, so that no agreement is paid.
     settings = {"HIERMOE_PROFILE": profile}
     _, _, words = cluster.run(folder, options_of(shape, 2), settings | {"HIERMOE_DEPTH": "auto"})
     predicted, chosen = predictions_of(words)
-    times = {depth: [] for depth in range(len(predicted))}
+    times, refined = {depth: [] for depth in range(len(predicted))}, []
     for _ in range(args.repeats):
         for depth in times:
             forced = {"HIERMOE_MODE": "off"} if depth == 0 else {"HIERMOE_DEPTH": str(depth)}
-            result, _, _ = cluster.run(folder, options_of(shape, args.iters), settings | forced)
+            result, _, words = cluster.run(folder, options_of(shape, args.iters), settings | forced)
+            if depth == chosen and refined_of(words):
+                refined.append(refined_of(words))
             times[depth].append(result["results"]["dispatch"]["ms"]["median"])
     medians = [statistics.median(times[depth]) for depth in times]
     noise = max((max(ms) - min(ms)) / statistics.median(ms) for ms in times.values())
     best = min(range(len(medians)), key=lambda depth: medians[depth])
     return {"shape": "/".join(map(str, shape)), "measured_ms": medians, "predicted_ms": predicted, "chosen": chosen,
+            "refined_ms": statistics.median(refined) if refined else None,
+            "refined_percent": 100 * (statistics.median(refined) / medians[chosen] - 1) if refined else None,
             "best": best, "off_percent": 100 * (predicted[chosen] / medians[chosen] - 1),
             "behind_percent": 100 * (medians[chosen] / medians[best] - 1), "noise_percent": 100 * noise,
             "times_ms": list(times.values())}
@@ -132,6 +177,7 @@ def shape_check(args, cluster, folder, shape, profile):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--build", required=True)
+    parser.add_argument("--gpu", action="store_true")
     parser.add_argument("--nccl", help="folder of the stand-in libnccl.so.2; default BUILD/lib/hostnccl")
     parser.add_argument("--rate", default="1gbit")
     parser.add_argument("--repeats", type=int, default=3)
@@ -145,17 +191,18 @@ def main():
     parser.add_argument("--loose", action="store_true")
     args = parser.parse_args()
     args.build = os.path.abspath(args.build)
-    if not args.nccl:
+    layouts, all_shapes, kind = (GPU_LAYOUTS, GPU_SHAPES, GpuCluster) if args.gpu else (LAYOUTS, SHAPES, Cluster)
+    if not args.nccl and not args.gpu:
         args.nccl = next(folder for folder, _, files in os.walk(args.build) if "libnccl.so.2" in files)
     rows = []
     print(f"{'layout/tokens/hidden/topk/experts/routing':44} {'measured ms, depth 0, 1, ...':32} {'predicted ms':32} "
-          f"{'chosen':>6} {'best':>4} {'off %':>6} {'behind %':>8} {'noise %':>7}")
+          f"{'chosen':>6} {'best':>4} {'off %':>6} {'refined %':>9} {'behind %':>8} {'noise %':>7}")
     with tempfile.TemporaryDirectory() as folder:
-        for layout in [name for name in LAYOUTS if not args.only or name in args.only.split(",")]:
-            cluster = Cluster(args, layout)
+        for layout in [name for name in layouts if not args.only or name in args.only.split(",")]:
+            cluster = kind(args, layout)
             try:
                 profile = "prior"
-                shapes = [shape for shape in SHAPES if shape[0] == layout][:args.shapes or None]
+                shapes = [shape for shape in all_shapes if shape[0] == layout][:args.shapes or None]
                 if not args.prior:
                     profile = f"{folder}/{layout}.profile"
                     _, _, words = cluster.run(folder, options_of(shapes[0], 1), {"HIERMOE_FIT_FILE": profile})
@@ -165,15 +212,19 @@ def main():
                 for shape in shapes:
                     row = shape_check(args, cluster, folder, shape, profile)
                     rows.append(row)
-                    print(f"{row['shape']:44} {', '.join(f'{ms:.1f}' for ms in row['measured_ms']):32} "
-                          f"{', '.join(f'{ms:.1f}' for ms in row['predicted_ms']):32} {row['chosen']:6} {row['best']:4} "
-                          f"{row['off_percent']:6.1f} {row['behind_percent']:8.1f} {row['noise_percent']:7.1f}", flush=True)
+                    refined = "" if row["refined_percent"] is None else f"{row['refined_percent']:.1f}"
+                    print(f"{row['shape']:44} {', '.join(f'{ms:.4g}' for ms in row['measured_ms']):32} "
+                          f"{', '.join(f'{ms:.4g}' for ms in row['predicted_ms']):32} {row['chosen']:6} {row['best']:4} "
+                          f"{row['off_percent']:6.1f} {refined:>9} {row['behind_percent']:8.1f} "
+                          f"{row['noise_percent']:7.1f}", flush=True)
             finally:
                 cluster.close()
     off = sum(abs(row["off_percent"]) > args.within for row in rows)
+    late = sum(abs(row["off_percent"] if row["refined_percent"] is None else row["refined_percent"]) > args.within
+               for row in rows)
     behind = sum(row["behind_percent"] > args.best for row in rows)
-    print(f"{len(rows)} shapes: {len(rows) - off} predicted within {args.within:g} %, {len(rows) - behind} choices the "
-          f"fastest or within {args.best:g} % of it")
+    print(f"{len(rows)} shapes: {len(rows) - off} predicted within {args.within:g} %, {len(rows) - late} once refined, "
+          f"{len(rows) - behind} choices the fastest or within {args.best:g} % of it")
     if args.json:
         with open(args.json, "w") as file:
             json.dump(rows, file, indent=1)

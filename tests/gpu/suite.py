@@ -119,7 +119,8 @@ def overhead_inside(h, quick):
                         env={"HIERMOE_TRUST": "shape", **env})
         said = ranks.json_lines()[0]
         h.figure(kind=name, shape=f"{nodes}x{h.gpus}", **said)
-        words.append(f"{name} {100 * (said['ratio'] - 1):+.2f}% of {said['plain_ms']:.3f} ms")
+        words.append(f"{name} {100 * (said['ratio'] - 1):+.2f}% of {said['plain_ms']:.3f} ms (plain against itself "
+                     f"{100 * (said['plain_again_ratio'] - 1):+.2f}%)")
         if said["ratio"] > OVERHEAD_GOAL:
             late.append(name)
     if late:

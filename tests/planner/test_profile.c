@@ -245,7 +245,7 @@ static void test_prior_orders_wires_and_is_complete(void **state)
     assert_int_equal(profile.levels, 2);
     assert_float_equal(profile.inter[1].beta_ms, 0.75 / 50e6, 1e-15); /* 3 of 4 buffer parts at 50 GB/s */
     assert_float_equal(slower.inter[1].beta_ms, 0.75 / 25e6, 1e-15);
-    assert_float_equal(profile.intra[1].beta_ms, 0.875 / 371e6, 1e-15);
+    assert_float_equal(profile.intra[1].beta_ms, 0.875 / 260e6, 1e-15);
     assert_float_equal(profile.intra[0].beta_ms, profile.inter[1].beta_ms, 1e-15);
     assert_true(profile.intra[1].alpha_ms > 0 && profile.intra[1].alpha_ms < profile.intra[0].alpha_ms);
     assert_int_equal(profile.intra[0].samples, 0);
