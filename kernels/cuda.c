@@ -107,6 +107,7 @@ int cuda_wait(hm_context_t *context, void *stream, double seconds, const atomic_
 
 static const hm_kernels_t cuda_kernels = {
     .name = "cuda",
+    .fit_bytes = (size_t)256 << 20, /* NVLink and kernels come to their speed late */
     .slices = 1,
     .context_create = cuda_context_create,
     .context_destroy = cuda_context_destroy,

@@ -330,6 +330,7 @@ static void host_window_close(hm_context_t *context, void *window)
 
 const hm_kernels_t hm_kernels_host = {
     .name = "host",
+    .fit_bytes = (size_t)16 << 20,
     .slices = 4,
     .context_create = host_context_create,
     .context_destroy = host_context_destroy,

@@ -90,6 +90,7 @@ static inline size_t hm_mask_bytes(uint32_t bits)
 
 struct hm_kernels {
     const char *name; /* "host" or "cuda" */
+    size_t fit_bytes; /* the largest buffer that it is worth timing transfers with */
     int slices; /* pieces that a call of several levels is best cut into; 1 where moving rows is fast beside wires */
 
     /* Makes the context for the calling thread's current device. hook is the back end's (host: an hm_host_stream_t). */

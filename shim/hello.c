@@ -186,7 +186,7 @@ void hello_run(const hm_call_t *call, hm_a2a_state_t *state)
     }
     memset(in, 0, bytes);
     hm_offer_t *offer = (hm_offer_t *)(void *)&in[count + 1];
-    offer_make(call->comm, offer);
+    offer_make(call->comm, kernels->fit_bytes, offer);
     bool able = state_table_reserve(state, call->comm->ranks) == 0;
     in[count] = in[call->comm->rank] = hello_make(call->comm, state, able, offer);
     if (hello_exchange(call, in, &in[count]) != ncclSuccess) {

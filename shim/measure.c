@@ -64,6 +64,11 @@ int measure_sizes_parse(const char *text, hm_measure_sizes_t *sizes)
     return 0;
 }
 
+void measure_sizes_default(size_t most, hm_measure_sizes_t *sizes)
+{
+    *sizes = (hm_measure_sizes_t){.count = 6, .bytes = {most / 64, most / 16, most / 8, most / 4, most / 2, most}};
+}
+
 static double now_ms(void)
 {
     struct timespec now;

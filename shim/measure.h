@@ -15,6 +15,9 @@ typedef struct hm_measure_sizes {
 /* Reads "256K,1M,4M". 0, or -EINVAL unless there are 2 to HM_MEASURE_SIZES ascending sizes of at least 1K. */
 int measure_sizes_parse(const char *text, hm_measure_sizes_t *sizes);
 
+/* Six sizes up to `most`. */
+void measure_sizes_default(size_t most, hm_measure_sizes_t *sizes);
+
 /* Measures on all ranks together and fits the links and extra terms of *profile, whose levels must be the topology's;
  * takes at most about ten seconds. *done: false where a rank lacked memory, alike on all ranks, *profile unchanged.
  * The state's topology and table memory must be there. 0, or the communicator is lost, as agree_all says. */

@@ -82,20 +82,19 @@ static bool profile_load(const hm_comm_t *comm, const char *name, hm_profile_t *
     return status == 0;
 }
 
-static void sizes_take(const hm_comm_t *comm, hm_measure_sizes_t *sizes)
+static void sizes_take(const hm_comm_t *comm, size_t most, hm_measure_sizes_t *sizes)
 {
     const char *text = settings_get()->fit_sizes;
     if (text != NULL && measure_sizes_parse(text, sizes) == 0) return;
-    *sizes = (hm_measure_sizes_t){.count = 6, .bytes = {256 << 10, 1 << 20, 2 << 20, 4 << 20, 8 << 20, 16 << 20}};
+    measure_sizes_default(most, sizes);
     if (text != NULL)
         log_say(HM_LOG_WARN, comm,
-                "HIERMOE_FIT_SIZES=%s is not understood, 256K,1M,2M,4M,8M,16M is used; expected 2 to %d ascending "
-                "sizes of at "
-                "least 1K with commas between",
+                "HIERMOE_FIT_SIZES=%s is not understood and not used; expected 2 to %d ascending sizes of at least 1K "
+                "with commas between",
                 text, HM_MEASURE_SIZES);
 }
 
-void offer_make(const hm_comm_t *comm, hm_offer_t *offer)
+void offer_make(const hm_comm_t *comm, size_t fit_bytes, hm_offer_t *offer)
 {
     const char *name = settings_get()->profile;
     bool fit = settings_get()->fit_file != NULL;
@@ -108,7 +107,7 @@ void offer_make(const hm_comm_t *comm, hm_offer_t *offer)
         offer->source = enough ? HM_SOURCE_GIVEN : HM_SOURCE_MEASURED;
         if (enough) offer->profile = measured;
         pthread_mutex_unlock(&lock);
-        if (!enough) sizes_take(comm, &offer->sizes);
+        if (!enough) sizes_take(comm, fit_bytes, &offer->sizes);
     } else if (name != NULL && strcasecmp(name, "prior") != 0) {
         if (profile_load(comm, name, &offer->profile)) offer->source = HM_SOURCE_GIVEN;
     }

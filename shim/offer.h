@@ -17,7 +17,7 @@ typedef struct hm_offer {
 
 /* Rank 0: reads HIERMOE_PROFILE and HIERMOE_FIT_FILE; what cannot be used is said once and becomes PRIOR. Other ranks
  * offer PRIOR and look at no file, so that a missing or other file there changes nothing. */
-void offer_make(const hm_comm_t *comm, hm_offer_t *offer);
+void offer_make(const hm_comm_t *comm, size_t fit_bytes, hm_offer_t *offer);
 
 /* Sets state->profile alike on all ranks: the prior for the agreed topology, or what rank 0 offers. source: what rank 0
  * said in the first agreement; offer: made by offer_make, in memory that NCCL can send from. The state must be ready
