@@ -107,6 +107,10 @@ ucs_status_t worker_address(const host_worker_t *worker, bool net_only, void *ad
     return status;
 }
 
+/* UCX 1.13 has been seen to lose a wake-up between arming and sleeping, once in some thousand communicators made: all
+ * ranks then slept until their time was up. */
+#define SLEEP_MOST_MS 50
+
 void worker_step(const host_worker_t *worker, const atomic_int *cancelled, double until)
 {
     if (ucp_worker_progress(worker->ucp)) return;
@@ -115,7 +119,7 @@ void worker_step(const host_worker_t *worker, const atomic_int *cancelled, doubl
     double left = until - worker_clock();
     if (left <= 0) return;
     struct pollfd poller = {.fd = worker->fd, .events = POLLIN};
-    poll(&poller, 1, left > 3600 ? 3600000 : (int)ceil(left * 1000));
+    poll(&poller, 1, left * 1000 > SLEEP_MOST_MS ? SLEEP_MOST_MS : (int)ceil(left * 1000));
 }
 
 void worker_wake(const host_worker_t *worker)
