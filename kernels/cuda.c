@@ -130,7 +130,7 @@ static const hm_kernels_t cuda_kernels = {
     .merge = cuda_merge,
     .share = cuda_share,
     .window_open = cuda_window_open,
-    .window_close = cuda_window_close,
+    .abandon = cuda_abandon,
     .mark = cuda_mark,
     .span = cuda_span,
 };

@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 /* Kernels loaded into one CUDA context. Never unloaded: unloading waits for the device. */
 typedef struct kernel_set {
@@ -210,11 +211,20 @@ static int context_fill(hm_context_t *context)
     return status != 0 ? status : cuda_kernels_load(context);
 }
 
+/* Shared scratch is worth a short wait for the last kernels of a communicator that ended in order. */
+static bool context_idle(const hm_context_t *context)
+{
+    const struct timespec pause = {.tv_nsec = 1000 * 1000};
+    int tries = context->shared != NULL && !context->abandoned ? 200 : 0;
+    while (!cuda_idle(context) && tries-- > 0) nanosleep(&pause, NULL);
+    return cuda_idle(context);
+}
+
 /* Gives back what there is. Pinned memory that the device may still write to is left allocated. */
 static void context_empty(hm_context_t *context)
 {
     const hm_cuda_t *cuda = context->cuda;
-    bool idle = cuda_idle(context);
+    bool idle = context_idle(context);
     cuda_stage_free(context);
     cuda_share_free(context, idle);
     cuda_scan_free(context);

@@ -54,6 +54,8 @@ struct hm_context {
     CUstream last;           /* stream of that work */
     bool used;               /* there was work */
     hm_shared_t *shared;     /* memory that other processes can read */
+    hm_shared_t *windows;    /* theirs that this one reads */
+    bool abandoned;          /* both may be in use when the context ends */
     CUevent mark[HM_MARKS];  /* times, made when first set */
     bool said;               /* an error was said */
     hm_stage_chunk_t *stage; /* largest first */
@@ -143,7 +145,7 @@ int cuda_move_beside(hm_context_t *context, void *stream, const hm_move_job_t *j
 int cuda_merge(hm_context_t *context, void *stream);
 int cuda_share(hm_context_t *context, size_t bytes, void **memory, unsigned char *ticket);
 int cuda_window_open(hm_context_t *context, const unsigned char *ticket, void **window);
-void cuda_window_close(hm_context_t *context, void *window);
+void cuda_abandon(hm_context_t *context);
 void cuda_share_free(hm_context_t *context, bool idle);
 int cuda_mark(hm_context_t *context, void *stream, int slot);
 int cuda_span(hm_context_t *context, int from, int to, double *ms);

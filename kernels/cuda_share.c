@@ -40,30 +40,43 @@ int cuda_window_open(hm_context_t *context, const unsigned char *ticket, void **
     CUipcMemHandle handle;
     CUdeviceptr memory;
     if (memcmp(ticket, nobody, HM_TICKET) == 0) return -ENOTSUP;
+    hm_shared_t *opened = malloc(sizeof *opened);
+    if (opened == NULL || cuda_enter(context, &entry) != 0) {
+        free(opened);
+        return -ENOTSUP;
+    }
     memcpy(&handle, ticket, sizeof handle);
-    int status = cuda_enter(context, &entry);
-    if (status != 0) return status;
     CUresult result = context->cuda->cuIpcOpenMemHandle_(&memory, handle, CU_IPC_MEM_LAZY_ENABLE_PEER_ACCESS);
     cuda_leave(context, &entry);
-    if (result != CUDA_SUCCESS) return -ENOTSUP;
+    if (result != CUDA_SUCCESS) {
+        free(opened);
+        return -ENOTSUP;
+    }
+    *opened = (hm_shared_t){.next = context->windows, .memory = memory};
+    context->windows = opened;
     *window = (void *)(uintptr_t)memory;
     return 0;
 }
 
-void cuda_window_close(hm_context_t *context, void *window)
+void cuda_abandon(hm_context_t *context)
 {
-    hm_cuda_entry_t entry;
-    if (cuda_enter(context, &entry) != 0) return;
-    context->cuda->cuIpcCloseMemHandle_((CUdeviceptr)(uintptr_t)window);
-    cuda_leave(context, &entry);
+    context->abandoned = true;
 }
 
+/* Memory and windows that may be in use stay as they are. */
 void cuda_share_free(hm_context_t *context, bool idle)
 {
-    while (context->shared != NULL) {
-        hm_shared_t *shared = context->shared;
-        context->shared = shared->next;
-        if (idle) context->cuda->cuMemFree_(shared->memory);
+    const hm_cuda_t *cuda = context->cuda;
+    bool over = idle && !context->abandoned;
+    for (hm_shared_t *window = context->windows, *next; window != NULL; window = next) {
+        next = window->next;
+        if (over) cuda->cuIpcCloseMemHandle_(window->memory);
+        free(window);
+    }
+    for (hm_shared_t *shared = context->shared, *next; shared != NULL; shared = next) {
+        next = shared->next;
+        if (over) cuda->cuMemFree_(shared->memory);
         free(shared);
     }
+    context->windows = context->shared = NULL;
 }

@@ -3,10 +3,11 @@
 #include "kernels.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <time.h>
-#include <unistd.h>
 
 void (*hm_kernels_say)(int level, const char *text);
 
@@ -19,7 +20,7 @@ typedef struct host_shared {
 /* How it is reached: from within this process only. */
 typedef struct host_ticket {
     void *memory;
-    pid_t process;
+    uint64_t process; /* drawn at random, once in each */
 } host_ticket_t;
 
 struct hm_context {
@@ -299,6 +300,14 @@ static int host_span(hm_context_t *context, int from, int to, double *ms)
     return 0;
 }
 
+static uint64_t process_mark;
+static pthread_once_t process_once = PTHREAD_ONCE_INIT;
+
+static void process_draw(void)
+{
+    if (getrandom(&process_mark, sizeof process_mark, GRND_NONBLOCK) != sizeof process_mark) process_mark = 0;
+}
+
 static int host_share(hm_context_t *context, size_t bytes, void **memory, unsigned char *ticket)
 {
     host_shared_t *shared = malloc(sizeof *shared);
@@ -309,7 +318,9 @@ static int host_share(hm_context_t *context, size_t bytes, void **memory, unsign
     shared->next = context->shared;
     context->shared = shared;
     *memory = shared->memory;
-    memcpy(ticket, &(host_ticket_t){shared->memory, getpid()}, sizeof(host_ticket_t));
+    pthread_once(&process_once, process_draw);
+    memset(ticket, 0, HM_TICKET);
+    memcpy(ticket, &(host_ticket_t){shared->memory, process_mark}, sizeof(host_ticket_t));
     return 0;
 }
 
@@ -318,14 +329,25 @@ static int host_window_open(hm_context_t *context, const unsigned char *ticket, 
     host_ticket_t read;
     (void)context;
     memcpy(&read, ticket, sizeof read);
-    if (read.process != getpid()) return -ENOTSUP;
+    if (read.process == 0 || read.process != process_mark) return -ENOTSUP;
     *window = read.memory;
     return 0;
 }
 
-static void host_window_close(hm_context_t *context, void *window)
+/* Memory that others may still read. */
+static pthread_mutex_t abandoned_lock = PTHREAD_MUTEX_INITIALIZER;
+static host_shared_t *abandoned;
+
+static void host_abandon(hm_context_t *context)
 {
-    (void)context, (void)window;
+    pthread_mutex_lock(&abandoned_lock);
+    while (context->shared != NULL) {
+        host_shared_t *shared = context->shared;
+        context->shared = shared->next;
+        shared->next = abandoned;
+        abandoned = shared;
+    }
+    pthread_mutex_unlock(&abandoned_lock);
 }
 
 const hm_kernels_t hm_kernels_host = {
@@ -353,7 +375,7 @@ const hm_kernels_t hm_kernels_host = {
     .merge = host_fork,
     .share = host_share,
     .window_open = host_window_open,
-    .window_close = host_window_close,
+    .abandon = host_abandon,
     .mark = host_mark,
     .span = host_span,
 };

@@ -140,11 +140,11 @@ struct hm_kernels {
 
     /* Memory that other ranks on this machine can read; NULL where a back end has no such thing. share allocates it, to
      * stay until the context ends, and writes a ticket (HM_TICKET bytes; zeros where nobody can be let in). 0 or -ENOMEM.
-     * window_open makes a pointer of another rank's ticket, for moves to read from. 0, or -ENOTSUP where that cannot be.
-     * window_close takes it back; nothing may be under way that reads there. */
+     * window_open makes a pointer of another rank's ticket, for moves to read from until the context ends. 0, or -ENOTSUP
+     * where that cannot be. abandon: others may still read when the context ends, so shared memory is left allocated. */
     int (*share)(hm_context_t *context, size_t bytes, void **memory, unsigned char *ticket);
     int (*window_open)(hm_context_t *context, const unsigned char *ticket, void **window);
-    void (*window_close)(hm_context_t *context, void *window);
+    void (*abandon)(hm_context_t *context);
 
     /* Times along streams; a mark is work of the context like all other. mark sets a slot (below HM_MARKS) behind what
      * was enqueued on the stream; span tells the time from one slot to another without waiting: 0, or -EAGAIN where one

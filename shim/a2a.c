@@ -42,11 +42,24 @@ static size_t width_of(size_t row_bytes, size_t slices)
     return width < row_bytes ? width : row_bytes;
 }
 
+/* Bytes that count against the cap beside new scratch. */
+static size_t scratch_kept(const hm_a2a_state_t *state)
+{
+    return state->kept + (state->scratch_shared ? state->capacity : 0);
+}
+
+/* The most scratch that a call can have: what is there, or what may still be made. */
+static size_t scratch_most(const hm_a2a_state_t *state)
+{
+    size_t cap = settings_get()->max_scratch, kept = scratch_kept(state), more = kept < cap ? cap - kept : 0;
+    return more > state->capacity ? more : state->capacity;
+}
+
 /* The widest slice that keeps scratch under the cap on every rank; 0 if not even 16 bytes of a row do. */
 static size_t width_choose(hm_a2a_state_t *state, int depth, size_t *need)
 {
     const hm_paths_t *paths = state->paths[depth];
-    size_t cap = settings_get()->max_scratch, row_bytes = state->table.row_bytes;
+    size_t cap = scratch_most(state), row_bytes = state->table.row_bytes;
     hm_plan_options_t options = plan_options(state);
     size_t wanted = width_of(row_bytes, (size_t)plan_slices(state->topo, &state->table, depth, &options));
     *need = layout_need(paths, &state->table, state->distinct, wanted, state->work);
@@ -66,8 +79,8 @@ static size_t width_choose(hm_a2a_state_t *state, int depth, size_t *need)
 static void plan_note(hm_comm_t *comm, const hm_a2a_state_t *state, const hm_plan_t *plan)
 {
     if (!state->profile_known || !isfinite(plan->predicted_ms[0]) || !isfinite(plan->predicted_ms[plan->depth])) return;
-    atomic_fetch_add(&comm->stats.plain_us, (uint64_t)(plan->predicted_ms[0] * 1e3));
-    atomic_fetch_add(&comm->stats.plan_us, (uint64_t)(plan->predicted_ms[plan->depth] * 1e3));
+    atomic_fetch_add(&comm->stats.plain_us, stats_us(plan->predicted_ms[0]));
+    atomic_fetch_add(&comm->stats.plan_us, stats_us(plan->predicted_ms[plan->depth]));
     if (atomic_fetch_add(&comm->stats.planned, 1) > 0 || comm->rank != 0 || !log_on(HM_LOG_INFO)) return;
     char text[160];
     size_t used = 0;
@@ -75,6 +88,16 @@ static void plan_note(hm_comm_t *comm, const hm_a2a_state_t *state, const hm_pla
         used += (size_t)snprintf(text + used, sizeof text - used, ", %.3f ms at depth %d", plan->predicted_ms[d], d);
     log_say(HM_LOG_INFO, comm, "predicted with profile %s: %.3f ms left alone%s; depth %d is planned",
             state->profile.name, plan->predicted_ms[0], text, plan->depth);
+}
+
+static hm_timed_t timed_of(const hm_plan_t *plan, int size, int depth)
+{
+    hm_timed_t timed = {.depth = depth, .size = size};
+    if (isfinite(plan->model_ms[depth])) {
+        timed.model_ms = plan->model_ms[depth];
+        timed.predicted_ms = plan->predicted_ms[depth];
+    }
+    return timed;
 }
 
 /* Judges an agreed table. Alike on all ranks. */
@@ -96,14 +119,10 @@ static verdict_t table_plan(hm_comm_t *comm, hm_a2a_state_t *state, const hm_agr
     plan_choose(state->topo, state->profile_known ? &state->profile : NULL, &state->table, &options, state->plan_memory,
                 &plan);
     plan_note(comm, state, &plan);
+    verdict.timed = timed_of(&plan, size, state->observe ? 0 : plan.depth);
     verdict.reason = HM_REASON_NO_GAIN;
     if (plan.depth == 0) return verdict;
     verdict.depth = plan.depth;
-    verdict.timed = (hm_timed_t){.depth = plan.depth, .size = size};
-    if (isfinite(plan.model_ms[plan.depth])) {
-        verdict.timed.model_ms = plan.model_ms[plan.depth];
-        verdict.timed.predicted_ms = plan.predicted_ms[plan.depth];
-    }
     verdict.reason = HM_REASONS;
     return verdict;
 }
@@ -123,20 +142,24 @@ static int route_prepare(const hm_call_t *call, hm_a2a_state_t *state, int depth
 static int scratch_grow(const hm_call_t *call, hm_a2a_state_t *state, size_t need, size_t capacity, bool *ready)
 {
     void *memory = NULL;
-    size_t kept = state->kept + (state->scratch_shared ? state->capacity : 0), cap = settings_get()->max_scratch;
+    size_t kept = scratch_kept(state), cap = settings_get()->max_scratch;
     *ready = false;
     state->refused = capacity;
     if (capacity + kept > cap) capacity = kept < cap ? cap - kept : 0;
     if (capacity < need) return 0;
-    bool mine = state_scratch_alloc(state, capacity, &memory) == 0;
+    bool spare = state->spare != NULL && state->spare_bytes >= capacity; /* it could not be freed anyway */
+    bool mine = spare || state_scratch_alloc(state, capacity, &memory) == 0;
     int status = agree_all(call, state, mine, ready);
     if (status != 0 || !*ready) {
         state->kernels->free(state->context, memory);
         return status;
     }
-    if (!state->scratch_shared) state->kernels->free(state->context, state->scratch);
-    state->scratch = memory;
+    if (!state->scratch_stays) state->kernels->free(state->context, state->scratch);
+    state->scratch = spare ? state->spare : memory;
+    if (spare) state->spare = NULL;
+    state->scratch_stays = spare;
     state->scratch_shared = false;
+    state->windows = HM_WINDOWS_OFF;
     state->capacity = capacity;
     state->kept = kept;
     state->refused = 0;
@@ -146,7 +169,7 @@ static int scratch_grow(const hm_call_t *call, hm_a2a_state_t *state, size_t nee
 /* Gives the scratch of all ranks room for `need` bytes, or leaves it as it is where one cannot. Same results. */
 static int scratch_prepare(const hm_call_t *call, hm_a2a_state_t *state, size_t need, bool *ready)
 {
-    size_t capacity = (need + need / 4) / SCRATCH_STEP * SCRATCH_STEP + SCRATCH_STEP, cap = settings_get()->max_scratch;
+    size_t capacity = (need + need / 4) / SCRATCH_STEP * SCRATCH_STEP + SCRATCH_STEP, cap = scratch_most(state);
     if (capacity > cap) capacity = cap; /* need is not above it */
     *ready = need <= state->capacity;
     if (*ready || (state->refused != 0 && capacity >= state->refused)) return 0;
@@ -237,13 +260,16 @@ static bool call_replace(const hm_call_t *call, hm_a2a_state_t *state, size_t ro
         *result = state->failure;
         return true;
     }
+    timing_agreed(state, call->stream);
+    timing_plan(state, &verdict.timed);
     if (verdict.reason != HM_REASONS) {
         stats_leave(call->comm, verdict.reason);
+        bool alone = verdict.reason == HM_REASON_NO_GAIN || verdict.reason == HM_REASON_OBSERVE;
+        atomic_store_explicit(&call->comm->replaying, alone && call->form == HM_FORM_GROUP, memory_order_relaxed);
         return false;
     }
-    timing_agreed(state, call->stream);
     *result = exec_run(call, state, verdict.depth, verdict.width, &identity);
-    timing_end(state, call->stream, &verdict.timed);
+    timing_end(state, call->stream);
     if (*result == ncclSuccess) {
         replaced_count(call->comm, state, &verdict);
     } else {
@@ -301,6 +327,16 @@ static bool call_run(const hm_call_t *call, hm_a2a_state_t *state, ncclResult_t 
     return call_replace(call, state, expectation.row_bytes, result);
 }
 
+void a2a_replayed(hm_comm_t *comm, cudaStream_t stream)
+{
+    hm_a2a_state_t *state = comm->a2a;
+    atomic_store_explicit(&comm->replaying, 0, memory_order_relaxed);
+    if (state == NULL) return;
+    pthread_mutex_lock(&state->lock);
+    if (state->phase == HM_PHASE_ON) timing_end(state, stream);
+    pthread_mutex_unlock(&state->lock);
+}
+
 bool a2a_run(const hm_call_t *call, ncclResult_t *result)
 {
     hm_reason_t reason;
@@ -310,14 +346,20 @@ bool a2a_run(const hm_call_t *call, ncclResult_t *result)
         stats_leave(comm, (hm_reason_t)(closed - 1));
         return false;
     }
+    if (atomic_load_explicit(&comm->failure, memory_order_relaxed) != 0) {
+        *result = (ncclResult_t)atomic_load(&comm->failure);
+        return true;
+    }
     if (comm->a2a == NULL && state_create(comm, &reason) == NULL) {
         if (reason != HM_REASON_NO_MEMORY) {
             comm_close(comm, reason);
             return false;
         }
         stats_leave(comm, reason);
-        /* The other ranks are about to agree; a call of plain NCCL would be matched with their words. */
-        log_say(HM_LOG_WARN, comm, "no memory to take part in the agreement: this call fails");
+        /* The other ranks are about to agree; a call of plain NCCL would be matched with their words, and so would a
+         * later call of ours. */
+        log_say(HM_LOG_WARN, comm, "this rank cannot take part in the agreement: this call and later ones fail");
+        atomic_store(&comm->failure, ncclSystemError);
         *result = ncclSystemError;
         return true;
     }

@@ -16,8 +16,11 @@ typedef struct hm_comm {
     bool blocking;         /* false where a config or NCCL_COMM_BLOCKING=0 asked for non-blocking */
     atomic_int cancelled;  /* set by abort, revoke, finalize and destroy: waits in the library end with an error */
     atomic_int users;      /* references held by calls in flight, plus one by the table; 0: the record is free */
-    atomic_int closed;     /* 1 + the reason for which all ranks leave every call alone from here on; 0: there is none */
-    unsigned number;       /* 0, 1, ... in order of creation in this process; for messages */
+    atomic_int failure;    /* an ncclResult_t that every later all-to-all fails with, because this rank missed one */
+    atomic_int aborted;    /* by ncclCommAbort: other ranks may still be at work */
+    atomic_int closed;    /* 1 + the reason for which all ranks leave every call alone from here on; 0: there is none */
+    atomic_int replaying; /* a2a.c waits for the end of the call it has just left alone */
+    unsigned number;      /* 0, 1, ... in order of creation in this process; for messages */
     hm_stats_t stats;
     struct hm_a2a_state *a2a; /* owned by a2a.c; NULL in a new record */
 } hm_comm_t;

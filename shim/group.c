@@ -281,6 +281,8 @@ static ncclResult_t group_finish(hm_group_t *group, const hm_real_t *real, const
             if (group->calls) group_replay(group, real);
             result = real->ncclGroupEnd();
             if (result == ncclSuccess) result = group->error;
+            if (group->comm && atomic_load_explicit(&group->comm->replaying, memory_order_relaxed))
+                a2a_replayed(group->comm, group->stream);
         }
     }
     group_uncapture(group);

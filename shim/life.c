@@ -99,19 +99,20 @@ ncclResult_t hook_ncclCommGrow(const hm_real_t *real, ncclComm_t comm, int ranks
 }
 
 /* The record goes last: NCCL's work on our memory has ended only when NCCL says so. */
-#define HM_END(name) \
+#define HM_END(name, aborts) \
     ncclResult_t hook_##name(const hm_real_t *real, ncclComm_t comm) \
     { \
         HM_FLUSH(real); \
         hm_comm_t *known = fork_child() ? NULL : comm_take(comm); \
+        if (known && (aborts)) atomic_store(&known->aborted, 1); \
         ncclResult_t result = real->name(comm); \
         if (known) comm_release(known); \
         return result; \
     }
 
-HM_END(ncclCommFinalize)
-HM_END(ncclCommDestroy)
-HM_END(ncclCommAbort)
+HM_END(ncclCommFinalize, false)
+HM_END(ncclCommDestroy, false)
+HM_END(ncclCommAbort, true)
 
 ncclResult_t hook_ncclCommRevoke(const hm_real_t *real, ncclComm_t comm, int flags)
 {

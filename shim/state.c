@@ -62,10 +62,9 @@ static int kernels_open(hm_a2a_state_t *state, const hm_comm_t *comm, hm_reason_
         state->kernels = kernels_cuda_open(&why);
     }
     if (state->kernels != NULL) {
-        /* Memory is what one rank may lack alone; a back end works on all ranks or on none. */
-        int status = state->kernels->context_create(&state->host_stream, &state->context);
-        if (status == -ENOMEM) *reason = HM_REASON_NO_MEMORY;
-        return status;
+        /* What one rank alone may lack. */
+        *reason = HM_REASON_NO_MEMORY;
+        return state->kernels->context_create(&state->host_stream, &state->context);
     }
     log_say(HM_LOG_WARN, comm, "calls are left alone: %s", why);
     return -ENODEV;
@@ -213,8 +212,11 @@ void a2a_state_destroy(hm_comm_t *comm)
     hm_a2a_state_t *state = comm->a2a;
     if (state == NULL) return;
     comm->a2a = NULL;
-    window_close(state);
-    if (!state->scratch_shared) state->kernels->free(state->context, state->scratch);
+    /* After an abort near ranks may still read here; what they read stays. */
+    if (atomic_load(&comm->aborted) || state->phase == HM_PHASE_FAILED) state->kernels->abandon(state->context);
+    window_routes_free(state);
+    free(state->window);
+    if (!state->scratch_stays) state->kernels->free(state->context, state->scratch);
     state->kernels->free(state->context, state->identity_memory);
     state->kernels->free(state->context, state->table_device);
     state->kernels->host_free(state->context, state->table_host);

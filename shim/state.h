@@ -35,8 +35,9 @@ typedef struct hm_jobs {
         *list; /* [parts] row lists of a call: what was picked for an outgoing part, or for me of an incoming one */
 } hm_jobs_t;
 
-/* A call whose transfer is timed; depth 0: none is. */
+/* A call whose transfer is timed. */
 typedef struct hm_timed {
+    bool planned;        /* all of it is enqueued: the rest means something */
     int depth, size;     /* size: class of refine_size */
     int steps;           /* parts of it that are marked */
     bool begun;          /* its begin is marked */
@@ -96,11 +97,15 @@ typedef struct hm_a2a_state {
     void *identity_memory;
     size_t identity_bytes;
     void *scratch;
-    size_t capacity;      /* agreed: the same on all ranks */
-    bool scratch_shared;  /* the scratch may be read by near ranks: it stays until the context ends */
-    size_t kept;          /* agreed: bytes of such memory that are not scratch any more */
-    hm_windows_t windows; /* agreed; see window.h */
-    void **window;        /* [ranks] scratch of near ranks while windows are on, else NULL */
+    size_t capacity;     /* agreed: the same on all ranks */
+    bool scratch_shared; /* agreed: the scratch may be read by near ranks */
+    bool scratch_stays;  /* this rank's scratch is of that kind, and stays until the context ends */
+    void *spare;         /* memory of that kind which another rank could not get; for the next scratch */
+    size_t spare_bytes;
+    unsigned char spare_ticket[HM_TICKET];
+    size_t kept;                                /* agreed: bytes of such memory that are not scratch any more */
+    hm_windows_t windows;                       /* agreed; see window.h */
+    void **window;                              /* [ranks] scratch of near ranks while windows are on, else NULL */
     hm_route_t **near_route[HM_MAX_LEVELS + 1]; /* [depth][rank] of near ranks */
     size_t refused;                             /* agreed: a capacity that some rank could not get; 0: none */
 } hm_a2a_state_t;

@@ -31,6 +31,12 @@ typedef struct hm_stats {
     _Atomic uint64_t timed_plan_us;         /* predicted for them */
 } hm_stats_t;
 
+/* Milliseconds as whole microseconds, of any double. */
+static inline uint64_t stats_us(double ms)
+{
+    return ms > 0 ? ms < 1e12 ? (uint64_t)(ms * 1e3) : (uint64_t)1e15 : 0;
+}
+
 struct hm_comm;
 
 /* Counts a call left alone; the first time for this communicator and reason it is said at debug level INFO. */

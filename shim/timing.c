@@ -43,15 +43,15 @@ static void steps_say(const hm_comm_t *comm, const hm_a2a_state_t *state, uint32
             timed->depth, lead, transfer, text);
 }
 
-/* Reads what the call before the last took, if it was replaced. */
+/* Reads what the call before the last took. */
 static void timed_read(const hm_comm_t *comm, hm_a2a_state_t *state, uint32_t call)
 {
     hm_times_t *timing = &state->timing;
     double lead, transfer;
     timing->lead_us = timing->transfer_us = 0;
     timing->read = timing->timed[call % 2];
-    timing->timed[call % 2].depth = 0;
-    if (timing->read.depth == 0 || !timing->read.marked) return;
+    timing->timed[call % 2].planned = false;
+    if (!timing->read.planned || !timing->read.marked) return;
     if (!span(state, call, BEGIN, AGREED, &lead) || !span(state, call, AGREED, END, &transfer)) return;
     timing->lead_us = to_us(lead);
     timing->transfer_us = to_us(transfer);
@@ -86,26 +86,35 @@ void timing_step(hm_a2a_state_t *state, void *stream)
     mark(state, stream, STEPS + timed->steps++, &timed->marked);
 }
 
-void timing_end(hm_a2a_state_t *state, void *stream, const hm_timed_t *planned)
+void timing_plan(hm_a2a_state_t *state, const hm_timed_t *planned)
 {
     hm_timed_t *timed = &state->timing.timed[state->timing.calls % 2];
-    mark(state, stream, END, &timed->marked);
     timed->depth = planned->depth;
     timed->size = planned->size;
     timed->model_ms = planned->model_ms;
     timed->predicted_ms = planned->predicted_ms;
 }
 
+void timing_end(hm_a2a_state_t *state, void *stream)
+{
+    hm_timed_t *timed = &state->timing.timed[state->timing.calls % 2];
+    mark(state, stream, END, &timed->marked);
+    timed->planned = true;
+}
+
 void timing_learn(hm_comm_t *comm, hm_a2a_state_t *state, bool known, uint32_t lead_us, uint32_t transfer_us)
 {
     const hm_timed_t *read = &state->timing.read;
-    if (!known || read->depth == 0) return;
+    if (!known || !read->planned) return;
+    if (read->depth == 0) lead_us = 0; /* a call left alone is predicted without what looking at it costs */
     double ms = 1e-3 * ((double)lead_us + (double)transfer_us);
     refine_add(&state->refine, read->size, read->depth, read->model_ms, ms);
-    atomic_fetch_add(&comm->stats.timed, 1);
-    atomic_fetch_add(&comm->stats.timed_us, (uint64_t)lead_us + transfer_us);
-    atomic_fetch_add(&comm->stats.timed_lead_us, lead_us);
-    atomic_fetch_add(&comm->stats.timed_plan_us, (uint64_t)(1e3 * read->predicted_ms));
+    if (read->depth > 0) {
+        atomic_fetch_add(&comm->stats.timed, 1);
+        atomic_fetch_add(&comm->stats.timed_us, (uint64_t)lead_us + transfer_us);
+        atomic_fetch_add(&comm->stats.timed_lead_us, lead_us);
+        atomic_fetch_add(&comm->stats.timed_plan_us, stats_us(read->predicted_ms));
+    }
     if (comm->rank == 0 && log_on(HM_LOG_TRACE))
         log_say(HM_LOG_TRACE, comm, "depth %d took %.3f ms, predicted %.3f ms, unrefined %.3f ms", read->depth, ms,
                 read->predicted_ms, read->model_ms);

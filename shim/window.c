@@ -6,8 +6,11 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define TOKEN_BYTES 16 /* of table_device, which nobody reads between two agreements */
+#define PROBE_BYTES 4096
+#define PROBE_BLOCK ((size_t)2 << 20) /* what CUDA shares by: a smaller one would let others into its neighbours */
 
 static bool rank_near(const hm_a2a_state_t *state, int me, int rank)
 {
@@ -15,19 +18,20 @@ static bool rank_near(const hm_a2a_state_t *state, int me, int rank)
     return rank != me && state->topo->group[level][rank] == state->topo->group[level][me];
 }
 
-static void windows_shut(hm_a2a_state_t *state)
+/* Who keeps NCCL from reading other GPUs' memory has a reason that holds for us too. */
+static bool reads_allowed(void)
 {
-    for (int r = 0; r < state->topo->ranks; r++) {
-        if (state->window[r] != NULL) state->kernels->window_close(state->context, state->window[r]);
-        state->window[r] = NULL;
-    }
+    const char *disable = getenv("NCCL_P2P_DISABLE"), *level = getenv("NCCL_P2P_LEVEL");
+    return (disable == NULL || atoi(disable) == 0) && level == NULL;
 }
 
-/* Opens the memory of all near ranks by the tickets in the gathered table. */
+/* Opens the memory of all near ranks by the tickets in the gathered table. Older windows stay open until the
+ * communicator ends: closing them may wait for the whole device. */
 static bool windows_open(hm_a2a_state_t *state, int me)
 {
     const unsigned char *ticket = (const unsigned char *)state->table_host;
     for (int r = 0; r < state->topo->ranks; r++) {
+        state->window[r] = NULL;
         if (!rank_near(state, me, r)) continue;
         if (state->kernels->window_open(state->context, ticket + (size_t)r * HM_TICKET, &state->window[r]) == 0)
             continue;
@@ -37,46 +41,103 @@ static bool windows_open(hm_a2a_state_t *state, int me)
     return true;
 }
 
-/* Tells all ranks how this one's memory is reached and learns whether every rank reached all near ones. */
-static int windows_settle(const hm_call_t *call, hm_a2a_state_t *state, const unsigned char *ticket)
+/* What a rank's probe holds: reads that come out otherwise are no windows. */
+static void probe_fill(uint64_t *words, int rank)
 {
-    bool all = false;
-    int status = agree_exchange(call, state, ticket, HM_TICKET);
-    if (status != 0) return status;
-    bool mine = windows_open(state, call->comm->rank);
-    status = agree_all(call, state, mine, &all);
-    if (status == 0 && all) {
-        state->windows = HM_WINDOWS_ON;
-        return 0;
+    for (uint64_t i = 0; i < PROBE_BYTES / sizeof *words; i++)
+        words[i] = (i + 1 + ((uint64_t)rank << 32)) * 0x9E3779B97F4A7C15u;
+}
+
+/* Reads the probes of all near ranks and compares them. probe: device memory of two probes; host: the same, pinned. 0
+ * with *right set, or the stream did not come to an end. */
+static int probes_read(const hm_call_t *call, hm_a2a_state_t *state, char *probe, char *host, bool *right)
+{
+    const hm_kernels_t *kernels = state->kernels;
+    int status = 0;
+    *right = true;
+    for (int r = 0; r < call->comm->ranks && status == 0 && *right; r++) {
+        if (state->window[r] == NULL) continue;
+        hm_move_job_t job = {.dst = probe + PROBE_BYTES,
+                             .src = state->window[r],
+                             .dst_stride = PROBE_BYTES,
+                             .src_stride = PROBE_BYTES,
+                             .width = PROBE_BYTES,
+                             .rows = 1};
+        status = kernels->move(state->context, call->stream, &job, 1);
+        if (status == 0) status = kernels->copy(state->context, call->stream, host + PROBE_BYTES, job.dst, PROBE_BYTES);
+        if (status == 0)
+            status =
+                kernels->wait(state->context, call->stream, (double)settings_get()->timeout, &call->comm->cancelled);
+        probe_fill((uint64_t *)(void *)host, r);
+        *right = status == 0 && memcmp(host, host + PROBE_BYTES, PROBE_BYTES) == 0;
     }
-    windows_shut(state);
-    state->windows = HM_WINDOWS_OFF;
-    if (status == 0 && call->comm->rank == 0)
+    return status;
+}
+
+/* Whether near ranks can read each other's memory, tried with a little of it. The same on all ranks. */
+static int windows_try(const hm_call_t *call, hm_a2a_state_t *state)
+{
+    unsigned char ticket[HM_TICKET] = {0};
+    const hm_kernels_t *kernels = state->kernels;
+    char *host = NULL;
+    void *probe = NULL;
+    bool all = false, mine = reads_allowed() &&
+                             kernels->host_alloc(state->context, 2 * PROBE_BYTES, (void **)&host) == 0 &&
+                             state_scratch_share(state, PROBE_BLOCK, &probe, ticket) == 0;
+    int status = 0;
+    if (mine) {
+        probe_fill((uint64_t *)(void *)host, call->comm->rank);
+        status = kernels->copy(state->context, call->stream, probe, host, PROBE_BYTES);
+    } else {
+        memset(ticket, 0, sizeof ticket);
+    }
+    if (status == 0) status = agree_exchange(call, state, ticket, HM_TICKET);
+    if (status == 0 && mine) mine = windows_open(state, call->comm->rank);
+    if (status == 0 && mine) status = probes_read(call, state, probe, host, &mine);
+    /* Nobody's probe may change before all have read it; it never does. */
+    if (status == 0) status = agree_all(call, state, mine, &all);
+    if (status == 0) kernels->host_free(state->context, host);
+    state->windows = all ? HM_WINDOWS_ON : HM_WINDOWS_OFF;
+    if (status == 0 && !all && call->comm->rank == 0)
         log_say(HM_LOG_INFO, call->comm, "ranks of a node cannot read each other's memory: NCCL carries all messages");
     return status;
 }
 
+/* Shared memory of so many bytes: a new one, or what was left over when another rank had none. */
+static bool spare_take(hm_a2a_state_t *state, size_t capacity)
+{
+    if (state->spare != NULL && state->spare_bytes >= capacity) return true;
+    state->spare_bytes = capacity;
+    if (state_scratch_share(state, capacity, &state->spare, state->spare_ticket) == 0) return true;
+    state->spare = NULL;
+    return false;
+}
+
 int window_scratch_prepare(const hm_call_t *call, hm_a2a_state_t *state, size_t capacity, bool *ready)
 {
-    unsigned char ticket[HM_TICKET] = {0};
-    void *memory = NULL;
+    int status = 0;
     *ready = false;
     if (!settings_get()->windows || state->kernels->share == NULL) state->windows = HM_WINDOWS_OFF;
-    /* Memory that others read is kept until the communicator ends: freeing it may wait for the whole device. */
+    if (state->windows == HM_WINDOWS_UNTRIED) status = windows_try(call, state);
+    if (status != 0 || state->windows == HM_WINDOWS_OFF) return status;
+    /* Memory that others read is kept until the communicator ends, since freeing it may wait for the whole device; so
+     * it grows in large steps. */
     size_t kept = state->kept + state->capacity, most = settings_get()->max_scratch;
     if (capacity < 2 * state->capacity && kept + 2 * state->capacity <= most) capacity = 2 * state->capacity;
-    if (kept + capacity > most) state->windows = HM_WINDOWS_OFF;
-    windows_shut(state);
-    if (state->windows == HM_WINDOWS_OFF) return 0;
-    state->windows = HM_WINDOWS_OFF;
-    bool mine = state_scratch_share(state, capacity, &memory, ticket) == 0;
-    int status = agree_all(call, state, mine, ready);
-    state->kept += *ready ? state->capacity : capacity;
+    if (kept + capacity > most) return 0;
+    bool mine = spare_take(state, capacity), all = false;
+    status = agree_all(call, state, mine, ready);
     if (status != 0 || !*ready) return status;
-    state->scratch = memory;
-    state->scratch_shared = true;
+    status = agree_exchange(call, state, state->spare_ticket, HM_TICKET);
+    if (status != 0) return status;
+    state->scratch = state->spare;
+    state->spare = NULL;
+    state->scratch_shared = state->scratch_stays = true;
+    state->kept = kept;
     state->capacity = capacity;
-    return windows_settle(call, state, ticket);
+    status = agree_all(call, state, windows_open(state, call->comm->rank), &all);
+    if (!all) state->windows = HM_WINDOWS_OFF;
+    return status;
 }
 
 int window_routes_prepare(hm_a2a_state_t *state, const hm_comm_t *comm, int depth)
@@ -165,13 +226,11 @@ ncclResult_t window_finish(const hm_call_t *call, hm_a2a_state_t *state, int dep
     return result != ncclSuccess ? result : end;
 }
 
-void window_close(hm_a2a_state_t *state)
+void window_routes_free(hm_a2a_state_t *state)
 {
-    if (state->topo != NULL && state->window != NULL) windows_shut(state);
     for (int d = 0; d <= HM_MAX_LEVELS; d++) {
         for (int r = 0; state->near_route[d] != NULL && r < state->topo->ranks; r++)
             route_destroy(state->near_route[d][r]);
         free(state->near_route[d]);
     }
-    free(state->window);
 }

@@ -10,8 +10,9 @@
 
 #include "state.h"
 
-/* Tries to give all ranks `capacity` bytes of scratch, which may be read by others, and lets near ranks in. *ready: all
- * have it; whether all could also be let in is state->windows. Same results; 0, or the communicator is lost. */
+/* Finds out once whether near ranks can read each other's memory; where they can, tries to give all ranks `capacity`
+ * bytes of scratch that near ranks may read, within HIERMOE_MAX_SCRATCH. *ready: all have it, and state->windows says
+ * whether all were let in. Same results; 0, or the communicator is lost. */
 int window_scratch_prepare(const hm_call_t *call, hm_a2a_state_t *state, size_t capacity, bool *ready);
 
 /* Routes of near ranks at a depth: where their messages lie. 0 or -ENOMEM. */
@@ -29,8 +30,8 @@ int window_pull(const hm_call_t *call, hm_a2a_state_t *state, int depth, int ste
 /* Tokens back, a group of their own. */
 ncclResult_t window_finish(const hm_call_t *call, hm_a2a_state_t *state, int depth, size_t width);
 
-/* Frees what windows hold. Nothing may be under way through them. */
-void window_close(hm_a2a_state_t *state);
+/* Frees the routes of near ranks. */
+void window_routes_free(hm_a2a_state_t *state);
 
 /* Whether messages to and from a rank go through a window. */
 static inline bool window_leads_to(const hm_a2a_state_t *state, int rank)

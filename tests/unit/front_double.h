@@ -15,7 +15,7 @@
 #include <cmocka.h>
 
 typedef struct hm_double {
-    int runs, destroyed;
+    int runs, destroyed, replayed;
     bool accept;                           /* a2a_run says true */
     void (*inside)(const hm_call_t *call); /* called by a2a_run */
     hm_call_t call;                        /* the latest */

@@ -73,6 +73,30 @@ static void refused_group_is_replayed_in_order(void **state)
     assert_string_equal(front_double.calls, "< R3 S3 R2 S2 R1 S1 R0 S0 > ");
 }
 
+static void ask_for_replay(const hm_call_t *call)
+{
+    call->comm->replaying = 1;
+}
+
+static void replay_is_told_of_where_it_is_asked_for(void **state)
+{
+    (void)state;
+    front_double.accept = false;
+    capture_all(4, 1);
+    assert_int_equal(end(), ncclSuccess);
+    assert_int_equal(front_double.replayed, 0);
+    front_double.calls[0] = 0;
+    front_double.inside = ask_for_replay;
+    capture_all(4, 1);
+    assert_int_equal(end(), ncclSuccess);
+    assert_int_equal(front_double.replayed, 1);
+    front_double.inside = NULL;
+    front_double.calls[0] = 0;
+    capture_all(4, 1);
+    assert_int_equal(end(), ncclSuccess);
+    assert_int_equal(front_double.replayed, 1);
+}
+
 static void result_of_real_end_is_handed_on(void **state)
 {
     (void)state;
@@ -232,6 +256,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(whole_group_reaches_a2a_run_by_peer, set_up),
         cmocka_unit_test_setup(refused_group_is_replayed_in_order, set_up),
+        cmocka_unit_test_setup(replay_is_told_of_where_it_is_asked_for, set_up),
         cmocka_unit_test_setup(result_of_real_end_is_handed_on, set_up),
         cmocka_unit_test_setup(error_of_replayed_send_is_returned_at_end, set_up),
         cmocka_unit_test_setup(error_of_flushed_send_is_returned_at_end, set_up),

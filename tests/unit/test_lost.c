@@ -121,7 +121,61 @@ static void no_memory_for_the_first_word_fails_the_call(void **context)
     assert_true(done);
     assert_int_equal(result, ncclSystemError);
     assert_int_equal(doubles_said, 1);
+    /* The other rank still waits for the first word: a later call must not answer in its place. */
+    result = ncclSuccess;
+    assert_true(a2a_run(&call, &result));
+    assert_int_equal(result, ncclSystemError);
+    assert_null(world.comm[1].a2a);
     world_close(&world, 2);
+}
+
+/* Calls that grow beyond half the cap: what near ranks may read cannot be freed, so later calls are cut into slices,
+ * not left alone. */
+static void kept_scratch_leaves_room_for_slices(void **context)
+{
+    (void)context;
+    world_t world;
+    size_t row_bytes = 512;
+    doubles_settings.windows = true;
+    doubles_settings.slices = 1;
+    doubles_settings.max_scratch = 4 << 20;
+    world_open(&world, RANKS);
+    int replaced = 0;
+    for (int call = 0; call < 8; call++, row_bytes *= 2) {
+        replaced += world_exchange(&source, &world, RANKS, row_bytes);
+        const hm_a2a_state_t *state = world.comm[0].a2a;
+        assert_true(state->capacity + state->kept <= doubles_settings.max_scratch);
+        for (int r = 1; r < RANKS; r++) {
+            assert_int_equal(world.comm[r].a2a->kept, state->kept);
+            assert_int_equal(world.comm[r].a2a->capacity, state->capacity);
+            assert_int_equal(world.comm[r].a2a->windows, state->windows);
+        }
+    }
+    assert_int_equal(replaced, 8);
+    assert_true(world.comm[0].stats.windows > 0);
+    assert_true(world.comm[0].a2a->kept > 0);
+    world_close(&world, RANKS);
+}
+
+static void shared_memory_of_an_abandoned_context_stays(void **context)
+{
+    (void)context;
+    unsigned char ticket[HM_TICKET];
+    hm_context_t *owner = NULL, *reader = NULL;
+    void *memory = NULL, *window = NULL;
+    assert_int_equal(hm_kernels_host.context_create(NULL, &owner), 0);
+    assert_int_equal(hm_kernels_host.context_create(NULL, &reader), 0);
+    assert_int_equal(hm_kernels_host.share(owner, 4096, &memory, ticket), 0);
+    memset(memory, 7, 4096);
+    assert_int_equal(hm_kernels_host.window_open(reader, ticket, &window), 0);
+    hm_kernels_host.abandon(owner);
+    hm_kernels_host.context_destroy(owner);
+    assert_int_equal(((unsigned char *)window)[4095], 7); /* the address sanitizer knows whether it may be read */
+    hm_kernels_host.context_destroy(reader);
+    memset(ticket, 0, sizeof ticket);
+    assert_int_equal(hm_kernels_host.context_create(NULL, &reader), 0);
+    assert_true(hm_kernels_host.window_open(reader, ticket, &window) != 0);
+    hm_kernels_host.context_destroy(reader);
 }
 
 /* Room to grow is taken only below HIERMOE_MAX_SCRATCH. */
@@ -193,6 +247,8 @@ int main(void)
         cmocka_unit_test_setup(table_of_a_lost_communicator_is_not_believed, setup),
         cmocka_unit_test_setup(no_memory_for_the_first_word_fails_the_call, setup),
         cmocka_unit_test_setup(scratch_stays_under_its_cap, setup),
+        cmocka_unit_test_setup(kept_scratch_leaves_room_for_slices, setup),
+        cmocka_unit_test_setup(shared_memory_of_an_abandoned_context_stays, setup),
         cmocka_unit_test_setup(pick_stops_at_most, setup),
         cmocka_unit_test_setup(move_skips_rows_that_are_not_there, setup),
     };
