@@ -163,6 +163,7 @@ static void hello_conclude(const hm_call_t *call, hm_a2a_state_t *state, const h
     if (state->phase == HM_PHASE_OFF) return;
     int status = topology_make(call->comm, &in[0].seat, sizeof *in, &topo);
     if (status == 0) status = state_topology_set(state, topo);
+    if (status == 0 && !topology_near_together(topo, &in[0].seat, sizeof *in)) state->windows = HM_WINDOWS_OFF;
     status = agree_all(call, state, status == 0, &all);
     if (status == 0 && !all) {
         state->phase = HM_PHASE_OFF;

@@ -227,3 +227,9 @@ void topology_wires(const hm_topo_t *topo, const hm_seat_t *seats, size_t stride
     for (int r = 0; r < topo->ranks; r++) all &= seat_at(seats, stride, r)->links;
     for (int l = 1; l <= topo->levels; l++) wire[l] = level_wire(topo, l, seats, stride, all);
 }
+
+bool topology_near_together(const hm_topo_t *topo, const hm_seat_t *seats, size_t stride)
+{
+    hm_wire_t wire = level_wire(topo, topo->levels, seats, stride, 0);
+    return wire != HM_WIRE_NET && wire != HM_WIRE_TCP;
+}

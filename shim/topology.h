@@ -5,6 +5,8 @@
 #include "../planner/profile.h"
 #include "comm.h"
 
+#include <stdbool.h>
+
 #define HM_SEAT_LEVELS 4 /* host, NUMA node, PCIe root, NVLink domain */
 
 enum { HM_SEAT_GPU = 1, HM_SEAT_NVLINK = 2, HM_SEAT_RDMA = 4 };
@@ -31,5 +33,8 @@ int topology_make(const hm_comm_t *comm, const hm_seat_t *seats, size_t stride, 
 
 /* What joins the groups of each level of a topology, by the seats: wire[1..levels]. */
 void topology_wires(const hm_topo_t *topo, const hm_seat_t *seats, size_t stride, hm_wire_t *wire);
+
+/* Whether the ranks of each innermost group are on one host. */
+bool topology_near_together(const hm_topo_t *topo, const hm_seat_t *seats, size_t stride);
 
 #endif

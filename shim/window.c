@@ -143,7 +143,7 @@ int window_scratch_prepare(const hm_call_t *call, hm_a2a_state_t *state, size_t 
 int window_routes_prepare(hm_a2a_state_t *state, const hm_comm_t *comm, int depth)
 {
     hm_route_t **routes = state->near_route[depth];
-    if (!settings_get()->windows || state->kernels->share == NULL) return 0;
+    if (!settings_get()->windows || state->windows == HM_WINDOWS_OFF || state->kernels->share == NULL) return 0;
     if (routes == NULL) routes = state->near_route[depth] = calloc((size_t)comm->ranks, sizeof(hm_route_t *));
     if (routes == NULL) return -ENOMEM;
     for (int r = 0; r < comm->ranks; r++) {

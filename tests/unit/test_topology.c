@@ -43,6 +43,28 @@ static void nvlink_pairs_below_sockets_below_hosts(void **context)
     topology_wires(topo, seats, sizeof *seats, wire);
     assert_int_equal(wire[1], HM_WIRE_TCP);
     assert_int_equal(wire[4], HM_WIRE_PCI);
+    assert_true(topology_near_together(topo, seats, sizeof *seats));
+    topo_destroy(topo);
+}
+
+/* Where every node has one GPU the innermost groups span nodes: nobody there reads another's memory. */
+static void single_gpu_nodes_are_not_together(void **context)
+{
+    (void)context;
+    hm_seat_t seats[4];
+    hm_wire_t wire[HM_MAX_LEVELS + 1];
+    doubles_reset();
+    for (uint64_t r = 0; r < 4; r++) seats[r] = (hm_seat_t){.key = {1 + r}, .links = HM_SEAT_GPU | HM_SEAT_RDMA};
+    hm_topo_t *topo = topo_of(seats, 4, wire);
+    assert_int_equal(topo->levels, 1);
+    assert_false(topology_near_together(topo, seats, sizeof *seats));
+    topo_destroy(topo);
+    doubles_settings.topo = "2,2"; /* a group of two hosts, by a setting that is wrong */
+    seats[1] = seats[0];
+    topo = topo_of(seats, 4, wire);
+    assert_false(topology_near_together(topo, seats, sizeof *seats));
+    seats[3] = seats[2];
+    assert_true(topology_near_together(topo, seats, sizeof *seats));
     topo_destroy(topo);
 }
 
@@ -140,8 +162,11 @@ static void a_seat_without_gpu_knows_its_host_alone(void **context)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(nvlink_pairs_below_sockets_below_hosts),    cmocka_unit_test(unknown_places_are_flat_nodes),
-        cmocka_unit_test(a_given_topology_wins_and_keeps_its_wires), cmocka_unit_test(sysfs_tells_socket_and_root),
+        cmocka_unit_test(nvlink_pairs_below_sockets_below_hosts),
+        cmocka_unit_test(single_gpu_nodes_are_not_together),
+        cmocka_unit_test(unknown_places_are_flat_nodes),
+        cmocka_unit_test(a_given_topology_wins_and_keeps_its_wires),
+        cmocka_unit_test(sysfs_tells_socket_and_root),
         cmocka_unit_test(a_seat_without_gpu_knows_its_host_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
