@@ -242,6 +242,23 @@ static void batch_abandon(host_batch_t *batch)
     fabric->strays = batch;
 }
 
+/* Until what was sent has left. A flush of UCX 1.13 may never end, once in some thousand communicators made, with all
+ * data long at its peers: nothing but another flush, or the peers, can tell. */
+#define FLUSH_SECONDS 2
+#define FLUSH_TRIES 3
+static ucs_status_t batch_leave(host_fabric_t *fabric, const atomic_int *cancelled, double timeout)
+{
+    double end = worker_clock() + timeout;
+    for (int i = 0; i < FLUSH_TRIES; i++) {
+        double until = worker_clock() + FLUSH_SECONDS;
+        ucs_status_t status = worker_flush(&fabric->worker, cancelled, &fabric->lost, until < end ? until : end);
+        if (status != UCS_ERR_TIMED_OUT || worker_clock() >= end) return status;
+    }
+    fprintf(stderr, "hostnccl: rank %d: a flush did not end within %d s; going on without\n", fabric->rank,
+            FLUSH_TRIES * FLUSH_SECONDS);
+    return UCS_OK;
+}
+
 bool fabric_run(host_fabric_t *fabric, const host_transfer_t *transfers, size_t count, const atomic_int *cancelled,
                 double timeout, host_failure_t *failure)
 {
@@ -264,7 +281,7 @@ bool fabric_run(host_fabric_t *fabric, const host_transfer_t *transfers, size_t 
     batch_wait(batch, cancelled, timeout);
     if (!batch->pending && !batch->failure.result) {
         /* What UCX still holds back must go out now: nobody makes progress here once this returns. */
-        ucs_status_t status = worker_flush(&fabric->worker, cancelled, &fabric->lost, worker_clock() + timeout);
+        ucs_status_t status = batch_leave(fabric, cancelled, timeout);
         /* A lost peer is told of by the transfers that need it; those of this batch are done. */
         if (status != UCS_OK && status != UCS_ERR_CANCELED && !atomic_load(&fabric->lost))
             batch_fail(batch, ncclRemoteError, "sent data did not leave: %s", ucs_status_string(status));

@@ -107,8 +107,7 @@ ucs_status_t worker_address(const host_worker_t *worker, bool net_only, void *ad
     return status;
 }
 
-/* UCX 1.13 has been seen to lose a wake-up between arming and sleeping, once in some thousand communicators made: all
- * ranks then slept until their time was up. */
+/* Should a wake-up be lost between arming and sleeping, it is a short nap and not a hang. */
 #define SLEEP_MOST_MS 50
 
 void worker_step(const host_worker_t *worker, const atomic_int *cancelled, double until)
