@@ -49,7 +49,7 @@ static void probe_fill(uint64_t *words, int rank)
 }
 
 /* Reads the probes of all near ranks and compares them. probe: device memory of two probes; host: the same, pinned. 0
- * with *right set, or the stream did not come to an end. */
+ * with *right set, or the stream did not come to an end: what fails on this rank alone is for it to say in the vote. */
 static int probes_read(const hm_call_t *call, hm_a2a_state_t *state, char *probe, char *host, bool *right)
 {
     const hm_kernels_t *kernels = state->kernels;
@@ -65,11 +65,10 @@ static int probes_read(const hm_call_t *call, hm_a2a_state_t *state, char *probe
                              .rows = 1};
         status = kernels->move(state->context, call->stream, &job, 1);
         if (status == 0) status = kernels->copy(state->context, call->stream, host + PROBE_BYTES, job.dst, PROBE_BYTES);
-        if (status == 0)
-            status =
-                kernels->wait(state->context, call->stream, (double)settings_get()->timeout, &call->comm->cancelled);
+        *right = status == 0;
+        status = kernels->wait(state->context, call->stream, (double)settings_get()->timeout, &call->comm->cancelled);
         probe_fill((uint64_t *)(void *)host, r);
-        *right = status == 0 && memcmp(host, host + PROBE_BYTES, PROBE_BYTES) == 0;
+        *right = *right && status == 0 && memcmp(host, host + PROBE_BYTES, PROBE_BYTES) == 0;
     }
     return status;
 }
@@ -87,11 +86,10 @@ static int windows_try(const hm_call_t *call, hm_a2a_state_t *state)
     int status = 0;
     if (mine) {
         probe_fill((uint64_t *)(void *)host, call->comm->rank);
-        status = kernels->copy(state->context, call->stream, probe, host, PROBE_BYTES);
-    } else {
-        memset(ticket, 0, sizeof ticket);
+        mine = kernels->copy(state->context, call->stream, probe, host, PROBE_BYTES) == 0;
     }
-    if (status == 0) status = agree_exchange(call, state, ticket, HM_TICKET);
+    if (!mine) memset(ticket, 0, sizeof ticket);
+    status = agree_exchange(call, state, ticket, HM_TICKET);
     if (status == 0 && mine) mine = windows_open(state, call->comm->rank);
     if (status == 0 && mine) status = probes_read(call, state, probe, host, &mine);
     /* Nobody's probe may change before all have read it; it never does. */

@@ -91,7 +91,7 @@ def build():
 class Harness:
     def __init__(self, out, gpus, nccl=None, budget=480):
         self.build, self.out, self.gpus, self.nccl = build(), Path(out).resolve(), gpus, nccl
-        self.library = self.build / "lib" / "libhiermoe.so"
+        self.shim = self.build / "lib" / "libhiermoe.so"
         self.end = time.monotonic() + budget
         self.temporary = Path(tempfile.mkdtemp(prefix="hmgpu."))
         self.mps, self.figures, self.runs = None, [], 0
@@ -189,7 +189,7 @@ class Harness:
             self.mps_begin()
             surroundings.update(self.mps_variables())
         if preload:
-            surroundings.update(PRELOAD=str(self.library), HIERMOE_STATS_FILE=str(folder / "stats.%p"))
+            surroundings.update(PRELOAD=str(self.shim), HIERMOE_STATS_FILE=str(folder / "stats.%p"))
         settings = " ".join(f"{k}={v}" for k, v in dict(env).items())
         self.log(f"# {nodes} x {gpus} ranks, {'preloaded' if preload else 'plain'} {settings}")
         began = time.monotonic()
