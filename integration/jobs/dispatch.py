@@ -3,9 +3,9 @@
     tests/gpu/nodes.sh 4 2 -- python3 dispatch.py
     PRELOAD=build/lib/libhiermoe.so tests/gpu/nodes.sh 4 2 -- python3 dispatch.py
 
-Draws the routings and takes the times of oracle.py, so that the three can be compared. Rank 0 prints one JSON object: the
-median and all times in ms of the slowest rank, and a hash of every byte that all ranks received, which must not depend
-on what is preloaded.
+Draws the routings and takes the times of oracle.py, so that the three can be compared. Rank 0 prints a JSON object for
+each size: the median and all times in ms of the slowest rank, wire_mb as the oracle counts it, and a hash of every byte
+that all ranks received, which must not depend on what is preloaded.
 """
 import argparse
 import hashlib
@@ -14,7 +14,7 @@ import os
 
 import torch
 import torch.distributed as dist
-from oracle import Stopwatch, arguments_add, destinations
+from oracle import Stopwatch, arguments_add, destinations, sizes
 
 
 def routing(args, world, rank, seed):
@@ -25,7 +25,25 @@ def routing(args, world, rank, seed):
     order = torch.argsort(chosen[rank].flatten(), stable=True)
     generator = torch.Generator("cuda").manual_seed(1000 * seed + rank)
     tokens = torch.randn(args.tokens, args.hidden, device="cuda", generator=generator).bfloat16()
-    return tokens.index_select(0, (order // args.topk).cuda()), counts[rank].tolist(), counts[:, rank].tolist()
+    return tokens.index_select(0, order // args.topk), counts[rank].tolist(), counts[:, rank].tolist()
+
+
+def measure(args, rank, world):
+    exchanges = []
+    for seed in range(args.seed, args.seed + args.routings):
+        rows, send, recv = routing(args, world, rank, seed)
+        exchanges.append((torch.empty(sum(recv), args.hidden, device="cuda", dtype=rows.dtype), rows, recv, send))
+    watch = Stopwatch(args)
+    times = watch.times(lambda i: dist.all_to_all_single(*exchanges[i % len(exchanges)]))
+    mine = hashlib.sha256()
+    for out, *_ in exchanges:
+        mine.update(out.view(torch.uint8).cpu().numpy().tobytes())
+    hashes = [None] * world
+    dist.all_gather_object(hashes, mine.hexdigest())
+    if rank == 0:
+        print(json.dumps(dict(test="dispatch", ranks=world, **vars(args), ms=round(times.median().item(), 4),
+                              all_ms=[round(ms, 4) for ms in times.tolist()], wire_mb=watch.wire_mb,
+                              hash=hashlib.sha256("".join(hashes).encode()).hexdigest())), flush=True)
 
 
 def main():
@@ -36,20 +54,8 @@ def main():
     rank, world = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
     torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     dist.init_process_group("nccl", rank=rank, world_size=world)
-    exchanges = []
-    for seed in range(args.seed, args.seed + args.routings):
-        rows, send, recv = routing(args, world, rank, seed)
-        exchanges.append((torch.empty(sum(recv), args.hidden, device="cuda", dtype=rows.dtype), rows, recv, send))
-    times = Stopwatch(args).times(lambda i: dist.all_to_all_single(*exchanges[i % len(exchanges)]))
-    mine = hashlib.sha256()
-    for out, *_ in exchanges:
-        mine.update(out.view(torch.uint8).cpu().numpy().tobytes())
-    hashes = [None] * world
-    dist.all_gather_object(hashes, mine.hexdigest())
-    if rank == 0:
-        print(json.dumps(dict(test="dispatch", ranks=world, **vars(args), ms=round(times.median().item(), 4),
-                              all_ms=[round(ms, 4) for ms in times.tolist()],
-                              hash=hashlib.sha256("".join(hashes).encode()).hexdigest())), flush=True)
+    for one in sizes(ap, args, world):
+        measure(one, rank, world)
     dist.destroy_process_group()
 
 

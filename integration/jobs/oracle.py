@@ -5,9 +5,11 @@
 Draws a routing and times, on rows of bf16: (flat) every copy, as a MoE layer's dispatch sends it; (per GPU) one copy for
 each destination GPU; (per node) one copy for each destination node, between GPUs of equal index, then one for each GPU
 inside the node. Finding, packing and unpacking rows is left out: nothing that sends the same rows the same way can be
-faster. Prints JSON from rank 0; times are the median over iterations of the slowest rank's, in ms.
+faster. Prints a JSON object for each size from rank 0; times are the median over iterations of the slowest rank's, in ms,
+wire_mb what the kernel counted on the interface of NCCL_SOCKET_IFNAME, for one exchange of all ranks of this machine.
 """
 import argparse
+import copy
 import json
 import os
 import time
@@ -25,25 +27,35 @@ def arguments_add(ap):
     ap.add_argument("--iters", type=int, default=30, help="timed (default 30)")
     ap.add_argument("--warmup", type=int, default=8, help="before them (default 8)")
     ap.add_argument("--seed", type=int, default=7, help="(default 7)")
+    ap.add_argument("--size", action="append", default=[], metavar="TOKENS:HIDDEN:EXPERTS:TOPK:ZIPF",
+                    help="instead of the five options; several are measured one after the other")
 
 
-def arguments():
-    ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments_add(ap)
-    args = ap.parse_args()
-    world = int(os.environ["WORLD_SIZE"])
-    if args.experts % world or args.topk > args.experts:
-        ap.error(f"expected --experts to be a multiple of the {world} ranks and at least --topk")
-    return args
+def sizes(ap, args, world):
+    """The arguments of each --size, or of the options."""
+    found = []
+    for text in args.size:
+        one, fields = copy.copy(args), text.split(":")
+        try:
+            one.tokens, one.hidden, one.experts, one.topk = map(int, fields[:4])
+            one.zipf, = map(float, fields[4:])
+        except ValueError:
+            ap.error(f"--size: expected TOKENS:HIDDEN:EXPERTS:TOPK:ZIPF, got '{text}'")
+        found.append(one)
+    for one in found or [args]:
+        if one.experts % world or one.topk > one.experts:
+            ap.error(f"expected {one.experts} experts to be a multiple of the {world} ranks and at least top-{one.topk}")
+        del one.size
+    return found or [args]
 
 
 def destinations(args, world, seed, per_rank=False):
     """Each token's experts, or their ranks, shape (world, tokens, topk): drawn without replacement by popularity (Gumbel's
     trick)."""
-    gen = torch.Generator().manual_seed(seed)
-    popularity = -args.zipf * torch.arange(1, args.experts + 1, dtype=torch.float64).log()
-    popularity = popularity[torch.randperm(args.experts, generator=gen)]
-    uniform = torch.rand(world, args.tokens, args.experts, generator=gen, dtype=torch.float64)
+    gen = torch.Generator("cuda").manual_seed(seed)
+    popularity = -args.zipf * torch.arange(1, args.experts + 1, dtype=torch.float64, device="cuda").log()
+    popularity = popularity[torch.randperm(args.experts, generator=gen, device="cuda")]
+    uniform = torch.rand(world, args.tokens, args.experts, generator=gen, dtype=torch.float64, device="cuda")
     chosen = (popularity - torch.log(-torch.log(uniform))).topk(args.topk, dim=-1).indices
     return chosen // (args.experts // world) if per_rank else chosen
 
@@ -59,20 +71,36 @@ class Volume:
         self.per_node = (hits.view(ranks, -1, nodes, gpus).sum(-1) > 0).sum(1)
 
 
+def wire_bytes():
+    """What NCCL's interface has sent so far, by the kernel's count; None where there is no such number."""
+    try:
+        with open(f"/sys/class/net/{os.environ.get('NCCL_SOCKET_IFNAME', 'lo')}/statistics/tx_bytes") as file:
+            return int(file.read())
+    except OSError:
+        return None
+
+
 class Stopwatch:
+    """times() leaves in wire_mb what one iteration sent, the barrier before it included."""
+
     def __init__(self, args):
-        self.hidden, self.iters, self.warmup = args.hidden, args.iters, args.warmup
+        self.hidden, self.iters, self.warmup, self.wire_mb = args.hidden, args.iters, args.warmup, None
 
     def times(self, run):
         """Ms of the slowest rank in each timed iteration of run(iteration)."""
-        times = []
+        times, before = [], None
         for i in range(self.warmup + self.iters):
             dist.barrier()
             torch.cuda.synchronize()
+            if i == self.warmup:
+                before = wire_bytes()
             began = time.perf_counter()
             run(i)
             torch.cuda.synchronize()
             times.append(1e3 * (time.perf_counter() - began))
+        dist.barrier()
+        torch.cuda.synchronize()
+        self.wire_mb = None if before is None else round((wire_bytes() - before) / self.iters / 1e6, 3)
         slowest = torch.tensor(times[self.warmup:], device="cuda", dtype=torch.float64)
         dist.all_reduce(slowest, dist.ReduceOp.MAX)
         return slowest
@@ -84,37 +112,46 @@ class Stopwatch:
         return self.times(lambda _: dist.all_to_all_single(out, rows, recv, send, group=group)).quantile(0.5).item()
 
 
-def measure(args, rank, nodes, gpus):
+def measure(args, rank, nodes, gpus, rails, inside):
+    """Ms and MB on the wire of each exchange."""
     node, local = divmod(rank, gpus)
-    rails = [dist.new_group([n * gpus + g for n in range(nodes)]) for g in range(gpus)]
-    inside = [dist.new_group([n * gpus + g for g in range(gpus)]) for n in range(nodes)]
     volume, watch = Volume(destinations(args, nodes * gpus, args.seed, per_rank=True), nodes, gpus), Stopwatch(args)
     peers = [n * gpus + local for n in range(nodes)]  # those whose rows this rank takes in for its node
-    ms = {"flat": watch.all_to_all(volume.raw[rank].tolist(), volume.raw[:, rank].tolist()),
-          "per_gpu": watch.all_to_all(volume.per_gpu[rank].tolist(), volume.per_gpu[:, rank].tolist())}
+    ms, wire = {}, {}
+
+    def take(name, send, recv, group=None):
+        ms[name] = round(watch.all_to_all(send.tolist(), recv.tolist(), group), 4)
+        wire[name] = watch.wire_mb
+
+    take("flat", volume.raw[rank], volume.raw[:, rank])
+    take("per_gpu", volume.per_gpu[rank], volume.per_gpu[:, rank])
     if nodes > 1:
-        ms["across_nodes"] = watch.all_to_all(volume.per_node[rank].tolist(), volume.per_node[peers, node].tolist(),
-                                              rails[local])
+        take("across_nodes", volume.per_node[rank], volume.per_node[peers, node], rails[local])
         fan_out = volume.per_gpu[peers, node * gpus:(node + 1) * gpus].sum(0)
-        fan_in = [volume.per_gpu[[n * gpus + g for n in range(nodes)], rank].sum() for g in range(gpus)]
-        ms["inside_node"] = watch.all_to_all(fan_out.tolist(), [int(f) for f in fan_in], inside[node])
-    return ms
+        fan_in = volume.per_gpu[:, rank].view(nodes, gpus).sum(0)
+        take("inside_node", fan_out, fan_in, inside[node])
+    return ms, wire
 
 
 def main():
-    args = arguments()
+    ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments_add(ap)
+    args = ap.parse_args()
     rank, world, gpus = (int(os.environ[name]) for name in ("RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE"))
     torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     dist.init_process_group("nccl", rank=rank, world_size=world)
-    ms = measure(args, rank, world // gpus, gpus)
-    speedup = {"per_gpu": ms["flat"] / ms["per_gpu"]}
-    if "across_nodes" in ms:
-        speedup["per_node"] = ms["flat"] / (ms["across_nodes"] + ms["inside_node"])
-    if rank == 0:
-        print(json.dumps(dict(test="oracle", nodes=world // gpus, gpus=gpus, **vars(args),
-                              ms={name: round(value, 4) for name, value in ms.items()},
-                              speedup={name: round(value, 3) for name, value in speedup.items()},
-                              best=round(max(speedup.values()), 3))), flush=True)
+    nodes = world // gpus
+    rails = [dist.new_group([n * gpus + g for n in range(nodes)]) for g in range(gpus)]
+    inside = [dist.new_group([n * gpus + g for g in range(gpus)]) for n in range(nodes)]
+    for one in sizes(ap, args, world):
+        ms, wire = measure(one, rank, nodes, gpus, rails, inside)
+        speedup = {"per_gpu": ms["flat"] / ms["per_gpu"]}
+        if "across_nodes" in ms:
+            speedup["per_node"] = ms["flat"] / (ms["across_nodes"] + ms["inside_node"])
+        if rank == 0:
+            print(json.dumps(dict(test="oracle", nodes=nodes, gpus=gpus, **vars(one), ms=ms, wire_mb=wire,
+                                  speedup={name: round(value, 3) for name, value in speedup.items()},
+                                  best=round(max(speedup.values()), 3))), flush=True)
     dist.destroy_process_group()
 
 

@@ -19,6 +19,7 @@ usage="usage: [PRELOAD=..] [NCCL_DIR=..] [LOG_DIR=..] [TIMEOUT=..] nodes.sh NODE
 [[ $# -ge 4 && $1 =~ ^[1-9][0-9]*$ && $2 =~ ^[1-9][0-9]*$ && $3 == -- ]] || { echo "$usage" >&2; exit 2; }
 nodes=$1 gpus=$2
 shift 3
+ulimit -n "$(ulimit -Hn)" # 32 ranks keep more than a thousand sockets each
 log=${LOG_DIR:-$(mktemp -d)}
 mkdir -p "$log" && rm -f "$log"/rank.* || exit 2
 

@@ -4,14 +4,18 @@
     tests/gpu/results.py                                      the default shapes, about 4 minutes on two GPUs
     tests/gpu/results.py --shape 4x2:zipf:1:4096 --depth auto --depth 1 --depth 2
 
-A shape is NODESxGPUS:ROUTING:TOKENS, with a routing of moe_perf and tokens a rank. For each shape and depth: ROUNDS times
-an oracle's run (integration/jobs/oracle.py), a plain and a preloaded one of the job, in turns. The job is an unmodified
-PyTorch dispatch (integration/jobs/dispatch.py; a hash over all bytes received must not change), or moe_perf (then every
-4th iteration is checked byte for byte). Appends a JSON object a line to tests/results/gpu.jsonl (and $OUT/gpu.jsonl) and prints a
-table. flat_ms, shim_ms: medians of the slowest rank's times over all rounds; oracle: its best speedup, of the medians
-over its runs; share_of_oracle: speedup / oracle. Exit status 1 if a run failed, a byte was wrong or nothing was replaced at a depth that was asked for.
+A shape is NODESxGPUS:ROUTING:TOKENS[/HIDDEN/EXPERTS/TOPK], with a routing of moe_perf and tokens a rank. Shapes of one
+layout share their runs: ROUNDS times an oracle's run (integration/jobs/oracle.py), a plain and, for each depth, a preloaded
+one of the job, in turns. The job is an unmodified PyTorch dispatch (integration/jobs/dispatch.py; a hash over all bytes
+received must not change), or moe_perf (then every 4th iteration is checked byte for byte). Appends a JSON object a line to
+tests/results/gpu.jsonl (and $OUT/gpu.jsonl) and prints a table. flat_ms, shim_ms: medians of the slowest rank's times over
+all rounds; oracle: its best speedup, of the medians over its runs; share_of_oracle: speedup / oracle; wire_mb: what the
+kernel counted between nodes for one exchange. Exit status 1 if a run failed, a byte was wrong or nothing was replaced at a
+depth that was asked for.
 """
 import argparse
+import collections
+import dataclasses
 import datetime
 import json
 import os
@@ -35,133 +39,177 @@ def arguments():
     ap.add_argument("--rounds", type=int, default=3, help="runs of each kind (default 3)")
     ap.add_argument("--env", action="append", default=[], metavar="NAME=VALUE", help="for the preloaded runs")
     ap.add_argument("--append", default=str(ROOT / "tests" / "results" / "gpu.jsonl"), metavar="FILE")
+    ap.add_argument("--seconds", type=float, default=120, help="for one run (default 120)")
     ap.add_argument("--budget", type=float, default=560, help="seconds for everything (default 560)")
     ap.add_argument("--no-oracle", action="store_true")
     ap.add_argument("--nccl", metavar="FOLDER", help="run with the libnccl.so.2 there, with or without GPUs")
     args = ap.parse_args()
-    args.shapes = []
+    args.layouts = {}
     for text in args.shape or SHAPES:
-        match = re.fullmatch(r"(\d+)x(\d+):(.+):(\d+)", text)
+        match = re.fullmatch(r"(\d+)x(\d+):(.+):(\d+)(?:/(\d+)/(\d+)/(\d+))?", text)
         if not match:
-            ap.error(f"--shape: expected NODESxGPUS:ROUTING:TOKENS, got '{text}'")
-        args.shapes.append((text, int(match[1]), int(match[2]), match[3], int(match[4])))
+            ap.error(f"--shape: expected NODESxGPUS:ROUTING:TOKENS or NODESxGPUS:ROUTING:TOKENS/HIDDEN/EXPERTS/TOPK, "
+                     f"got '{text}'")
+        hidden, experts, topk = map(int, match.groups()[4:]) if match[5] else (args.hidden, args.experts, args.topk)
+        shape = Shape(text, match[3], int(match[4]), hidden, experts, topk)
+        args.layouts.setdefault((int(match[1]), int(match[2])), []).append(shape)
     return args
 
 
+@dataclasses.dataclass
 class Shape:
-    def __init__(self, args, harness, shape):
-        self.args, self.h = args, harness
-        self.text, self.nodes, self.gpus, self.routing, self.tokens = shape
-        self.hash = None
-        self.zipf = {"uniform": 0.0}.get(self.routing)
-        if self.routing.startswith("zipf:"):
-            self.zipf = float(self.routing.split(":")[1])
-        self.size = ["--tokens", self.tokens, "--hidden", args.hidden, "--experts", args.experts, "--topk", args.topk]
+    text: str
+    routing: str
+    tokens: int
+    hidden: int
+    experts: int
+    topk: int
+
+    def zipf(self):
+        """The exponent of its routing; None where it has none."""
+        if self.routing == "uniform":
+            return 0.0
+        return float(self.routing.split(":")[1]) if self.routing.startswith("zipf:") else None
+
+
+@dataclasses.dataclass
+class Seen:
+    """Of one run and shape: times of its iterations, bytes between nodes, and the depth that was used most."""
+    ms: list
+    wire_mb: float = None
+    depth: int = None
+
+
+class Layout:
+    def __init__(self, args, harness, nodes, gpus, shapes):
+        self.args, self.h, self.nodes, self.gpus, self.shapes, self.hash = args, harness, nodes, gpus, shapes, {}
 
     def perf(self, preload, env):
-        """Times of one run, and what was replaced. Every byte is as it must be."""
+        """What one run of each shape took, and the ranks. Every byte is as it must be."""
         return (self.perf_torch if self.args.job == "torch" else self.perf_native)(preload, env)
 
+    def torch(self, job, preload=False, env=()):
+        """A job of integration/jobs over all shapes, once; its JSON lines and the ranks."""
+        for shape in self.shapes:
+            if shape.zipf() is None:
+                raise Failed(f"{shape.routing}: --job torch knows uniform and zipf:S")
+        sizes = [f"--size={s.tokens}:{s.hidden}:{s.experts}:{s.topk}:{s.zipf()}" for s in self.shapes]
+        ranks = self.h.ranks(self.nodes, self.gpus, ["python3", ROOT / "integration" / "jobs" / job, *sizes, "--iters",
+                                                     self.args.iters], preload=preload, env=env, seconds=self.args.seconds)
+        lines = ranks.json_lines()
+        if len(lines) != len(self.shapes):
+            raise Failed(f"{job}: expected {len(self.shapes)} lines of JSON, got {len(lines)}")
+        return lines, ranks
+
     def perf_torch(self, preload, env):
-        if self.zipf is None:
-            raise Failed(f"{self.routing}: --job torch knows uniform and zipf:S")
-        ranks = self.h.ranks(self.nodes, self.gpus, ["python3", ROOT / "integration" / "jobs" / "dispatch.py", *self.size,
-                                                     "--zipf", self.zipf, "--iters", self.args.iters],
-                             preload=preload, env=env, seconds=120)
-        said = ranks.json_lines()[-1]
-        self.hash = self.hash or said["hash"]
-        if said["hash"] != self.hash:
-            raise Failed("OTHER BYTES than plain")
-        return said["all_ms"], ranks
+        lines, ranks = self.torch("dispatch.py", preload, {**env, "HIERMOE_DEBUG": "TRACE"} if preload else env)
+        for shape, said in zip(self.shapes, lines):
+            if said["hash"] != self.hash.setdefault(shape.text, said["hash"]):
+                raise Failed(f"{shape.text}: OTHER BYTES than plain")
+        parts = re.split(r"^\{.*\n", ranks.said[0], flags=re.MULTILINE)
+        depths = [collections.Counter(re.findall(r"TRACE depth (\d+) took", part)) for part in parts]
+        return [Seen(said["all_ms"], said["wire_mb"], int(depth.most_common(1)[0][0]) if depth else None)
+                for said, depth in zip(lines, depths)], ranks
 
     def perf_native(self, preload, env):
-        path = self.h.temporary / "perf.json"
-        path.unlink(missing_ok=True)
-        # Several routings, as in a job: from the counts of a single one no row size might be seen.
-        command = [self.h.program("moe_perf"), *self.size, "--routing", self.routing, "--layers", 3, "--check", 4,
-                   "--warmup", 12, "--iters", self.args.iters, "--json", path]
-        env = {"HIERMOE_TRUST": "moe_perf_all_to_all_v", **env}
-        ranks = self.h.ranks(self.nodes, self.gpus, command, preload=preload, env=env, seconds=120)
-        said = json.loads(path.read_text())["results"]["dispatch"]
-        if said["wrong"] or not said["checked_bytes"]:
-            raise Failed(f"{said['wrong']} bytes wrong of {said['checked_bytes']} checked")
-        return said["ms"]["all"], ranks
+        seen = []
+        for shape in self.shapes:
+            path = self.h.temporary / "perf.json"
+            path.unlink(missing_ok=True)
+            # Several routings, as in a job: from the counts of a single one no row size might be seen.
+            command = [self.h.program("moe_perf"), "--tokens", shape.tokens, "--hidden", shape.hidden, "--experts",
+                       shape.experts, "--topk", shape.topk, "--routing", shape.routing, "--layers", 3, "--check", 4,
+                       "--warmup", 12, "--iters", self.args.iters, "--wire-if", "lo", "--json", path]
+            ranks = self.h.ranks(self.nodes, self.gpus, command, preload=preload, seconds=self.args.seconds,
+                                 env={"HIERMOE_TRUST": "moe_perf_all_to_all_v", **env})
+            said = json.loads(path.read_text())["results"]["dispatch"]
+            if said["wrong"] or not said["checked_bytes"]:
+                raise Failed(f"{said['wrong']} bytes wrong of {said['checked_bytes']} checked")
+            used = [sum(line["depth"][d] for line in ranks.stats) for d in range(8)]
+            seen.append(Seen(said["ms"]["all"], said["wire"]["bytes"] / 1e6, used.index(max(used))))
+        return seen, ranks
 
     def oracle(self):
-        """Times of the oracle's parts; None where it does not know the routing or has no torch."""
-        if self.args.no_oracle or self.h.nccl or self.zipf is None:
+        """What one run says of each shape; None where it does not know a routing or has no torch."""
+        if self.args.no_oracle or self.h.nccl or any(shape.zipf() is None for shape in self.shapes):
             return None
-        ranks = self.h.ranks(self.nodes, self.gpus, ["python3", ROOT / "integration" / "jobs" / "oracle.py", *self.size,
-                                                     "--zipf", self.zipf, "--iters", self.args.iters], seconds=120)
-        return ranks.json_lines()[-1]["ms"]
+        return self.torch("oracle.py")[0]
 
     @staticmethod
     def oracle_sum(runs):
-        """The best speedup of the medians over the runs, and those."""
+        """Of one shape: the best speedup of the medians over the runs, those, and bytes between nodes."""
         if None in runs:
             return None
-        ms = {part: median([run[part] for run in runs]) for part in runs[0]}
+        ms = {part: round(median([run["ms"][part] for run in runs]), 4) for part in runs[0]["ms"]}
         best = ms["flat"] / ms["per_gpu"]
         if "across_nodes" in ms:
             best = max(best, ms["flat"] / (ms["across_nodes"] + ms["inside_node"]))
-        return {"best": best, "ms": ms}
+        return {"best": round(best, 3), "ms": ms, "wire_mb": runs[-1]["wire_mb"]}
 
     def measure(self):
-        """One result for each depth; plain runs are shared by them and take turns with theirs."""
+        """One result for each shape and depth; plain runs are shared by the depths and take turns with theirs."""
         depths, oracles = self.args.depth or ["auto"], []
         given = dict(item.split("=", 1) for item in self.args.env)
-        flat, shim, seen = [], {d: [] for d in depths}, {}
+        plain, shim, ranks = [], {d: [] for d in depths}, {}
         for _ in range(self.args.rounds):
             oracles.append(self.oracle())
-            flat += self.perf(False, {})[0]
+            plain.append(self.perf(False, {})[0])
             for depth in depths:
-                times, seen[depth] = self.perf(True, {"HIERMOE_DEPTH": depth, **given})
-                shim[depth] += times
-        for depth in depths:
-            yield self.result(depth, median(flat), median(shim[depth]), seen[depth], self.oracle_sum(oracles))
+                seen, ranks[depth] = self.perf(True, {"HIERMOE_DEPTH": depth, **given})
+                shim[depth].append(seen)
+        for i, shape in enumerate(self.shapes):
+            oracle = self.oracle_sum([said and said[i] for said in oracles])
+            for depth in depths:
+                yield self.result(shape, depth, [run[i] for run in plain], [run[i] for run in shim[depth]], ranks[depth],
+                                  oracle)
 
-    def result(self, depth, flat, shim, ranks, oracle):
+    def result(self, shape, depth, plain, shim, ranks, oracle):
         args = self.args
         if depth not in ("0", "auto") and not ranks.replaced():
-            raise Failed(f"{self.text}: depth {depth}: nothing was replaced; left alone: {ranks.left()}")
-        used = [sum(line["depth"][d] for line in ranks.stats) for d in range(8)]
-        best = round(oracle["best"], 3) if oracle else None
-        options = "".join(f" --{n} {getattr(args, n)}" for n in ("job", "hidden", "experts", "topk", "iters", "rounds"))
+            raise Failed(f"{shape.text}: depth {depth}: nothing was replaced; left alone: {ranks.left()}")
+        flat, ours = (median([ms for run in runs for ms in run.ms]) for runs in (plain, shim))
+        best = oracle and oracle["best"]
+        text = f"{self.nodes}x{self.gpus}:{shape.routing}:{shape.tokens}/{shape.hidden}/{shape.experts}/{shape.topk}"
+        options = "".join(f" --{n} {getattr(args, n)}" for n in ("job", "iters", "rounds"))
         options += "".join(f" --env {item}" for item in args.env)
-        return dict(name=f"dispatch {self.nodes}x{self.gpus} {self.routing}", job=args.job, nodes=self.nodes, gpus=self.gpus,
-                    routing=self.routing, tokens=self.tokens, hidden=args.hidden, experts=args.experts, topk=args.topk,
-                    dtype="bf16", mode="exact", depth=depth, depth_used=used.index(max(used)),
-                    flat_ms=round(flat, 4), shim_ms=round(shim, 4), speedup=round(flat / shim, 3), oracle=best,
-                    share_of_oracle=round(flat / shim / best, 3) if best else None,
-                    oracle_ms={k: round(v, 4) for k, v in oracle["ms"].items()} if oracle else None, exact=True, replaced=ranks.replaced(),
-                    left=ranks.left(), gpu=gpu_name(), date=datetime.date.today().isoformat(),
-                    command=f"tests/gpu/results.py --shape {self.text} --depth {depth}{options}")
+        return dict(name=f"dispatch {self.nodes}x{self.gpus} {shape.routing}", job=args.job, nodes=self.nodes,
+                    gpus=self.gpus, routing=shape.routing, tokens=shape.tokens, hidden=shape.hidden,
+                    experts=shape.experts, topk=shape.topk, dtype="bf16", mode="exact", depth=depth,
+                    depth_used=shim[-1].depth, flat_ms=round(flat, 4), shim_ms=round(ours, 4),
+                    speedup=round(flat / ours, 3), oracle=best, share_of_oracle=round(flat / ours / best, 3) if best else None,
+                    oracle_ms=oracle and oracle["ms"], flat_wire_mb=plain[-1].wire_mb, shim_wire_mb=shim[-1].wire_mb,
+                    oracle_wire_mb=oracle and oracle["wire_mb"], exact=True, replaced=ranks.replaced(), left=ranks.left(),
+                    gpu=gpu_name(), date=datetime.date.today().isoformat(),
+                    command=f"tests/gpu/results.py --shape {text} --depth {depth}{options}")
 
 
 def show(rows):
-    print(f"{'shape':28} {'depth':>10} {'flat ms':>9} {'shim ms':>9} {'speedup':>8} {'oracle':>7} {'share':>6}")
+    print(f"{'shape':34} {'depth':>10} {'flat ms':>9} {'shim ms':>9} {'speedup':>8} {'oracle':>7} {'share':>6} "
+          f"{'wire MB flat, shim, oracle':>28}")
     for row in rows:
-        shape = f"{row['nodes']}x{row['gpus']} {row['routing']} {row['tokens']}x{row['hidden']}"
+        shape = "{nodes}x{gpus} {routing} {tokens}/{hidden}/{experts}/{topk}".format(**row)
         depth = f"{row['depth']} ({row['depth_used']})"
         oracle = f"{row['oracle']:.2f}" if row["oracle"] else "-"
         share = f"{100 * row['share_of_oracle']:.0f}%" if row["oracle"] else "-"
-        print(f"{shape:28} {depth:>10} {row['flat_ms']:>9.3f} {row['shim_ms']:>9.3f} {row['speedup']:>7.2f}x "
-              f"{oracle:>7} {share:>6}")
+        least = (row["oracle_wire_mb"] or {}).get("across_nodes")
+        print(f"{shape:34} {depth:>10} {row['flat_ms']:>9.3f} {row['shim_ms']:>9.3f} {row['speedup']:>7.2f}x "
+              f"{oracle:>7} {share:>6} {row['flat_wire_mb'] or '-':>10} {row['shim_wire_mb'] or '-':>8} {least or '-':>8}")
 
 
 def main():
     args = arguments()
-    if not args.nccl and max(shape[2] for shape in args.shapes) > gpu_count():
-        print(f"results: expected {max(shape[2] for shape in args.shapes)} GPUs, found {gpu_count()}", file=sys.stderr)
+    most = max(gpus for _, gpus in args.layouts)
+    if not args.nccl and most > gpu_count():
+        print(f"results: expected {most} GPUs, found {gpu_count()}", file=sys.stderr)
         return 77
     out = os.environ.get("OUT")
     harness = Harness(out or ROOT / "build" / "gpu", 0, args.nccl, args.budget)
     files = [args.append] + ([os.path.join(out, "gpu.jsonl")] if out else [])
     rows, failed = [], 0
     try:
-        for shape in args.shapes:
+        for (nodes, gpus), shapes in args.layouts.items():
             try:
-                for row in Shape(args, harness, shape).measure():
+                for row in Layout(args, harness, nodes, gpus, shapes).measure():
                     rows.append(row)
                     for path in files:
                         os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
@@ -169,7 +217,7 @@ def main():
                             file.write(json.dumps(row) + "\n")
             except Failed as why:
                 failed += 1
-                print(f"FAIL {shape[0]}: {why}", flush=True)
+                print(f"FAIL {nodes}x{gpus}: {why}", flush=True)
     finally:
         harness.close()
         show(rows)
