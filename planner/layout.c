@@ -16,6 +16,15 @@ static size_t rows_raw(const hm_topo_t *topo, const hm_table_t *table, int sourc
     return rows;
 }
 
+/* The same of those whose maps go in this lane. */
+static size_t rows_mapped(const hm_paths_t *paths, const hm_table_t *table, int source, int first, int count)
+{
+    size_t rows = 0;
+    for (int p = first; p < first + count; p++)
+        if (paths_map_here(paths, source, paths->topo->order[p])) rows += rows_raw(paths->topo, table, source, p, 1);
+    return rows;
+}
+
 size_t layout_rows_raw(const hm_topo_t *topo, const hm_table_t *table, int source, int level, int group)
 {
     return rows_raw(topo, table, source, topo->start[level][group], topo_group_size(topo, level, group));
@@ -38,7 +47,7 @@ static size_t message_fill(hm_route_t *route, const hm_table_t *table, size_t wi
         part->rows = route_rows(paths, table, part->source, to, message->level);
         part->row_at = message->rows;
         message->rows += part->rows;
-        size_t raw = rows_raw(paths->topo, table, part->source, message->first, message->count);
+        size_t raw = rows_mapped(paths, table, part->source, message->first, message->count);
         part->mask_at = at;
         part->map_at = at + layout_align(part->rows * mask_bytes(message->count));
         at += layout_head_bytes(part->rows, raw, message->count);
@@ -49,16 +58,14 @@ static size_t message_fill(hm_route_t *route, const hm_table_t *table, size_t wi
 
 void layout_fill(hm_route_t *route, const hm_table_t *table, size_t width, hm_layout_t *layout)
 {
-    size_t out_bytes = 0, at = 0;
     for (int i = 0; i < route->outs; i++) {
-        route->out[i].at = out_bytes;
-        out_bytes = message_fill(route, table, width, &route->out[i]);
+        route->out[i].at = layout->out_bytes;
+        layout->out_bytes = message_fill(route, table, width, &route->out[i]);
     }
     for (int i = 0; i < route->ins; i++) {
-        route->in[i].at = at;
-        at = message_fill(route, table, width, &route->in[i]);
+        route->in[i].at = layout->in_bytes;
+        layout->in_bytes = message_fill(route, table, width, &route->in[i]);
     }
-    *layout = (hm_layout_t){.width = width, .out_bytes = out_bytes, .in_bytes = at};
 }
 
 /* Bytes of one source's share in one message, alignment counted at its worst. */
@@ -68,18 +75,15 @@ static size_t share_bytes(const hm_paths_t *paths, const hm_table_t *table, int 
     int l = paths->level[level], group = paths->topo->group[l][rank];
     int first = paths->topo->start[l][group], count = topo_group_size(paths->topo, l, group);
     *rows = route_rows(paths, table, source, rank, level);
-    return *rows * (mask_bytes(count) + width) + rows_raw(paths->topo, table, source, first, count) * sizeof(uint32_t) +
+    return *rows * (mask_bytes(count) + width) + rows_mapped(paths, table, source, first, count) * sizeof(uint32_t) +
            4 * HM_ALIGN;
 }
 
-size_t layout_need(const hm_paths_t *paths, const hm_table_t *table, const uint32_t *distinct, size_t width,
-                   size_t *work)
+/* Adds what each rank needs for one lane. */
+static void lane_need(const hm_paths_t *paths, const hm_table_t *table, size_t width, size_t *bytes)
 {
-    size_t n = (size_t)paths->topo->ranks, most = 0, *bytes = work;
-    memset(bytes, 0, n * sizeof *bytes);
-    for (int s = 0; s < (int)n; s++) {
-        /* Places of the source's distinct rows for every destination. */
-        bytes[s] += n * (distinct[s] * sizeof(uint32_t) + HM_ALIGN);
+    size_t n = (size_t)paths->topo->ranks;
+    for (int s = 0; s < (int)n; s++)
         for (int r = 0; r < (int)n; r++) {
             const hm_path_t *path = &paths->path[(size_t)s * n + (size_t)r];
             uint32_t rows;
@@ -90,8 +94,16 @@ size_t layout_need(const hm_paths_t *paths, const hm_table_t *table, const uint3
             bytes[r] += share + list;
             bytes[path->prev] += share + list;
         }
-    }
+}
+
+size_t layout_need(hm_paths_t *const *paths, const hm_table_t *table, const uint32_t *distinct, size_t width,
+                   size_t *work)
+{
+    size_t n = (size_t)paths[0]->topo->ranks, most = 0;
+    /* Places of the source's distinct rows for every destination. */
+    for (size_t s = 0; s < n; s++) work[s] = n * (distinct[s] * sizeof(uint32_t) + HM_ALIGN);
+    for (int lane = 0; lane < paths[0]->lanes; lane++) lane_need(paths[lane], table, width, work);
     for (size_t r = 0; r < n; r++)
-        if (bytes[r] > most) most = bytes[r];
+        if (work[r] > most) most = work[r];
     return most;
 }

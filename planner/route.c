@@ -17,15 +17,17 @@ static hm_path_t path_walk(const hm_paths_t *paths, int source, int rank)
     hm_path_t path = {-1, 0, 0};
     for (int at = source; at != rank;) {
         int level = level_parting(paths, at, rank), l = paths->level[level];
+        int lane = level == 1 ? paths->lane : 0;
         path = (hm_path_t){at, (short)level, (short)(path.step + 1)};
-        at = topo_rail_peer(paths->topo, l, paths->topo->group[l][rank], at);
+        at = topo_lane_peer(paths->topo, l, paths->topo->group[l][rank], at, lane);
     }
     return path;
 }
 
-int paths_create(const hm_topo_t *topo, int depth, hm_paths_t **out)
+int paths_create(const hm_topo_t *topo, int depth, int lane, int lanes, hm_paths_t **out)
 {
-    if (depth < 1 || depth > topo->levels) return -EINVAL;
+    if (depth < 1 || depth > topo->levels || lane < 0 || lane >= lanes) return -EINVAL;
+    if (lanes != 1 && (depth < 2 || lanes != topo_lanes(topo))) return -EINVAL;
     size_t n = (size_t)topo->ranks;
     hm_paths_t *paths = calloc(1, sizeof *paths);
     hm_path_t *path = malloc(n * n * sizeof *path);
@@ -34,7 +36,7 @@ int paths_create(const hm_topo_t *topo, int depth, hm_paths_t **out)
         free(paths);
         return -ENOMEM;
     }
-    *paths = (hm_paths_t){.topo = topo, .depth = depth, .path = path};
+    *paths = (hm_paths_t){.topo = topo, .depth = depth, .lane = lane, .lanes = lanes, .path = path};
     for (int i = 1; i < depth; i++) paths->level[i] = i;
     paths->level[depth] = topo->levels;
     for (int s = 0; s < topo->ranks; s++)
@@ -50,8 +52,8 @@ void paths_destroy(hm_paths_t *paths)
     free(paths);
 }
 
-/* Counts, or with `route` filled in lists, the messages from or to `me`: for each step and peer those sources whose rows
- * make that hop. */
+/* Counts, or with `route` filled in lists, the messages from or to `me`: for each step and peer those sources whose
+ * rows make that hop. */
 static void messages_list(const hm_paths_t *paths, int me, int outgoing, hm_route_t *route, int *messages, int *parts)
 {
     int n = paths->topo->ranks;
@@ -90,7 +92,7 @@ int route_create(const hm_paths_t *paths, int me, hm_route_t **out)
     messages_list(paths, me, 0, NULL, &ins, &parts);
     hm_route_t *route = calloc(1, sizeof *route);
     if (route == NULL) return -ENOMEM;
-    *route = (hm_route_t){.paths = paths, .me = me, .outs = outs, .ins = ins};
+    *route = (hm_route_t){.paths = paths, .me = me, .outs = outs, .ins = ins, .parts = parts};
     route->out = calloc((size_t)outs + 1, sizeof *route->out);
     route->in = calloc((size_t)ins + 1, sizeof *route->in);
     route->part = calloc((size_t)parts + 1, sizeof *route->part);

@@ -173,6 +173,20 @@ void topo_destroy(hm_topo_t *topo)
 
 int topo_rail_peer(const hm_topo_t *topo, int level, int group, int rank)
 {
-    int own = topo->pos[rank] - topo->start[level][topo->group[level][rank]];
+    return topo_lane_peer(topo, level, group, rank, 0);
+}
+
+int topo_lane_peer(const hm_topo_t *topo, int level, int group, int rank, int lane)
+{
+    int own = topo->pos[rank] - topo->start[level][topo->group[level][rank]] + lane;
     return topo->order[topo->start[level][group] + own % topo_group_size(topo, level, group)];
+}
+
+int topo_lanes(const hm_topo_t *topo)
+{
+    int size = topo_group_size(topo, 1, 0);
+    if (topo->levels < 2 || size > HM_MAX_LANES) return 1;
+    for (int g = 1; g < topo->groups[1]; g++)
+        if (topo_group_size(topo, 1, g) != size) return 1;
+    return size;
 }

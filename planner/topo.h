@@ -42,4 +42,12 @@ static inline int topo_group_size(const hm_topo_t *topo, int level, int group)
  * groups are unequal: its rail peer. */
 int topo_rail_peer(const hm_topo_t *topo, int level, int group, int rank);
 
+/* The rank `lane` places behind the rail peer, counted round. */
+int topo_lane_peer(const hm_topo_t *topo, int level, int group, int rank, int lane);
+
+/* Between how many of them the bytes of a row can be spread: the ranks of an outermost group, 2 to HM_MAX_LANES, where
+ * all are equal and have levels below; else 1. */
+#define HM_MAX_LANES 8
+int topo_lanes(const hm_topo_t *topo);
+
 #endif

@@ -23,7 +23,7 @@
 typedef struct verdict {
     hm_reason_t reason; /* HM_REASONS: carry it out */
     int depth;
-    size_t width;     /* bytes of a row per slice */
+    size_t width;     /* bytes of a piece of a row */
     size_t need;      /* scratch on the rank that needs most */
     hm_timed_t timed; /* what is predicted, for when its time is known */
 } verdict_t;
@@ -35,10 +35,10 @@ static hm_plan_options_t plan_options(const hm_a2a_state_t *state)
                                .force_slices = (int)settings_get()->slices};
 }
 
-/* The width that makes so many slices, or a few less: a multiple of 16 bytes where rows are. */
-static size_t width_of(size_t row_bytes, size_t slices)
+/* The width that makes so many pieces, or a few less: a multiple of 16 bytes where rows are. */
+static size_t width_of(size_t row_bytes, size_t pieces)
 {
-    size_t width = ((row_bytes + slices - 1) / slices + 15) / 16 * 16;
+    size_t width = ((row_bytes + pieces - 1) / pieces + 15) / 16 * 16;
     return width < row_bytes ? width : row_bytes;
 }
 
@@ -55,13 +55,13 @@ static size_t scratch_most(const hm_a2a_state_t *state)
     return more > state->capacity ? more : state->capacity;
 }
 
-/* The widest slice that keeps scratch under the cap on every rank; 0 if not even 16 bytes of a row do. */
+/* The widest pieces that keep scratch under the cap on every rank; 0 if not even 16 bytes of a row do. */
 static size_t width_choose(hm_a2a_state_t *state, int depth, size_t *need)
 {
-    const hm_paths_t *paths = state->paths[depth];
-    size_t cap = scratch_most(state), row_bytes = state->table.row_bytes;
+    hm_paths_t *const *paths = state->paths[depth];
+    size_t cap = scratch_most(state), row_bytes = state->table.row_bytes, lanes = (size_t)state_lanes(state, depth);
     hm_plan_options_t options = plan_options(state);
-    size_t wanted = width_of(row_bytes, (size_t)plan_slices(state->topo, &state->table, depth, &options));
+    size_t wanted = width_of(row_bytes, lanes * (size_t)plan_slices(state->topo, &state->table, depth, &options));
     *need = layout_need(paths, &state->table, state->distinct, wanted, state->work);
     if (*need <= cap) return wanted;
     *need = layout_need(paths, &state->table, state->distinct, row_bytes, state->work);
@@ -69,8 +69,7 @@ static size_t width_choose(hm_a2a_state_t *state, int depth, size_t *need)
     if (fixed >= cap) return 0;
     size_t width = (size_t)((double)row_bytes * (double)(cap - fixed) / (double)(*need - fixed)) / 16 * 16;
     if (width == 0) return 0;
-    size_t slices = (row_bytes + width - 1) / width;
-    width = width_of(row_bytes, slices);
+    width = width_of(row_bytes, (row_bytes + width - 1) / width);
     *need = layout_need(paths, &state->table, state->distinct, width, state->work);
     return *need <= cap ? width : 0;
 }

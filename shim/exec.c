@@ -11,28 +11,32 @@ typedef struct run {
     const hm_call_t *call;
     hm_a2a_state_t *state;
     const hm_identity_t *identity;
+    hm_route_t *const *routes; /* by lane */
+    int depth, lanes, lane;    /* the lane at hand, with its route and lists: lane_enter */
     hm_route_t *route;
+    uint32_t **list; /* by part, see hm_jobs_t */
     hm_jobs_t *jobs;
     const hm_topo_t *topo;
     char *out, *in;          /* areas of the messages */
     char *free, *end;        /* scratch behind the areas, for row lists */
     uint32_t distinct;       /* of this rank */
-    uint32_t **list;         /* by part, see hm_jobs_t */
-    size_t row_bytes, width; /* of a row; of a row's share in one slice, the last one may be narrower */
+    size_t row_bytes, width; /* of a row; of a piece of it, the last one may be narrower */
     int slices;
     bool windows; /* near messages go through windows */
     int picks, maps, moves;
 } run_t;
 
-/* The bytes [at, at + width) of every row that one slice carries. */
-typedef struct slice {
-    size_t at, width;
-} slice_t;
-
-static slice_t slice_of(const run_t *run, int index)
+static void lane_enter(run_t *run, int lane)
 {
-    size_t at = (size_t)index * run->width;
-    return (slice_t){at, run->row_bytes - at < run->width ? run->row_bytes - at : run->width};
+    run->lane = lane;
+    run->route = run->routes[lane];
+    run->list = run->jobs->list[lane];
+}
+
+/* The bytes of every row that a slice carries in the lane at hand. */
+static hm_piece_t piece_of(const run_t *run, int index)
+{
+    return layout_piece(run->row_bytes, run->width, index * run->lanes + run->lane);
 }
 
 static uint32_t *list_take(run_t *run, size_t entries)
@@ -59,23 +63,26 @@ static int jobs_submit(run_t *run)
     return status;
 }
 
-/* Maps for every rank of a message from this rank's own rows: one pick and one map each. A message for a single rank
- * takes its row list from the same pick. */
+/* Maps for the ranks of a message from this rank's own rows, as far as this lane carries them: one pick and one map
+ * each. A message for a single rank takes its row list from the same pick. */
 static int own_maps_add(run_t *run, const hm_message_t *message, const hm_part_t *part)
 {
     size_t at = part->map_at;
     for (int p = message->first; p < message->first + message->count; p++) {
         int rank = run->topo->order[p];
         size_t rows = raw_rows(run, run->route->me, rank), before = 0;
-        uint32_t *place = list_take(run, run->distinct);
-        if (place == NULL) return -ENOBUFS;
-        for (int r = 0; r < rank; r++) before += raw_rows(run, run->route->me, r);
+        bool here = paths_map_here(run->route->paths, run->route->me, rank);
+        if (!here && message->count > 1) continue;
+        uint32_t *place = here ? list_take(run, run->distinct) : NULL;
+        if (here && place == NULL) return -ENOBUFS;
         run->jobs->pick[run->picks++] = (hm_pick_job_t){.mask = run->identity->mask,
                                                         .mask_bytes = run->identity->mask_bytes,
                                                         .rows = run->distinct,
                                                         .bits = {(uint32_t)p, 1},
                                                         .place = place,
                                                         .index = message->count == 1 ? run->list[message->part] : NULL};
+        if (!here) continue;
+        for (int r = 0; r < rank; r++) before += raw_rows(run, run->route->me, r);
         run->jobs->map[run->maps++] =
             (hm_map_job_t){run->identity->id + before, place, (uint32_t *)(run->out + at), (uint32_t)rows};
         at += rows * sizeof(uint32_t);
@@ -99,9 +106,9 @@ static int own_head_add(run_t *run, const hm_message_t *message)
     return own_maps_add(run, message, part);
 }
 
-static const hm_message_t *message_of(const run_t *run, int in_part)
+static const hm_message_t *message_of(const hm_route_t *route, int in_part)
 {
-    const hm_message_t *in = run->route->in;
+    const hm_message_t *in = route->in;
     while (in_part < in->part || in_part >= in->part + in->parts) in++;
     return in;
 }
@@ -112,7 +119,7 @@ static int forward_head_add(run_t *run, const hm_message_t *message, int index)
     const hm_part_t *part = &run->route->part[index];
     int from_index = run->route->in_part[part->source];
     const hm_part_t *from = &run->route->part[from_index];
-    const hm_message_t *in = message_of(run, from_index);
+    const hm_message_t *in = message_of(run->route, from_index);
     size_t skip = 0, bytes = 0;
     if (part->rows == 0) return 0;
     run->list[index] = list_take(run, part->rows);
@@ -127,43 +134,45 @@ static int forward_head_add(run_t *run, const hm_message_t *message, int index)
                         .sub = message->count > 1 ? (uint8_t *)run->out + part->mask_at : NULL};
     for (int p = in->first; p < message->first + message->count; p++) {
         size_t *sum = p < message->first ? &skip : &bytes;
-        *sum += raw_rows(run, part->source, run->topo->order[p]) * sizeof(uint32_t);
+        if (paths_map_here(run->route->paths, part->source, run->topo->order[p]))
+            *sum += raw_rows(run, part->source, run->topo->order[p]) * sizeof(uint32_t);
     }
+    if (bytes == 0) return 0;
     run->jobs->move[run->moves++] = (hm_move_job_t){.dst = run->out + part->map_at,
                                                     .src = run->in + from->map_at + skip,
                                                     .dst_stride = bytes,
                                                     .src_stride = bytes,
                                                     .width = bytes,
-                                                    .rows = bytes > 0};
+                                                    .rows = 1};
     return 0;
 }
 
-/* The rows of one part of an outgoing message, a slice's bytes of them. */
-static void payload_add(run_t *run, const hm_message_t *message, int index, slice_t slice, const hm_rows_t *own)
+/* The rows of one part of an outgoing message, a piece of them. */
+static void payload_add(run_t *run, const hm_message_t *message, int index, hm_piece_t piece, const hm_rows_t *own)
 {
     const hm_part_t *part = &run->route->part[index];
-    if (part->rows == 0) return;
-    hm_move_job_t job = {.dst = run->out + message->at + message->head_bytes + part->row_at * slice.width,
-                         .dst_stride = slice.width,
-                         .width = slice.width,
+    if (part->rows == 0 || piece.width == 0) return;
+    hm_move_job_t job = {.dst = run->out + message->at + message->head_bytes + part->row_at * piece.width,
+                         .dst_stride = piece.width,
+                         .width = piece.width,
                          .rows = part->rows,
                          .index = run->list[index]};
     if (part->source == run->route->me) {
         job.segments = own;
         job.src_stride = own->row_bytes;
-        job.src_offset = slice.at;
+        job.src_offset = piece.at;
         job.via = run->identity->first;
     } else {
         int from_index = run->route->in_part[part->source];
-        const hm_message_t *in = message_of(run, from_index);
-        job.src = run->in + in->at + in->head_bytes + run->route->part[from_index].row_at * slice.width;
-        job.src_stride = slice.width;
+        const hm_message_t *in = message_of(run->route, from_index);
+        job.src = run->in + in->at + in->head_bytes + run->route->part[from_index].row_at * piece.width;
+        job.src_stride = piece.width;
         job.src_rows = run->route->part[from_index].rows;
     }
     run->jobs->move[run->moves++] = job;
 }
 
-/* What a slice sends in a step; the first one also makes heads. */
+/* What a slice sends in a step of this lane; the first one also makes heads. */
 static int step_pack(run_t *run, int step, int index, const hm_rows_t *own)
 {
     for (int i = 0; i < run->route->outs; i++) {
@@ -177,7 +186,7 @@ static int step_pack(run_t *run, int step, int index, const hm_rows_t *own)
                 status = forward_head_add(run, message, p);
             }
             if (status != 0) return status;
-            payload_add(run, message, p, slice_of(run, index), own);
+            payload_add(run, message, p, piece_of(run, index), own);
         }
     }
     return 0;
@@ -188,16 +197,16 @@ static void message_span(const run_t *run, const hm_message_t *message, int inde
 {
     size_t head = index == 0 ? 0 : message->head_bytes;
     *at = message->at + head;
-    *bytes = message->head_bytes - head + message->rows * slice_of(run, index).width;
+    *bytes = message->head_bytes - head + message->rows * piece_of(run, index).width;
 }
 
-/* Whether a message goes through a window: then a token stands for it. */
+/* Whether a message goes through a window. */
 static bool message_near(const run_t *run, const hm_message_t *message)
 {
     return run->windows && window_leads_to(run->state, message->peer);
 }
 
-/* The sends and receives of one step of a slice, inside a group. */
+/* The sends and receives of one step of a slice in this lane, inside a group. */
 static ncclResult_t step_exchange(run_t *run, int step, int index)
 {
     hm_comm_t *comm = run->call->comm;
@@ -208,9 +217,7 @@ static ncclResult_t step_exchange(run_t *run, int step, int index)
         const hm_message_t *message = &run->route->out[i];
         if (message->step != step) continue;
         message_span(run, message, index, &at, &bytes);
-        if (bytes > 0 && message_near(run, message))
-            result = window_token(run->call, run->state, message->peer, true);
-        else if (bytes > 0)
+        if (bytes > 0 && !message_near(run, message))
             result = comm->real->ncclSend(run->out + at, bytes, ncclUint8, message->peer, comm->handle, stream);
         atomic_fetch_add(&comm->stats.bytes_sent, bytes);
     }
@@ -218,9 +225,7 @@ static ncclResult_t step_exchange(run_t *run, int step, int index)
         const hm_message_t *message = &run->route->in[i];
         if (message->step != step) continue;
         message_span(run, message, index, &at, &bytes);
-        if (bytes > 0 && message_near(run, message))
-            result = window_token(run->call, run->state, message->peer, false);
-        else if (bytes > 0)
+        if (bytes > 0 && !message_near(run, message))
             result = comm->real->ncclRecv(run->in + at, bytes, ncclUint8, message->peer, comm->handle, stream);
     }
     return result;
@@ -250,19 +255,24 @@ static int own_lists_add(run_t *run, int step)
     return 0;
 }
 
-/* This rank's map within a part: behind those of the group's earlier positions. */
-static const uint32_t *own_map(const run_t *run, const hm_message_t *in, const hm_part_t *part)
+/* This rank's map of a source, in whichever lane it came: behind those of the group's earlier positions. */
+static const uint32_t *own_map(const run_t *run, int source)
 {
-    size_t at = part->map_at;
-    for (int p = in->first; p < run->topo->pos[run->route->me]; p++)
-        at += raw_rows(run, part->source, run->topo->order[p]) * sizeof(uint32_t);
+    int lane = 0, me = run->route->me;
+    while (!paths_map_here(run->routes[lane]->paths, source, me)) lane++;
+    const hm_route_t *route = run->routes[lane];
+    int index = route->in_part[source];
+    size_t at = route->part[index].map_at;
+    for (int p = message_of(route, index)->first; p < run->topo->pos[me]; p++)
+        if (paths_map_here(route->paths, source, run->topo->order[p]))
+            at += raw_rows(run, source, run->topo->order[p]) * sizeof(uint32_t);
     return (const uint32_t *)(run->in + at);
 }
 
-/* Writes what a slice brought in a step to the job's receive buffers, in NCCL's order. */
-static void step_expand(run_t *run, int step, slice_t slice)
+/* Writes what a slice brought in a step of this lane to the job's receive buffers, in NCCL's order. */
+static void step_expand(run_t *run, int step, hm_piece_t piece)
 {
-    for (int i = 0; i < run->route->ins; i++) {
+    for (int i = 0; i < run->route->ins && piece.width > 0; i++) {
         const hm_message_t *in = &run->route->in[i];
         if (in->step != step) continue;
         for (int p = in->part; p < in->part + in->parts; p++) {
@@ -270,15 +280,15 @@ static void step_expand(run_t *run, int step, slice_t slice)
             size_t rows = raw_rows(run, part->source, run->route->me);
             if (rows == 0) continue;
             run->jobs->move[run->moves++] =
-                (hm_move_job_t){.dst = (char *)run->call->recv[part->source] + slice.at,
+                (hm_move_job_t){.dst = (char *)run->call->recv[part->source] + piece.at,
                                 .dst_stride = run->row_bytes,
-                                .src = run->in + in->at + in->head_bytes + part->row_at * slice.width,
-                                .src_stride = slice.width,
-                                .width = slice.width,
+                                .src = run->in + in->at + in->head_bytes + part->row_at * piece.width,
+                                .src_stride = piece.width,
+                                .width = piece.width,
                                 .rows = (uint32_t)rows,
                                 .via_entries = part->rows,
                                 .src_rows = part->rows,
-                                .index = own_map(run, in, part),
+                                .index = own_map(run, part->source),
                                 .via = run->list[p]};
         }
     }
@@ -307,15 +317,18 @@ static int slice_at(const run_t *run, int tick, int step)
     return index >= 0 && index < run->slices ? index : -1;
 }
 
-/* Packs what the tick sends, and unpacks what the tick before it received. */
+/* Packs what the tick sends, and unpacks what the tick before it received, in all lanes. */
 static int tick_move(run_t *run, int tick, const hm_rows_t *own)
 {
-    int status = 0, depth = run->route->paths->depth;
-    for (int step = 1; step <= depth && status == 0; step++) {
+    int status = 0;
+    for (int step = 1; step <= run->depth && status == 0; step++) {
         int before = slice_at(run, tick - 1, step), now = slice_at(run, tick, step);
-        if (before == 0) status = own_lists_add(run, step);
-        if (before >= 0) step_expand(run, step, slice_of(run, before));
-        if (now >= 0 && status == 0) status = step_pack(run, step, now, own);
+        for (int lane = 0; lane < run->lanes && status == 0; lane++) {
+            lane_enter(run, lane);
+            if (before == 0) status = own_lists_add(run, step);
+            if (before >= 0) step_expand(run, step, piece_of(run, before));
+            if (now >= 0 && status == 0) status = step_pack(run, step, now, own);
+        }
     }
     return status != 0 ? status : jobs_submit(run);
 }
@@ -324,9 +337,14 @@ static ncclResult_t tick_exchange(run_t *run, int tick)
 {
     const hm_real_t *real = run->call->comm->real;
     ncclResult_t result = real->ncclGroupStart();
-    for (int step = 1; step <= run->route->paths->depth && result == ncclSuccess; step++) {
+    for (int step = 1; step <= run->depth && result == ncclSuccess; step++) {
         int index = slice_at(run, tick, step);
-        if (index >= 0) result = step_exchange(run, step, index);
+        for (int lane = 0; lane < run->lanes && index >= 0 && result == ncclSuccess; lane++) {
+            lane_enter(run, lane);
+            result = step_exchange(run, step, index);
+        }
+        if (index >= 0 && run->windows && result == ncclSuccess)
+            result = window_tokens(run->call, run->state, run->depth, step, run->width);
     }
     ncclResult_t end = real->ncclGroupEnd();
     return result != ncclSuccess ? result : end;
@@ -335,7 +353,7 @@ static ncclResult_t tick_exchange(run_t *run, int tick)
 static ncclResult_t ticks_run(run_t *run, const hm_rows_t *own)
 {
     const hm_kernels_t *kernels = run->state->kernels;
-    int ticks = run->slices + run->route->paths->depth - 1;
+    int ticks = run->slices + run->depth - 1;
     for (int tick = 0; tick < ticks; tick++) {
         int status = tick_move(run, tick, own);
         if (status == 0 && tick == 0) status = kernels->fork(run->state->context, run->call->stream);
@@ -343,39 +361,40 @@ static ncclResult_t ticks_run(run_t *run, const hm_rows_t *own)
         timing_step(run->state, run->call->stream);
         ncclResult_t result = tick_exchange(run, tick);
         if (result != ncclSuccess) return result;
-        if (run->windows)
-            status = window_pull(run->call, run->state, run->route->paths->depth, tick + 1, run->width, run->in);
+        if (run->windows) status = window_pull(run->call, run->state, run->depth, tick + 1, run->width, run->in);
         timing_step(run->state, run->call->stream);
         if (tick == 0 && status == 0) status = self_move(run);
         if (status != 0) return state_result(status);
     }
     int status = tick_move(run, ticks, own);
     if (status != 0 || !run->windows) return state_result(status);
-    return window_finish(run->call, run->state, run->route->paths->depth, run->width);
+    return window_finish(run->call, run->state, run->depth, run->width);
 }
 
 ncclResult_t exec_run(const hm_call_t *call, hm_a2a_state_t *state, int depth, size_t width,
                       const hm_identity_t *identity)
 {
-    hm_layout_t layout;
-    hm_route_t *route = state->route[depth];
-    size_t row_bytes = state->table.row_bytes;
-    layout_fill(route, &state->table, width, &layout);
+    hm_layout_t layout = {0, 0};
+    int lanes = state_lanes(state, depth);
+    size_t row_bytes = state->table.row_bytes, pieces = (row_bytes + width - 1) / width;
+    for (int lane = 0; lane < lanes; lane++) layout_fill(state->route[depth][lane], &state->table, width, &layout);
     run_t run = {.call = call,
                  .state = state,
                  .identity = identity,
-                 .route = route,
+                 .routes = state->route[depth],
+                 .depth = depth,
+                 .lanes = lanes,
                  .jobs = &state->jobs[depth],
                  .topo = state->topo,
                  .out = state->scratch,
                  .in = (char *)state->scratch + layout.out_bytes,
                  .free = (char *)state->scratch + layout.out_bytes + layout.in_bytes,
                  .end = (char *)state->scratch + state->capacity,
-                 .distinct = state->distinct[route->me],
-                 .list = state->jobs[depth].list,
+                 .distinct = state->distinct[call->comm->rank],
                  .row_bytes = row_bytes,
                  .width = width,
-                 .slices = (int)((row_bytes + width - 1) / width)};
+                 .slices = ((int)pieces + lanes - 1) / lanes};
+    lane_enter(&run, 0);
     hm_rows_t own = {call->comm->ranks, call->send, state->rows, row_bytes};
     /* A later slice would overwrite what near ranks still read. */
     run.windows = run.slices == 1 && state->windows == HM_WINDOWS_ON;

@@ -151,6 +151,16 @@ static void hello_fail(const hm_call_t *call, hm_a2a_state_t *state, const hello
     }
 }
 
+/* Whether deep calls go in lanes: between sockets one connection seldom fills the wire. */
+static bool spread_wanted(const hm_a2a_state_t *state, const hm_topo_t *topo, const hello_t *in)
+{
+    hm_wire_t wire[HM_MAX_LEVELS + 1] = {HM_WIRE_SHM};
+    long given = settings_get()->spread;
+    if (given >= 0) return given != 0;
+    topology_wires(topo, &in[0].seat, sizeof *in, wire);
+    return wire[1] == HM_WIRE_TCP && state->kernels->slices == 1;
+}
+
 /* What the words of all ranks come to. A rank that lacks the memory for it says so before anything hangs on it. */
 static void hello_conclude(const hm_call_t *call, hm_a2a_state_t *state, const hello_t *in, hm_offer_t *offer)
 {
@@ -162,7 +172,7 @@ static void hello_conclude(const hm_call_t *call, hm_a2a_state_t *state, const h
     state->observe = settings_get()->mode == HM_MODE_OBSERVE;
     if (state->phase == HM_PHASE_OFF) return;
     int status = topology_make(call->comm, &in[0].seat, sizeof *in, &topo);
-    if (status == 0) status = state_topology_set(state, topo);
+    if (status == 0) status = state_topology_set(state, topo, spread_wanted(state, topo, in));
     if (status == 0 && !topology_near_together(topo, &in[0].seat, sizeof *in)) state->windows = HM_WINDOWS_OFF;
     status = agree_all(call, state, status == 0, &all);
     if (status == 0 && !all) {

@@ -110,6 +110,12 @@ static int meet(const measure_t *m, double mine, double *longest)
     return 0;
 }
 
+/* How many ranks of another group a rank sends to. */
+static int lanes_of(const measure_t *m)
+{
+    return m->flavour != FLAVOUR_INTRA && m->level == 1 ? m->state->lanes : 1;
+}
+
 /* Whether `from` sends to `to` in this flavour, and among how many groups its buffer is cut. */
 static bool pair_sends(const measure_t *m, int from, int to)
 {
@@ -117,8 +123,8 @@ static bool pair_sends(const measure_t *m, int from, int to)
     int l = m->level;
     if (m->flavour == FLAVOUR_INTRA) return topo->group[l][from] == topo->group[l][to] && (from != to || l == 0);
     if (m->flavour == FLAVOUR_ALONE && topo->pos[from] != topo->start[l][topo->group[l][from]]) return false;
-    return topo->group[l - 1][from] == topo->group[l - 1][to] && topo->group[l][from] != topo->group[l][to] &&
-           topo_rail_peer(topo, l, topo->group[l][to], from) == to;
+    if (topo->group[l - 1][from] != topo->group[l - 1][to] || topo->group[l][from] == topo->group[l][to]) return false;
+    return lanes_of(m) > 1 || topo_rail_peer(topo, l, topo->group[l][to], from) == to;
 }
 
 static int flavour_parts(const measure_t *m)
@@ -145,7 +151,7 @@ static int exchange_enqueue(const measure_t *m, size_t bytes)
 {
     const hm_comm_t *comm = m->call->comm;
     const hm_real_t *real = comm->real;
-    size_t share = bytes / (size_t)flavour_parts(m), send_at = 0, recv_at = 0;
+    size_t share = bytes / (size_t)(flavour_parts(m) * lanes_of(m)), send_at = 0, recv_at = 0;
     ncclResult_t result = real->ncclGroupStart();
     for (int r = 0; r < comm->ranks && result == ncclSuccess; r++) {
         if (pair_sends(m, comm->rank, r)) {

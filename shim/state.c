@@ -164,9 +164,10 @@ static void table_cut(hm_a2a_state_t *state)
     }
 }
 
-int state_topology_set(hm_a2a_state_t *state, hm_topo_t *topo)
+int state_topology_set(hm_a2a_state_t *state, hm_topo_t *topo, bool spread)
 {
     state->topo = topo;
+    state->lanes = spread ? topo_lanes(topo) : 1;
     int status = groups_list(state);
     if (status == 0) table_cut(state);
     return status;
@@ -177,33 +178,38 @@ static void jobs_free(hm_jobs_t *jobs)
     free(jobs->pick);
     free(jobs->map);
     free(jobs->move);
-    free(jobs->list);
+    free(jobs->list[0]);
     *jobs = (hm_jobs_t){0};
 }
 
-/* Room for the jobs of any step: exec.c says how many each of its functions adds. */
-static int jobs_make(const hm_route_t *route, int ranks, hm_jobs_t *jobs)
+/* Room for the jobs of any tick: exec.c says how many each of its functions adds. */
+static int jobs_make(hm_route_t *const *route, int lanes, int ranks, hm_jobs_t *jobs)
 {
     size_t n = (size_t)ranks, parts = 0;
-    for (int i = 0; i < route->outs; i++) parts += (size_t)route->out[i].parts;
-    for (int i = 0; i < route->ins; i++) parts += (size_t)route->in[i].parts;
+    for (int lane = 0; lane < lanes; lane++) parts += (size_t)route[lane]->parts;
     *jobs = (hm_jobs_t){.pick = malloc((parts + 2 * n) * sizeof *jobs->pick),
                         .map = malloc(n * sizeof *jobs->map),
-                        .move = malloc((2 * parts + n + 1) * sizeof *jobs->move),
-                        .list = malloc((parts + n + 1) * sizeof *jobs->list)};
-    if (jobs->pick != NULL && jobs->map != NULL && jobs->move != NULL && jobs->list != NULL) return 0;
-    jobs_free(jobs);
-    return -ENOMEM;
+                        .move = malloc((2 * parts + n + 1) * sizeof *jobs->move)};
+    jobs->list[0] = malloc((parts + 1) * sizeof *jobs->list[0]);
+    if (jobs->pick == NULL || jobs->map == NULL || jobs->move == NULL || jobs->list[0] == NULL) {
+        jobs_free(jobs);
+        return -ENOMEM;
+    }
+    for (int lane = 1; lane < lanes; lane++) jobs->list[lane] = jobs->list[lane - 1] + route[lane - 1]->parts;
+    return 0;
 }
 
 int state_route_prepare(hm_a2a_state_t *state, const hm_comm_t *comm, int depth)
 {
-    int status = 0;
-    if (state->paths[depth] == NULL) status = paths_create(state->topo, depth, &state->paths[depth]);
-    if (status == 0 && state->route[depth] == NULL)
-        status = route_create(state->paths[depth], comm->rank, &state->route[depth]);
+    int status = 0, lanes = state_lanes(state, depth);
+    hm_paths_t **paths = state->paths[depth];
+    hm_route_t **route = state->route[depth];
+    for (int lane = 0; lane < lanes && status == 0; lane++) {
+        if (paths[lane] == NULL) status = paths_create(state->topo, depth, lane, lanes, &paths[lane]);
+        if (status == 0 && route[lane] == NULL) status = route_create(paths[lane], comm->rank, &route[lane]);
+    }
     if (status == 0 && state->jobs[depth].pick == NULL)
-        status = jobs_make(state->route[depth], comm->ranks, &state->jobs[depth]);
+        status = jobs_make(route, lanes, comm->ranks, &state->jobs[depth]);
     return status != 0 ? status : window_routes_prepare(state, comm, depth);
 }
 
@@ -223,8 +229,10 @@ void a2a_state_destroy(hm_comm_t *comm)
     state->kernels->context_destroy(state->context);
     for (int d = 0; d <= HM_MAX_LEVELS; d++) {
         jobs_free(&state->jobs[d]);
-        route_destroy(state->route[d]);
-        paths_destroy(state->paths[d]);
+        for (int lane = 0; lane < HM_MAX_LANES; lane++) {
+            route_destroy(state->route[d][lane]);
+            paths_destroy(state->paths[d][lane]);
+        }
     }
     topo_destroy(state->topo);
     free(state->groups);

@@ -26,13 +26,14 @@ typedef struct hm_interval {
     bool written;
 } hm_interval_t;
 
-/* Memory that jobs for the kernels are written to; sized for a route, so that nothing is allocated under way. */
+/* Memory that jobs for the kernels are written to; sized for the routes of all lanes, so that nothing is allocated
+ * under way. */
 typedef struct hm_jobs {
     hm_pick_job_t *pick;
     hm_map_job_t *map;
     hm_move_job_t *move;
-    uint32_t *
-        *list; /* [parts] row lists of a call: what was picked for an outgoing part, or for me of an incoming one */
+    uint32_t **list[HM_MAX_LANES]; /* [lane][part] row lists of a call: what was picked for an outgoing part, or for me
+                                      of an incoming one; one piece of memory, that of lane 0 */
 } hm_jobs_t;
 
 /* A call whose transfer is timed. */
@@ -69,8 +70,9 @@ typedef struct hm_a2a_state {
     hm_host_stream_t host_stream;
 
     hm_topo_t *topo;
-    hm_paths_t *paths[HM_MAX_LEVELS + 1]; /* by depth, made when first used */
-    hm_route_t *route[HM_MAX_LEVELS + 1];
+    int lanes;                                          /* agreed: of deep calls, see state_lanes */
+    hm_paths_t *paths[HM_MAX_LEVELS + 1][HM_MAX_LANES]; /* by depth and lane, made when first used */
+    hm_route_t *route[HM_MAX_LEVELS + 1][HM_MAX_LANES];
     hm_jobs_t jobs[HM_MAX_LEVELS + 1];
     bool route_ready[HM_MAX_LEVELS + 1]; /* agreed: every rank has route and jobs */
     hm_bits_t *groups;                   /* all groups of levels 1..levels, in this order */
@@ -106,7 +108,7 @@ typedef struct hm_a2a_state {
     size_t kept;                                /* agreed: bytes of such memory that are not scratch any more */
     hm_windows_t windows;                       /* agreed; see window.h */
     void **window;                              /* [ranks] scratch of near ranks while windows are on, else NULL */
-    hm_route_t **near_route[HM_MAX_LEVELS + 1]; /* [depth][rank] of near ranks */
+    hm_route_t **near_route[HM_MAX_LEVELS + 1]; /* [depth][lane * ranks + rank] of near ranks */
     size_t refused;                             /* agreed: a capacity that some rank could not get; 0: none */
 } hm_a2a_state_t;
 
@@ -118,10 +120,17 @@ hm_a2a_state_t *state_create(hm_comm_t *comm, hm_reason_t *reason);
  * without it can say so. 0 or -ENOMEM. */
 int state_table_reserve(hm_a2a_state_t *state, int ranks);
 
-/* Takes over the agreed topology and makes what depends on it. 0 or -ENOMEM. */
-int state_topology_set(hm_a2a_state_t *state, hm_topo_t *topo);
+/* Takes over the agreed topology and makes what depends on it; spread: deep calls go in lanes where it has them. 0 or
+ * -ENOMEM. */
+int state_topology_set(hm_a2a_state_t *state, hm_topo_t *topo, bool spread);
 
-/* Paths, route and job memory of a depth, made on first use. 0 or -ENOMEM. */
+/* Lanes of a call (route.h). */
+static inline int state_lanes(const hm_a2a_state_t *state, int depth)
+{
+    return depth > 1 ? state->lanes : 1;
+}
+
+/* Paths, routes and job memory of a depth, made on first use. 0 or -ENOMEM. */
 int state_route_prepare(hm_a2a_state_t *state, const hm_comm_t *comm, int depth);
 
 /* Device memory under the rule of HIERMOE_TEST_FAIL_ALLOC. 0 or -ENOMEM. */

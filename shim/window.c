@@ -141,26 +141,35 @@ int window_scratch_prepare(const hm_call_t *call, hm_a2a_state_t *state, size_t 
 int window_routes_prepare(hm_a2a_state_t *state, const hm_comm_t *comm, int depth)
 {
     hm_route_t **routes = state->near_route[depth];
+    size_t ranks = (size_t)comm->ranks, lanes = (size_t)state_lanes(state, depth);
     if (!settings_get()->windows || state->windows == HM_WINDOWS_OFF || state->kernels->share == NULL) return 0;
-    if (routes == NULL) routes = state->near_route[depth] = calloc((size_t)comm->ranks, sizeof(hm_route_t *));
+    if (routes == NULL) routes = state->near_route[depth] = calloc(lanes * ranks, sizeof(hm_route_t *));
     if (routes == NULL) return -ENOMEM;
-    for (int r = 0; r < comm->ranks; r++) {
-        if (!rank_near(state, comm->rank, r) || routes[r] != NULL) continue;
-        int status = route_create(state->paths[depth], r, &routes[r]);
+    for (size_t i = 0; i < lanes * ranks; i++) {
+        int r = (int)(i % ranks);
+        if (!rank_near(state, comm->rank, r) || routes[i] != NULL) continue;
+        int status = route_create(state->paths[depth][i / ranks], r, &routes[i]);
         if (status != 0) return status;
     }
     return 0;
 }
 
-void window_layout(hm_a2a_state_t *state, int depth, size_t width)
+static hm_route_t *near_route(const hm_a2a_state_t *state, int depth, int lane, int rank)
 {
-    hm_layout_t unused;
-    for (int r = 0; r < state->topo->ranks; r++)
-        if (state->near_route[depth][r] != NULL)
-            layout_fill(state->near_route[depth][r], &state->table, width, &unused);
+    return state->near_route[depth][lane * state->topo->ranks + rank];
 }
 
-ncclResult_t window_token(const hm_call_t *call, const hm_a2a_state_t *state, int peer, bool send)
+void window_layout(hm_a2a_state_t *state, int depth, size_t width)
+{
+    for (int r = 0; r < state->topo->ranks; r++) {
+        hm_layout_t layout = {0, 0};
+        for (int lane = 0; lane < state_lanes(state, depth); lane++)
+            if (near_route(state, depth, lane, r) != NULL)
+                layout_fill(near_route(state, depth, lane, r), &state->table, width, &layout);
+    }
+}
+
+static ncclResult_t token_pass(const hm_call_t *call, const hm_a2a_state_t *state, int peer, bool send)
 {
     const hm_real_t *real = call->comm->real;
     char *token = (char *)state->table_device;
@@ -168,7 +177,45 @@ ncclResult_t window_token(const hm_call_t *call, const hm_a2a_state_t *state, in
     return real->ncclRecv(token + TOKEN_BYTES, TOKEN_BYTES, ncclUint8, peer, call->comm->handle, call->stream);
 }
 
-/* Where a near rank has laid out what it sends this rank in a step. */
+static size_t message_bytes(const hm_a2a_state_t *state, const hm_message_t *message, int lane, size_t width)
+{
+    return message->head_bytes + message->rows * layout_piece(state->table.row_bytes, width, lane).width;
+}
+
+/* Whether any message to or from a near rank has bytes; step 0: of all steps. */
+static bool messages_flow(const hm_a2a_state_t *state, int depth, bool out, int peer, int step, size_t width)
+{
+    for (int lane = 0; lane < state_lanes(state, depth); lane++) {
+        const hm_route_t *route = state->route[depth][lane];
+        const hm_message_t *messages = out ? route->out : route->in;
+        for (int i = 0, count = out ? route->outs : route->ins; i < count; i++)
+            if (messages[i].peer == peer && (step == 0 || messages[i].step == step) &&
+                message_bytes(state, &messages[i], lane, width) > 0)
+                return true;
+    }
+    return false;
+}
+
+/* Tokens with all near ranks, the way that messages go or back. */
+static ncclResult_t tokens_pass(const hm_call_t *call, const hm_a2a_state_t *state, int depth, int step, size_t width,
+                                bool back)
+{
+    ncclResult_t result = ncclSuccess;
+    for (int r = 0; r < call->comm->ranks && result == ncclSuccess; r++) {
+        if (!window_leads_to(state, r)) continue;
+        if (messages_flow(state, depth, !back, r, step, width)) result = token_pass(call, state, r, true);
+        if (result == ncclSuccess && messages_flow(state, depth, back, r, step, width))
+            result = token_pass(call, state, r, false);
+    }
+    return result;
+}
+
+ncclResult_t window_tokens(const hm_call_t *call, const hm_a2a_state_t *state, int depth, int step, size_t width)
+{
+    return tokens_pass(call, state, depth, step, width, false);
+}
+
+/* Where a near rank has laid out what it sends this rank in a step of a lane. */
 static size_t message_at(const hm_route_t *route, int me, int step)
 {
     const hm_message_t *message = route->out;
@@ -176,50 +223,33 @@ static size_t message_at(const hm_route_t *route, int me, int step)
     return message->at;
 }
 
-static size_t message_bytes(const hm_message_t *message, size_t width)
-{
-    return message->head_bytes + message->rows * width;
-}
-
 int window_pull(const hm_call_t *call, hm_a2a_state_t *state, int depth, int step, size_t width, char *in)
 {
-    const hm_route_t *route = state->route[depth];
     hm_move_job_t *jobs = state->jobs[depth].move;
     int count = 0;
-    for (int i = 0; i < route->ins; i++) {
-        const hm_message_t *message = &route->in[i];
-        size_t bytes = message_bytes(message, width);
-        if (message->step != step || bytes == 0 || !window_leads_to(state, message->peer)) continue;
-        const hm_route_t *peer = state->near_route[depth][message->peer];
-        jobs[count++] = (hm_move_job_t){.dst = in + message->at,
-                                        .src = (char *)state->window[message->peer] + message_at(peer, route->me, step),
-                                        .dst_stride = bytes,
-                                        .src_stride = bytes,
-                                        .width = bytes,
-                                        .rows = 1};
+    for (int lane = 0; lane < state_lanes(state, depth); lane++) {
+        const hm_route_t *route = state->route[depth][lane];
+        for (int i = 0; i < route->ins; i++) {
+            const hm_message_t *message = &route->in[i];
+            size_t bytes = message_bytes(state, message, lane, width);
+            if (message->step != step || bytes == 0 || !window_leads_to(state, message->peer)) continue;
+            size_t at = message_at(near_route(state, depth, lane, message->peer), route->me, step);
+            jobs[count++] = (hm_move_job_t){.dst = in + message->at,
+                                            .src = (char *)state->window[message->peer] + at,
+                                            .dst_stride = bytes,
+                                            .src_stride = bytes,
+                                            .width = bytes,
+                                            .rows = 1};
+        }
     }
     return count == 0 ? 0 : state->kernels->move(state->context, call->stream, jobs, count);
 }
 
-/* Whether any of the messages with a near rank has bytes. */
-static bool messages_flow(const hm_message_t *messages, int count, int peer, size_t width)
-{
-    for (int i = 0; i < count; i++)
-        if (messages[i].peer == peer && message_bytes(&messages[i], width) > 0) return true;
-    return false;
-}
-
 ncclResult_t window_finish(const hm_call_t *call, hm_a2a_state_t *state, int depth, size_t width)
 {
-    const hm_route_t *route = state->route[depth];
     const hm_real_t *real = call->comm->real;
     ncclResult_t result = real->ncclGroupStart();
-    for (int r = 0; r < call->comm->ranks && result == ncclSuccess; r++) {
-        if (!window_leads_to(state, r)) continue;
-        if (messages_flow(route->in, route->ins, r, width)) result = window_token(call, state, r, true);
-        if (result == ncclSuccess && messages_flow(route->out, route->outs, r, width))
-            result = window_token(call, state, r, false);
-    }
+    if (result == ncclSuccess) result = tokens_pass(call, state, depth, 0, width, true);
     ncclResult_t end = real->ncclGroupEnd();
     return result != ncclSuccess ? result : end;
 }
@@ -227,8 +257,8 @@ ncclResult_t window_finish(const hm_call_t *call, hm_a2a_state_t *state, int dep
 void window_routes_free(hm_a2a_state_t *state)
 {
     for (int d = 0; d <= HM_MAX_LEVELS; d++) {
-        for (int r = 0; state->near_route[d] != NULL && r < state->topo->ranks; r++)
-            route_destroy(state->near_route[d][r]);
+        int routes = state->near_route[d] != NULL ? state_lanes(state, d) * state->topo->ranks : 0;
+        for (int i = 0; i < routes; i++) route_destroy(state->near_route[d][i]);
         free(state->near_route[d]);
     }
 }

@@ -15,14 +15,15 @@
  * whether all were let in. Same results; 0, or the communicator is lost. */
 int window_scratch_prepare(const hm_call_t *call, hm_a2a_state_t *state, size_t capacity, bool *ready);
 
-/* Routes of near ranks at a depth: where their messages lie. 0 or -ENOMEM. */
+/* Routes of near ranks at a depth, in all lanes: where their messages lie. 0 or -ENOMEM. */
 int window_routes_prepare(hm_a2a_state_t *state, const hm_comm_t *comm, int depth);
 
-/* For a call of one slice: lays the near ranks' messages out. */
+/* For a call of one slice: lays the near ranks' messages out. width: of a piece, here and below. */
 void window_layout(hm_a2a_state_t *state, int depth, size_t width);
 
-/* Sends or receives the token of a message, inside a group. */
-ncclResult_t window_token(const hm_call_t *call, const hm_a2a_state_t *state, int peer, bool send);
+/* One token to each near rank that gets messages from this one in a step, and one from each that sends some, inside a
+ * group. */
+ncclResult_t window_tokens(const hm_call_t *call, const hm_a2a_state_t *state, int depth, int step, size_t width);
 
 /* Enqueues the copies of what near ranks sent in a step; `in`: area of incoming messages. 0 or a negative errno. */
 int window_pull(const hm_call_t *call, hm_a2a_state_t *state, int depth, int step, size_t width, char *in);

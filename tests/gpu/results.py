@@ -6,7 +6,7 @@
 
 A shape is NODESxGPUS:ROUTING:TOKENS[/HIDDEN/EXPERTS/TOPK], with a routing of moe_perf and tokens a rank. Shapes of one
 layout share their runs: ROUNDS times an oracle's run (integration/jobs/oracle.py), a plain and, for each depth, a preloaded
-one of the job, in turns. The job is an unmodified PyTorch dispatch (integration/jobs/dispatch.py; a hash over all bytes
+one of the job, in turns, and more of those with --against. The job is an unmodified PyTorch dispatch (integration/jobs/dispatch.py; a hash over all bytes
 received must not change), or moe_perf (then every 4th iteration is checked byte for byte). Appends a JSON object a line to
 tests/results/gpu.jsonl (and $OUT/gpu.jsonl) and prints a table. flat_ms, shim_ms: medians of the slowest rank's times over
 all rounds; oracle: its best speedup, of the medians over its runs; share_of_oracle: speedup / oracle; wire_mb: what the
@@ -38,6 +38,8 @@ def arguments():
     ap.add_argument("--iters", type=int, default=30, help="timed, in each run (default 30)")
     ap.add_argument("--rounds", type=int, default=3, help="runs of each kind (default 3)")
     ap.add_argument("--env", action="append", default=[], metavar="NAME=VALUE", help="for the preloaded runs")
+    ap.add_argument("--against", action="append", default=[], metavar="NAME=VALUE",
+                    help="further preloaded runs of every depth with this set, in turns with the others")
     ap.add_argument("--append", default=str(ROOT / "tests" / "results" / "gpu.jsonl"), metavar="FILE")
     ap.add_argument("--seconds", type=float, default=120, help="for one run (default 120)")
     ap.add_argument("--budget", type=float, default=560, help="seconds for everything (default 560)")
@@ -148,22 +150,23 @@ class Layout:
 
     def measure(self):
         """One result for each shape and depth; plain runs are shared by the depths and take turns with theirs."""
-        depths, oracles = self.args.depth or ["auto"], []
-        given = dict(item.split("=", 1) for item in self.args.env)
-        plain, shim, ranks = [], {d: [] for d in depths}, {}
+        kinds = [(depth, tuple(self.args.env + more)) for more in [[], *([item] for item in self.args.against)]
+                 for depth in self.args.depth or ["auto"]]
+        oracles, plain, shim, ranks = [], [], {kind: [] for kind in kinds}, {}
         for _ in range(self.args.rounds):
             oracles.append(self.oracle())
             plain.append(self.perf(False, {})[0])
-            for depth in depths:
-                seen, ranks[depth] = self.perf(True, {"HIERMOE_DEPTH": depth, **given})
-                shim[depth].append(seen)
+            for depth, given in kinds:
+                env = {"HIERMOE_DEPTH": depth, **dict(item.split("=", 1) for item in given)}
+                seen, ranks[depth, given] = self.perf(True, env)
+                shim[depth, given].append(seen)
         for i, shape in enumerate(self.shapes):
             oracle = self.oracle_sum([said and said[i] for said in oracles])
-            for depth in depths:
-                yield self.result(shape, depth, [run[i] for run in plain], [run[i] for run in shim[depth]], ranks[depth],
+            for kind in kinds:
+                yield self.result(shape, *kind, [run[i] for run in plain], [run[i] for run in shim[kind]], ranks[kind],
                                   oracle)
 
-    def result(self, shape, depth, plain, shim, ranks, oracle):
+    def result(self, shape, depth, given, plain, shim, ranks, oracle):
         args = self.args
         if depth not in ("0", "auto") and not ranks.replaced():
             raise Failed(f"{shape.text}: depth {depth}: nothing was replaced; left alone: {ranks.left()}")
@@ -171,10 +174,10 @@ class Layout:
         best = oracle and oracle["best"]
         text = f"{self.nodes}x{self.gpus}:{shape.routing}:{shape.tokens}/{shape.hidden}/{shape.experts}/{shape.topk}"
         options = "".join(f" --{n} {getattr(args, n)}" for n in ("job", "iters", "rounds"))
-        options += "".join(f" --env {item}" for item in args.env)
+        options += "".join(f" --env {item}" for item in given)
         return dict(name=f"dispatch {self.nodes}x{self.gpus} {shape.routing}", job=args.job, nodes=self.nodes,
                     gpus=self.gpus, routing=shape.routing, tokens=shape.tokens, hidden=shape.hidden,
-                    experts=shape.experts, topk=shape.topk, dtype="bf16", mode="exact", depth=depth,
+                    experts=shape.experts, topk=shape.topk, dtype="bf16", mode="exact", depth=depth, env=list(given),
                     depth_used=shim[-1].depth, flat_ms=round(flat, 4), shim_ms=round(ours, 4),
                     speedup=round(flat / ours, 3), oracle=best, share_of_oracle=round(flat / ours / best, 3) if best else None,
                     oracle_ms=oracle and oracle["ms"], flat_wire_mb=plain[-1].wire_mb, shim_wire_mb=shim[-1].wire_mb,
@@ -184,15 +187,16 @@ class Layout:
 
 
 def show(rows):
-    print(f"{'shape':34} {'depth':>10} {'flat ms':>9} {'shim ms':>9} {'speedup':>8} {'oracle':>7} {'share':>6} "
+    print(f"{'shape':44} {'depth':>10} {'flat ms':>9} {'shim ms':>9} {'speedup':>8} {'oracle':>7} {'share':>6} "
           f"{'wire MB flat, shim, oracle':>28}")
     for row in rows:
         shape = "{nodes}x{gpus} {routing} {tokens}/{hidden}/{experts}/{topk}".format(**row)
         depth = f"{row['depth']} ({row['depth_used']})"
+        shape += "".join(" " + item.removeprefix("HIERMOE_") for item in row["env"])
         oracle = f"{row['oracle']:.2f}" if row["oracle"] else "-"
         share = f"{100 * row['share_of_oracle']:.0f}%" if row["oracle"] else "-"
         least = (row["oracle_wire_mb"] or {}).get("across_nodes")
-        print(f"{shape:34} {depth:>10} {row['flat_ms']:>9.3f} {row['shim_ms']:>9.3f} {row['speedup']:>7.2f}x "
+        print(f"{shape:44} {depth:>10} {row['flat_ms']:>9.3f} {row['shim_ms']:>9.3f} {row['speedup']:>7.2f}x "
               f"{oracle:>7} {share:>6} {row['flat_wire_mb'] or '-':>10} {row['shim_wire_mb'] or '-':>8} {least or '-':>8}")
 
 

@@ -162,7 +162,7 @@ static void messages_add(const hm_paths_t *paths, const hm_table_t *table, int m
 {
     size_t n = (size_t)paths->topo->ranks;
     hm_route_t *route;
-    hm_layout_t layout;
+    hm_layout_t layout = {0, 0};
     assert_int_equal(route_create(paths, me, &route), 0);
     layout_fill(route, table, table->row_bytes, &layout);
     for (int i = 0; i < route->outs; i++) {
@@ -187,7 +187,7 @@ static void check_messages(hm_topo_t *topo, const char *routing, int experts, in
         int *carrier = malloc(2 * n * sizeof(*carrier));
         hm_paths_t *paths;
         assert_true(rows != NULL && want != NULL && carrier != NULL);
-        assert_int_equal(paths_create(topo, depth, &paths), 0);
+        assert_int_equal(paths_create(topo, depth, 0, 1, &paths), 0);
         for (int r = 0; r < topo->ranks; r++) messages_add(paths, &batch.table, r, want);
         cost_links_count(topo, &batch.table, depth, rows, carrier);
         for (size_t i = 0; i < words; i++) assert_float_equal(rows[i], want[i], 0);

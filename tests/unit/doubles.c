@@ -20,6 +20,7 @@ void doubles_reset(void)
     doubles_settings = (hm_settings_t){.mode = HM_MODE_EXACT,
                                        .depth = HM_DEPTH_AUTO,
                                        .slices = -1,
+                                       .spread = -1,
                                        .max_scratch = (size_t)1 << 30,
                                        .timeout = 20,
                                        .test_fingerprint_bits = 64,

@@ -10,8 +10,9 @@
 
 #define CALLS 12
 
-/* Puts ranks on random nodes and sockets, as interleaved and uneven as they come, without the first agreement. */
-static void topology_draw(random_t *random, world_t *world, int ranks)
+/* Puts ranks on random nodes and sockets, as interleaved and uneven as they come, without the first agreement. nodes:
+ * above 0, so many equal ones. */
+static void topology_draw(random_t *random, world_t *world, int ranks, int nodes)
 {
     uint64_t keys[3][RANKS_MAX];
     const hm_wire_t wire[HM_MAX_LEVELS + 1] = {HM_WIRE_SHM, HM_WIRE_SHM, HM_WIRE_SHM, HM_WIRE_SHM, HM_WIRE_SHM};
@@ -22,6 +23,8 @@ static void topology_draw(random_t *random, world_t *world, int ranks)
         for (int r = 0; r < ranks; r++)
             keys[l][r] = blocks ? (size_t)r * domains / (size_t)ranks : random_below(random, domains);
     }
+    for (int r = 0; r < ranks && nodes > 0; r++) keys[0][r] = (uint64_t)(ranks % 2 ? r % nodes : r / (ranks / nodes));
+    if (nodes > 0 && levels == 0) levels = 1;
     for (int r = 0; r < ranks; r++) {
         hm_reason_t reason;
         hm_topo_t *topo;
@@ -29,7 +32,7 @@ static void topology_draw(random_t *random, world_t *world, int ranks)
         assert_non_null(state);
         assert_int_equal(state_table_reserve(state, ranks), 0);
         assert_int_equal(topo_create(ranks, levels, (const uint64_t *const[]){keys[0], keys[1], keys[2]}, &topo), 0);
-        assert_int_equal(state_topology_set(state, topo), 0);
+        assert_int_equal(state_topology_set(state, topo, doubles_settings.spread > 0), 0);
         profile_prior(topo, wire, NULL, &state->profile);
         state->profile_known = true;
         state->phase = HM_PHASE_ON;
@@ -47,31 +50,41 @@ static int learned_alike(const world_t *world, int ranks)
     return times;
 }
 
+/* What came of all calls. */
+typedef struct tally {
+    int calls, replaced, windows, lanes, times;
+} tally_t;
+
 /* One communicator: random topology and settings, then calls whose row size changes now and then. */
-static void world_try(random_t *random, int *replaced, int *windows, int *times, int *calls)
+static void world_try(random_t *random, tally_t *tally)
 {
     static const size_t sizes[] = {32, 48, 36, 100, 64, 33, 512, 2048, 47};
     world_t world;
-    int ranks = 2 + (int)random_below(random, RANKS_MAX - 1);
+    int nodes = random_below(random, 2) ? 2 + (int)random_below(random, 3) : 0;
+    int ranks = nodes > 0 ? nodes * (2 + (int)random_below(random, (size_t)(RANKS_MAX / nodes - 1)))
+                          : 2 + (int)random_below(random, RANKS_MAX - 1);
     size_t row_bytes = sizes[random_below(random, 9)];
     doubles_reset();
     doubles_settings.topo = "1,1,1,1"; /* only its number of levels counts here */
     doubles_settings.depth = (long)random_below(random, 5);
     doubles_settings.min_bytes = 0;
     doubles_settings.slices = random_below(random, 2) ? -1 : 1 + (long)random_below(random, 6);
+    doubles_settings.spread = nodes > 0 || random_below(random, 2);
     doubles_settings.windows = random_below(random, 2);
     if (doubles_settings.windows && random_below(random, 2)) doubles_settings.slices = 1; /* more would not use them */
     doubles_settings.test_fingerprint_bits = random_below(random, 3) == 0 ? 1 + (long)random_below(random, 8) : 64;
     if (random_below(random, 3) == 0) doubles_settings.max_scratch = 2000 + random_below(random, 200000);
     world_open(&world, ranks);
-    topology_draw(random, &world, ranks);
+    topology_draw(random, &world, ranks, nodes);
     for (int i = 0; i < CALLS; i++) {
         if (random_below(random, 6) == 0) row_bytes = sizes[random_below(random, 9)];
-        (*calls)++;
-        *replaced += world_exchange(random, &world, ranks, row_bytes);
+        tally->calls++;
+        tally->replaced += world_exchange(random, &world, ranks, row_bytes);
     }
-    *windows += (int)world.comm[0].stats.windows;
-    *times += learned_alike(&world, ranks);
+    const hm_stats_t *stats = &world.comm[0].stats;
+    for (int d = 2; d <= HM_MAX_LEVELS && world.comm[0].a2a->lanes > 1; d++) tally->lanes += (int)stats->depth[d];
+    tally->windows += (int)stats->windows;
+    tally->times += learned_alike(&world, ranks);
     world_close(&world, ranks);
 }
 
@@ -80,11 +93,13 @@ static void random_calls_are_exact(void **context)
     (void)context;
     random_t random = {random_seed()};
     const char *text = getenv("HM_TEST_WORLDS");
-    int worlds = text != NULL ? atoi(text) : 300, replaced = 0, windows = 0, times = 0, calls = 0;
-    for (int i = 0; i < worlds; i++) world_try(&random, &replaced, &windows, &times, &calls);
-    print_message("%d calls, %d replaced, %d through windows, %d timed, 0 bytes differ\n", calls, replaced, windows,
-                  times);
-    assert_true(replaced > calls / 4 && windows > calls / 20 && times > calls / 4);
+    int worlds = text != NULL ? atoi(text) : 300;
+    tally_t tally = {0};
+    for (int i = 0; i < worlds; i++) world_try(&random, &tally);
+    print_message("%d calls, %d replaced, %d through windows, %d in lanes, %d timed, 0 bytes differ\n", tally.calls,
+                  tally.replaced, tally.windows, tally.lanes, tally.times);
+    assert_true(tally.replaced > tally.calls / 4 && tally.windows > tally.calls / 20);
+    assert_true(tally.lanes > tally.calls / 10 && tally.times > tally.calls / 4);
 }
 
 int main(void)

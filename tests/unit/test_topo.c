@@ -1,6 +1,7 @@
 /* Description: topologies from keys and from specs, rail peers, routes that reach every rank by one hop. */
 #include "../../planner/route.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -40,7 +41,8 @@ static void levels_that_group_nothing_are_dropped(void **context)
 static void bad_specs_say_what_was_expected(void **context)
 {
     (void)context;
-    static const char *const bad[] = {"", "4,", ",2", "4,x", "-4,2", "4 2", "0,8", "1,1,1,1,1,1,8", "99999999999999999999", "4,4"};
+    static const char *const bad[] = {
+        "", "4,", ",2", "4,x", "-4,2", "4 2", "0,8", "1,1,1,1,1,1,8", "99999999999999999999", "4,4"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         hm_topo_t *topo = NULL;
         const char *why = NULL;
@@ -105,6 +107,34 @@ static void routes_match(hm_route_t **route, int n)
         }
 }
 
+/* All lanes of a depth; every map goes once, and as soon as the first row that needs it. */
+static void lanes_check(const hm_topo_t *topo, int depth, int lanes)
+{
+    hm_paths_t *paths[HM_MAX_LANES];
+    hm_route_t *route[24];
+    int n = topo->ranks;
+    for (int lane = 0; lane < lanes; lane++) {
+        assert_int_equal(paths_create(topo, depth, lane, lanes, &paths[lane]), 0);
+        paths_check(paths[lane]);
+        for (int r = 0; r < n; r++) assert_int_equal(route_create(paths[lane], r, &route[r]), 0);
+        routes_match(route, n);
+        for (int r = 0; r < n; r++) route_destroy(route[r]);
+    }
+    for (int i = 0; i < n * n; i++) {
+        int maps = 0, soonest = depth, carried = 0;
+        for (int lane = 0; lane < lanes; lane++) {
+            bool here = paths_map_here(paths[lane], i / n, i % n);
+            int step = paths[lane]->path[i].step;
+            maps += here;
+            if (here) carried = step;
+            if (step < soonest) soonest = step;
+        }
+        assert_int_equal(maps, 1);
+        assert_true(carried <= soonest);
+    }
+    for (int lane = 0; lane < lanes; lane++) paths_destroy(paths[lane]);
+}
+
 static void routes_meet_on_odd_layouts(void **context)
 {
     (void)context;
@@ -117,13 +147,36 @@ static void routes_meet_on_odd_layouts(void **context)
         hm_topo_t *topo;
         assert_int_equal(topo_create(n, 3, (const uint64_t *const[]){key[0], key[1], key[2]}, &topo), 0);
         for (int depth = 1; depth <= topo->levels; depth++) {
-            hm_paths_t *paths;
-            hm_route_t *route[24];
-            assert_int_equal(paths_create(topo, depth, &paths), 0);
-            paths_check(paths);
-            for (int r = 0; r < n; r++) assert_int_equal(route_create(paths, r, &route[r]), 0);
-            routes_match(route, n);
-            for (int r = 0; r < n; r++) route_destroy(route[r]);
+            lanes_check(topo, depth, 1);
+            if (depth > 1 && topo_lanes(topo) > 1) lanes_check(topo, depth, topo_lanes(topo));
+        }
+        topo_destroy(topo);
+    }
+}
+
+static void lanes_go_by_every_rank_of_a_node(void **context)
+{
+    (void)context;
+    static const struct {
+        const char *spec;
+        int ranks, lanes;
+    } cases[] = {{"2,2", 4, 2}, {"3,4", 12, 4}, {"2,2,3", 12, 6}, {"2,9", 18, 1}, {"8", 8, 1}, {"2,8", 16, 8}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        hm_topo_t *topo;
+        hm_paths_t *paths;
+        const char *why;
+        assert_int_equal(topo_parse(cases[i].spec, cases[i].ranks, &topo, &why), 0);
+        int lanes = topo_lanes(topo);
+        assert_int_equal(lanes, cases[i].lanes);
+        for (int depth = 2; depth <= topo->levels; depth++) lanes_check(topo, depth, lanes);
+        assert_int_equal(paths_create(topo, 1, 0, 2, &paths), -EINVAL);
+        assert_int_equal(paths_create(topo, topo->levels, lanes, lanes, &paths), -EINVAL);
+        /* Of the rows of rank 0 for the second node, lane 1 goes by that node's second rank. */
+        if (lanes > 1) {
+            int first = topo->order[topo->start[1][1]];
+            assert_int_equal(paths_create(topo, 2, 1, lanes, &paths), 0);
+            assert_int_equal(paths->path[first + 1].prev, 0);
+            assert_int_equal(paths->path[first].prev, first + 1);
             paths_destroy(paths);
         }
         topo_destroy(topo);
@@ -133,9 +186,12 @@ static void routes_meet_on_odd_layouts(void **context)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(spec_becomes_levels),           cmocka_unit_test(levels_that_group_nothing_are_dropped),
-        cmocka_unit_test(bad_specs_say_what_was_expected), cmocka_unit_test(interleaved_ranks_line_up),
+        cmocka_unit_test(spec_becomes_levels),
+        cmocka_unit_test(levels_that_group_nothing_are_dropped),
+        cmocka_unit_test(bad_specs_say_what_was_expected),
+        cmocka_unit_test(interleaved_ranks_line_up),
         cmocka_unit_test(routes_meet_on_odd_layouts),
+        cmocka_unit_test(lanes_go_by_every_rank_of_a_node),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
