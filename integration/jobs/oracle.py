@@ -90,7 +90,7 @@ class Stopwatch:
         """Ms of the slowest rank in each timed iteration of run(iteration)."""
         times, before = [], None
         for i in range(self.warmup + self.iters):
-            dist.barrier()
+            dist.barrier(device_ids=[torch.cuda.current_device()])
             torch.cuda.synchronize()
             if i == self.warmup:
                 before = wire_bytes()
@@ -98,7 +98,7 @@ class Stopwatch:
             run(i)
             torch.cuda.synchronize()
             times.append(1e3 * (time.perf_counter() - began))
-        dist.barrier()
+        dist.barrier(device_ids=[torch.cuda.current_device()])
         torch.cuda.synchronize()
         self.wire_mb = None if before is None else round((wire_bytes() - before) / self.iters / 1e6, 3)
         slowest = torch.tensor(times[self.warmup:], device="cuda", dtype=torch.float64)

@@ -27,7 +27,7 @@ def main():
     times = []
     for i in range(SETTLING + calls):
         if i % 16 == 0:
-            dist.barrier()
+            dist.barrier(device_ids=[torch.cuda.current_device()])
         torch.cuda.synchronize()
         begin = time.perf_counter()
         dist.all_to_all_single(recv, send, splits, splits)
