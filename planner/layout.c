@@ -79,6 +79,12 @@ static size_t share_bytes(const hm_paths_t *paths, const hm_table_t *table, int 
            4 * HM_ALIGN;
 }
 
+/* Lists of row numbers that both ends of a message keep: what the sender picked, what the receiver picks for itself. */
+static size_t list_bytes(uint32_t rows)
+{
+    return rows * sizeof(uint32_t) + HM_ALIGN;
+}
+
 /* Adds what each rank needs for one lane. */
 static void lane_need(const hm_paths_t *paths, const hm_table_t *table, size_t width, size_t *bytes)
 {
@@ -89,10 +95,32 @@ static void lane_need(const hm_paths_t *paths, const hm_table_t *table, size_t w
             uint32_t rows;
             if (path->step == 0) continue;
             size_t share = share_bytes(paths, table, s, r, path->level, width, &rows);
-            /* Both ends keep a list of row numbers: what the sender picked, what the receiver picks for itself. */
-            size_t list = rows * sizeof(uint32_t) + HM_ALIGN;
-            bytes[r] += share + list;
-            bytes[path->prev] += share + list;
+            share += list_bytes(rows);
+            bytes[r] += share;
+            bytes[path->prev] += share;
+        }
+}
+
+/* The same for all lanes at depth 2, where every rank of a group is once each source's gateway, and otherwise gets its
+ * rows from each of the others: the lanes need not be gone through one by one. */
+static void lanes_need(const hm_paths_t *paths, const hm_table_t *table, size_t width, size_t *bytes)
+{
+    const hm_topo_t *topo = paths->topo;
+    size_t n = (size_t)topo->ranks, lanes = (size_t)paths->lanes;
+    for (int s = 0; s < (int)n; s++)
+        for (int p = 0, g = 0; p < (int)n; p++) {
+            g += p == topo->start[1][g + 1];
+            int r = topo->order[p], first = topo->start[1][g];
+            uint32_t rows = route_rows(paths, table, s, r, 2), all = route_rows(paths, table, s, r, 1);
+            size_t map = rows_raw(topo, table, s, p, 1) * sizeof(uint32_t);
+            size_t alone = rows * width + 4 * HM_ALIGN + list_bytes(rows);
+            size_t gate = all * (mask_bytes((int)lanes) + width) + map + 4 * HM_ALIGN + list_bytes(all);
+            if (r == s) continue;
+            if (topo->group[1][s] == g) gate = lanes * alone + map;
+            bytes[r] += gate;
+            bytes[s] += gate;
+            for (int q = first; q < first + (int)lanes && topo->group[1][s] != g; q++)
+                bytes[topo->order[q]] += q == p ? (lanes - 1) * alone : alone;
         }
 }
 
@@ -102,7 +130,11 @@ size_t layout_need(hm_paths_t *const *paths, const hm_table_t *table, const uint
     size_t n = (size_t)paths[0]->topo->ranks, most = 0;
     /* Places of the source's distinct rows for every destination. */
     for (size_t s = 0; s < n; s++) work[s] = n * (distinct[s] * sizeof(uint32_t) + HM_ALIGN);
-    for (int lane = 0; lane < paths[0]->lanes; lane++) lane_need(paths[lane], table, width, work);
+    if (paths[0]->lanes > 1 && paths[0]->depth == 2) {
+        lanes_need(paths[0], table, width, work);
+    } else {
+        for (int lane = 0; lane < paths[0]->lanes; lane++) lane_need(paths[lane], table, width, work);
+    }
     for (size_t r = 0; r < n; r++)
         if (work[r] > most) most = work[r];
     return most;

@@ -5,6 +5,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -183,6 +184,62 @@ static void lanes_go_by_every_rank_of_a_node(void **context)
     }
 }
 
+/* What a rank's messages and lists take in all lanes of a depth. */
+static size_t rank_bytes(hm_paths_t *const *paths, const hm_table_t *table, int me, size_t width)
+{
+    hm_layout_t layout = {0, 0};
+    size_t lists = 0;
+    for (int lane = 0; lane < paths[0]->lanes; lane++) {
+        hm_route_t *route;
+        assert_int_equal(route_create(paths[lane], me, &route), 0);
+        layout_fill(route, table, width, &layout);
+        for (int p = 0; p < route->parts; p++) lists += layout_align(route->part[p].rows * sizeof(uint32_t));
+        route_destroy(route);
+    }
+    return layout.out_bytes + layout.in_bytes + lists;
+}
+
+/* The bound that all ranks share is no less than what any rank takes, and little more than what one does. */
+static void layout_need_covers_every_rank(void **context)
+{
+    (void)context;
+    srand(11);
+    static const char *const specs[] = {"2,2", "3,4", "2,8", "2,2,3", "4,2,2", "12"};
+    for (size_t i = 0; i < sizeof specs / sizeof specs[0]; i++) {
+        static const int ranks[] = {4, 12, 16, 12, 16, 12};
+        hm_topo_t *topo;
+        const char *why;
+        int n = ranks[i];
+        uint32_t raw[16 * 16], counts[HM_MAX_LEVELS + 1][16 * 16], none[16] = {0};
+        hm_table_t table = {.row_bytes = 4096, .raw = raw};
+        size_t work[16];
+        assert_int_equal(topo_parse(specs[i], n, &topo, &why), 0);
+        for (int j = 0; j < n * n; j++) raw[j] = (uint32_t)(rand() % 3 ? rand() % 200 : 0);
+        for (int l = topo->levels; l > 0; l--) {
+            memset(counts[l], 0, sizeof counts[l]);
+            for (int s = 0; s < n; s++)
+                for (int r = 0; r < n; r++)
+                    counts[l][s * topo->groups[l] + topo->group[l][r]] += (raw[s * n + r] + 1) / 2;
+            table.distinct[l] = counts[l];
+        }
+        for (int depth = 1; depth <= topo->levels; depth++) {
+            int lanes = depth > 1 ? topo_lanes(topo) : 1;
+            size_t width = 4096 / (size_t)lanes, most = 0;
+            hm_paths_t *paths[HM_MAX_LANES];
+            for (int c = 0; c < lanes; c++) assert_int_equal(paths_create(topo, depth, c, lanes, &paths[c]), 0);
+            for (int r = 0; r < n; r++) {
+                size_t bytes = rank_bytes(paths, &table, r, width);
+                most = bytes > most ? bytes : most;
+            }
+            size_t need = layout_need(paths, &table, none, width, work);
+            assert_true(need >= most);
+            assert_true(need < most + most / 8);
+            for (int c = 0; c < lanes; c++) paths_destroy(paths[c]);
+        }
+        topo_destroy(topo);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -192,6 +249,7 @@ int main(void)
         cmocka_unit_test(interleaved_ranks_line_up),
         cmocka_unit_test(routes_meet_on_odd_layouts),
         cmocka_unit_test(lanes_go_by_every_rank_of_a_node),
+        cmocka_unit_test(layout_need_covers_every_rank),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
