@@ -144,9 +144,9 @@ def predictions_of(words):
     return [float(line[1])] + [float(ms) for ms in re.findall(r", (\S+) ms at depth", line[2])], int(line[3])
 
 
-def refined_of(words):
-    """Predicted for the last of the calls whose time is known; None where none is."""
-    found = re.findall(r"took \S+ ms, predicted (\S+) ms", words)
+def refined_of(words, depth):
+    """Predicted for the last of the calls at a depth whose time is known; None where none is."""
+    found = re.findall(rf"depth {depth} took \S+ ms, predicted (\S+) ms", words)
     return float(found[-1]) if found else None
 
 
@@ -160,9 +160,13 @@ def shape_check(args, cluster, folder, shape, profile):
         for depth in times:
             forced = {"HIERMOE_MODE": "off"} if depth == 0 else {"HIERMOE_DEPTH": str(depth)}
             result, _, words = cluster.run(folder, options_of(shape, args.iters), settings | forced)
-            if depth == chosen and refined_of(words):
-                refined.append(refined_of(words))
+            if depth == chosen and refined_of(words, chosen):
+                refined.append(refined_of(words, chosen))
             times[depth].append(result["results"]["dispatch"]["ms"]["median"])
+        if chosen == 0:  # nothing above had the library on and left calls alone
+            _, _, words = cluster.run(folder, options_of(shape, args.iters), settings | {"HIERMOE_DEPTH": "auto"})
+            if refined_of(words, chosen):
+                refined.append(refined_of(words, chosen))
     medians = [statistics.median(times[depth]) for depth in times]
     noise = max((max(ms) - min(ms)) / statistics.median(ms) for ms in times.values())
     best = min(range(len(medians)), key=lambda depth: medians[depth])
