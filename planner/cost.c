@@ -5,13 +5,18 @@
 #include <errno.h>
 #include <string.h>
 
+enum { COLUMNS = 64 }; /* summed side by side, as they lie in memory */
+
 static double column_max(const hm_topo_t *topo, const uint32_t *rows, int columns)
 {
     uint64_t most = 0;
-    for (int g = 0; g < columns; g++) {
-        uint64_t sum = 0;
-        for (int s = 0; s < topo->ranks; s++) sum += rows[(size_t)s * (size_t)columns + (size_t)g];
-        if (sum > most) most = sum;
+    for (int first = 0; first < columns; first += COLUMNS) {
+        uint64_t sum[COLUMNS] = {0};
+        int count = columns - first < COLUMNS ? columns - first : COLUMNS;
+        for (int s = 0; s < topo->ranks; s++)
+            for (int i = 0; i < count; i++) sum[i] += rows[(size_t)s * (size_t)columns + (size_t)(first + i)];
+        for (int i = 0; i < count; i++)
+            if (sum[i] > most) most = sum[i];
     }
     return (double)most;
 }

@@ -20,9 +20,21 @@ size_t cost_memory(const hm_topo_t *topo, hm_cost_model_t model)
     return links_bytes(topo) + (size_t)topo->ranks; /* the carriers are two ints for each rank */
 }
 
-/* What a message carries for one source and one group: rows and the head before them. */
+/* What a message carries for one source and one rank: rows and their map. */
+static inline double leaf_bytes(const hm_table_t *table, const uint32_t *raw, const uint32_t *distinct, int rank,
+                                int group)
+{
+    if (distinct[group] == 0) return 0;
+    return (double)distinct[group] * (double)table->row_bytes + (double)layout_align(raw[rank] * sizeof(uint32_t));
+}
+
+/* The same for one source and one group: rows and the head before them. */
 static double share_bytes(const hm_topo_t *topo, const hm_table_t *table, int source, int level, int group)
 {
+    if (level == topo->levels)
+        return leaf_bytes(table, table->raw + (size_t)source * (size_t)topo->ranks,
+                          table->distinct[level] + (size_t)source * (size_t)topo->ranks,
+                          topo->order[topo->start[level][group]], group);
     size_t rows = table->distinct[level][(size_t)source * (size_t)topo->groups[level] + (size_t)group];
     if (rows == 0) return 0;
     size_t raw = layout_rows_raw(topo, table, source, level, group);
@@ -124,15 +136,17 @@ static double flat_time(const hm_topo_t *topo, const hm_profile_t *profile, cons
 {
     size_t ranks = (size_t)topo->ranks;
     memset(bytes, 0, 4 * ranks * sizeof(*bytes));
-    for (size_t s = 0; s < ranks; s++)
+    for (size_t s = 0; s < ranks; s++) {
+        const uint32_t *raw = table->raw + s * ranks, *distinct = table->distinct[topo->levels] + s * ranks;
         for (size_t r = 0; r < ranks; r++) {
             if (s == r) continue;
             double *kind = topo->group[1][s] != topo->group[1][r] ? bytes : bytes + 2 * ranks;
-            double share = messages ? share_bytes(topo, table, (int)s, topo->levels, topo->group[topo->levels][r])
-                                    : (double)table->raw[s * ranks + r] * (double)table->row_bytes;
+            double share = messages ? leaf_bytes(table, raw, distinct, (int)r, topo->group[topo->levels][r])
+                                    : (double)raw[r] * (double)table->row_bytes;
             kind[s] += share;
             kind[ranks + r] += share;
         }
+    }
     const hm_link_t *flat = profile_intra(profile, map, 0);
     double alone = topo->levels > 1 ? profile_alone(profile, map, 1) : 1, in = 0;
     double out = wire_ms(flat, busiest(topo, 1, bytes, alone), topo->groups[1]);

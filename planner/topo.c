@@ -179,7 +179,9 @@ int topo_rail_peer(const hm_topo_t *topo, int level, int group, int rank)
 int topo_lane_peer(const hm_topo_t *topo, int level, int group, int rank, int lane)
 {
     int own = topo->pos[rank] - topo->start[level][topo->group[level][rank]] + lane;
-    return topo->order[topo->start[level][group] + own % topo_group_size(topo, level, group)];
+    int first = topo->start[level][group], size = topo->start[level][group + 1] - first;
+    if (own >= size) own = size == 1 ? 0 : own % size; /* a division costs more than all the rest */
+    return topo->order[first + own];
 }
 
 int topo_lanes(const hm_topo_t *topo)
