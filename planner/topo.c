@@ -187,7 +187,7 @@ int topo_lane_peer(const hm_topo_t *topo, int level, int group, int rank, int la
 int topo_lanes(const hm_topo_t *topo)
 {
     int size = topo_group_size(topo, 1, 0);
-    if (topo->levels < 2 || size > HM_MAX_LANES) return 1;
+    if (topo->levels < 2 || size > HM_MAX_LANES || topo->ranks > HM_MAX_LANE_RANKS) return 1;
     for (int g = 1; g < topo->groups[1]; g++)
         if (topo_group_size(topo, 1, g) != size) return 1;
     return size;

@@ -46,8 +46,10 @@ int topo_rail_peer(const hm_topo_t *topo, int level, int group, int rank);
 int topo_lane_peer(const hm_topo_t *topo, int level, int group, int rank, int lane);
 
 /* Between how many of them the bytes of a row can be spread: the ranks of an outermost group, 2 to HM_MAX_LANES, where
- * all are equal and have levels below; else 1. */
+ * all are equal and have levels below; else 1, as beyond HM_MAX_LANE_RANKS, where routes of all lanes would take long
+ * to make. */
 #define HM_MAX_LANES 8
+#define HM_MAX_LANE_RANKS 256
 int topo_lanes(const hm_topo_t *topo);
 
 #endif

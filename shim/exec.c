@@ -143,6 +143,7 @@ ncclResult_t exec_run(const hm_call_t *call, hm_a2a_state_t *state, int depth, s
                  .width = width,
                  .slices = ((int)pieces + lanes - 1) / lanes};
     lane_enter(&run, 0);
+    if (lanes > 1) atomic_fetch_add(&call->comm->stats.spread, 1);
     hm_rows_t own = {call->comm->ranks, call->send, state->rows, row_bytes};
     /* A later slice would overwrite what near ranks still read. */
     run.windows = run.slices == 1 && state->windows == HM_WINDOWS_ON;

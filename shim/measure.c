@@ -154,6 +154,7 @@ static int exchange_enqueue(const measure_t *m, size_t bytes)
     size_t share = bytes / (size_t)(flavour_parts(m) * lanes_of(m)), send_at = 0, recv_at = 0;
     ncclResult_t result = real->ncclGroupStart();
     for (int r = 0; r < comm->ranks && result == ncclSuccess; r++) {
+        if (send_at + share > m->bytes) send_at = 0;
         if (pair_sends(m, comm->rank, r)) {
             result = real->ncclSend(m->out + send_at, share, ncclUint8, r, comm->handle, m->call->stream);
             send_at += share;

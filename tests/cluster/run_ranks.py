@@ -3,11 +3,11 @@
 
     run_ranks.py --ranks 8 --preload LIB [--env NAME=VALUE] [--rank-env RANK:NAME=VALUE] [--plain RANK]
                  [--nodes 0,0,1,1] [--seconds 60] [--exit 0] [--exit-of RANK:ANY] [--said TEXT] [--not-said TEXT]
-                 [--replaced all|some|none|any] [--left REASON] [--alike] -- COMMAND ...
+                 [--replaced all|some|none|any] [--left REASON] [--counted NAME] [--alike] -- COMMAND ...
 
 Each rank gets RANK, WORLD_SIZE, LOCAL_RANK, LOCAL_WORLD_SIZE, the files for the unique id, and NCCL_HOSTID from --nodes.
 Statistics of the library are read back: --replaced looks at its counters, some and all
-mean every communicator, any one of each process; --left wants that reason on every rank,
+mean every communicator, any one of each process; --left wants that reason on every rank, --counted that counter above 0,
 --alike wants all ranks to have replaced, agreed and left alone the same on every communicator of all ranks.
 Exit status 1 with one sentence per expectation that was not met; what the ranks said is then shown.
 Exit status 77 if all ranks ended with 77: the test does not apply here.
@@ -38,6 +38,7 @@ def arguments():
     ap.add_argument("--not-said", action="append", default=[])
     ap.add_argument("--replaced", choices=["all", "some", "none", "any"])
     ap.add_argument("--left", action="append", default=[])
+    ap.add_argument("--counted", action="append", default=[])
     ap.add_argument("--alike", action="store_true")
     ap.add_argument("command", nargs="+")
     return ap.parse_args()
@@ -110,13 +111,17 @@ def judge(args, status, said, stats):
     for text in args.not_said:
         if any(text in words for words in said):
             yield f"somebody said {text!r}"
-    if args.replaced or args.left:
+    if args.replaced or args.left or args.counted:
         if len({row["rank"] for row in stats}) != args.ranks - len(args.plain):
             yield f"statistics of {len(stats)} ranks, expected {args.ranks - len(args.plain)}"
     if args.replaced == "any":
         for pid in {row["pid"] for row in stats}:
             if not any(row["replaced"] for row in stats if row["pid"] == pid):
                 yield f"process {pid} replaced nothing on any communicator"
+    for name in args.counted:
+        for pid in {row["pid"] for row in stats}:
+            if not any(row[name] for row in stats if row["pid"] == pid):
+                yield f"process {pid} counted nothing under {name}"
     outcomes = {}
     for row in stats if args.alike else []:
         if row["ranks"] == args.ranks:
