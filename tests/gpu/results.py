@@ -3,6 +3,7 @@
 
     tests/gpu/results.py                                      the default shapes, about 4 minutes on two GPUs
     tests/gpu/results.py --shape 4x2:zipf:1:4096 --depth auto --depth 1 --depth 2
+    tests/gpu/results.py --paper 4x8 --paper 2x8              the paper's shapes on eight GPUs
 
 A shape is NODESxGPUS:ROUTING:TOKENS[/HIDDEN/EXPERTS/TOPK], with a routing of moe_perf and tokens a rank. Shapes of one
 layout share their runs: ROUNDS times an oracle's run (integration/jobs/oracle.py), a plain and, for each depth, a preloaded
@@ -24,12 +25,17 @@ import sys
 
 from harness import ROOT, Failed, Harness, gpu_count, gpu_name, median
 
+# The paper's (2508.09591, 5.1 and Table IV): its two models, top-k, experts, tokens; and a skewed routing.
+PAPER = ["uniform:1024/2048/128/6", "uniform:1024/2048/128/8", "uniform:1024/2048/128/10", "uniform:1024/2048/64/8",
+         "uniform:1024/2048/256/8", "uniform:1024/3584/256/8", "uniform:4096/2048/128/8", "uniform:4096/3584/256/8",
+         "zipf:1:1024/2048/128/8"]
 SHAPES = ["4x2:uniform:4096", "4x2:zipf:1:4096", "2x2:uniform:4096", "1x2:uniform:16384"]
 
 
 def arguments():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument("--shape", action="append", help=f"(default {' '.join(SHAPES)})")
+    ap.add_argument("--paper", action="append", default=[], metavar="NODESxGPUS", help="the paper's shapes there")
     ap.add_argument("--depth", action="append", help="HIERMOE_DEPTH of the preloaded runs (default auto)")
     ap.add_argument("--job", choices=("torch", "moe_perf"), default="torch", help="(default torch)")
     ap.add_argument("--hidden", type=int, default=2048)
@@ -47,7 +53,8 @@ def arguments():
     ap.add_argument("--nccl", metavar="FOLDER", help="run with the libnccl.so.2 there, with or without GPUs")
     args = ap.parse_args()
     args.layouts = {}
-    for text in args.shape or SHAPES:
+    paper = [f"{layout}:{shape}" for layout in args.paper for shape in PAPER]
+    for text in (args.shape or []) + paper or SHAPES:
         match = re.fullmatch(r"(\d+)x(\d+):(.+):(\d+)(?:/(\d+)/(\d+)/(\d+))?", text)
         if not match:
             ap.error(f"--shape: expected NODESxGPUS:ROUTING:TOKENS or NODESxGPUS:ROUTING:TOKENS/HIDDEN/EXPERTS/TOPK, "
