@@ -88,13 +88,14 @@ int cost_predict(const hm_topo_t *topo, const hm_profile_t *profile, const hm_ta
     int sliced = options->model == HM_COST_PADDED_SLICED || options->model == HM_COST_LINKS_SLICED;
     int slices = sliced ? options->slices : 1;
     if ((unsigned)options->model >= HM_COST_MODELS || slices < 1) return -EINVAL;
-    cost_hits(topo, table, &hits);
-    int rc = cost_predict_hits(topo, profile, &hits, slices, &result);
+    int links = options->model >= HM_COST_LINKS, rc = 0;
+    result = (hm_cost_t){.levels = topo->levels};
+    if (!links) cost_hits(topo, table, &hits);
+    if (!links) rc = cost_predict_hits(topo, profile, &hits, slices, &result);
     int each[HM_MAX_LEVELS + 1];
     for (int d = 0; d <= topo->levels; d++)
         each[d] = !sliced || d < 2 ? 1 : options->slices_at != NULL ? options->slices_at[d] : slices;
-    if (rc == 0 && options->model >= HM_COST_LINKS)
-        rc = cost_links_predict(topo, profile, table, each, options->memory, &result);
+    if (links) rc = cost_links_predict(topo, profile, table, each, options->memory, &result);
     if (rc == 0) *cost = result;
     return rc;
 }

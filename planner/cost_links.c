@@ -17,7 +17,7 @@ static size_t links_bytes(const hm_topo_t *topo)
 size_t cost_memory(const hm_topo_t *topo, hm_cost_model_t model)
 {
     if (model != HM_COST_LINKS && model != HM_COST_LINKS_SLICED) return 0;
-    return links_bytes(topo) + (size_t)topo->ranks; /* the carriers are two ints for each rank */
+    return links_bytes(topo) + 2 * (size_t)topo->ranks; /* the carriers are two ints for each rank */
 }
 
 /* What a message carries for one source and one rank: rows and their map. */
@@ -138,14 +138,17 @@ static double flat_time(const hm_topo_t *topo, const hm_profile_t *profile, cons
     memset(bytes, 0, 4 * ranks * sizeof(*bytes));
     for (size_t s = 0; s < ranks; s++) {
         const uint32_t *raw = table->raw + s * ranks, *distinct = table->distinct[topo->levels] + s * ranks;
+        double sent[2] = {0, 0}; /* outside its group, inside */
         for (size_t r = 0; r < ranks; r++) {
             if (s == r) continue;
-            double *kind = topo->group[1][s] != topo->group[1][r] ? bytes : bytes + 2 * ranks;
+            int inside = topo->group[1][s] == topo->group[1][r];
             double share = messages ? leaf_bytes(table, raw, distinct, (int)r, topo->group[topo->levels][r])
                                     : (double)raw[r] * (double)table->row_bytes;
-            kind[s] += share;
-            kind[ranks + r] += share;
+            sent[inside] += share;
+            bytes[(size_t)inside * 2 * ranks + ranks + r] += share;
         }
+        bytes[s] = sent[0];
+        bytes[2 * ranks + s] = sent[1];
     }
     const hm_link_t *flat = profile_intra(profile, map, 0);
     double alone = topo->levels > 1 ? profile_alone(profile, map, 1) : 1, in = 0;
@@ -156,27 +159,33 @@ static double flat_time(const hm_topo_t *topo, const hm_profile_t *profile, cons
     return out > in ? out : in;
 }
 
-/* Bytes that the busiest rank looks at, and that it writes to messages and to the receive buffer. kinds: blocks of
- * 2 * ranks counts as in cost_links_count; work: as many doubles as ranks. */
-static void depth_work(const hm_topo_t *topo, const hm_table_t *table, const double *bytes, size_t kinds, double *work,
-                       double *looked, double *written)
+/* Of the flat exchange that `bytes` holds counts of: bytes that the busiest rank looks at, and that each rank writes to
+ * its receive buffers, own rows included. received: as many doubles as ranks. */
+static double raw_count(const hm_topo_t *topo, const hm_table_t *table, const double *bytes, double *received)
 {
     size_t ranks = (size_t)topo->ranks;
-    *looked = *written = 0;
-    memset(work, 0, ranks * sizeof(*work));
-    for (size_t s = 0; s < ranks; s++) {
-        double sent = 0;
-        for (size_t r = 0; r < ranks; r++) {
-            double raw = (double)table->raw[s * ranks + r] * (double)table->row_bytes;
-            sent += raw;
-            work[r] += raw;
-        }
-        if (sent > *looked) *looked = sent;
-    }
+    double looked = 0;
     for (size_t r = 0; r < ranks; r++) {
-        for (size_t k = 0; k < kinds; k++) work[r] += bytes[k * 2 * ranks + r];
-        if (work[r] > *written) *written = work[r];
+        double own = (double)table->raw[r * ranks + r] * (double)table->row_bytes;
+        double sent = bytes[r] + bytes[2 * ranks + r] + own;
+        received[r] = bytes[ranks + r] + bytes[3 * ranks + r] + own;
+        if (sent > looked) looked = sent;
     }
+    return looked;
+}
+
+/* Bytes that the busiest rank writes to messages and receive buffers. kinds: blocks of 2 * ranks counts as in
+ * cost_links_count. */
+static double written_most(const hm_topo_t *topo, const double *bytes, size_t kinds, const double *received)
+{
+    size_t ranks = (size_t)topo->ranks;
+    double most = 0;
+    for (size_t r = 0; r < ranks; r++) {
+        double sum = received[r];
+        for (size_t k = 0; k < kinds; k++) sum += bytes[k * 2 * ranks + r];
+        if (sum > most) most = sum;
+    }
+    return most;
 }
 
 /* What comes on top of an exchange of `ms` because of us. Where ranks share a wire, some pack later slices while others
@@ -196,17 +205,18 @@ int cost_links_predict(const hm_topo_t *topo, const hm_profile_t *profile, const
     double *bytes = memory != NULL ? memory : malloc(cost_memory(topo, HM_COST_LINKS) * sizeof(*bytes));
     if (bytes == NULL) return -ENOMEM;
     int *carrier = (int *)(bytes + links_bytes(topo));
-    double *work = (double *)(void *)carrier, looked, written;
+    double *received = bytes + links_bytes(topo) + topo->ranks;
     profile_map(profile, topo, map);
     double alone = topo->levels > 1 ? profile_alone(profile, map, 1) : 1;
     cost->ms[0] = flat_time(topo, profile, map, table, false, bytes);
+    double looked = raw_count(topo, table, bytes, received);
     for (int d = 1; d <= topo->levels; d++) {
         if (d == 1) cost->ms[d] = flat_time(topo, profile, map, table, true, bytes);
         if (d > 1) {
             cost_links_count(topo, table, d, bytes, carrier);
             cost->ms[d] = depth_time(topo, profile, map, bytes, d, slices[d]);
         }
-        depth_work(topo, table, bytes, d == 1 ? 2 : (size_t)(d * d), work, &looked, &written);
+        double written = written_most(topo, bytes, d == 1 ? 2 : (size_t)(d * d), received);
         cost->extra_ms[d] = depth_extra(profile, looked, written, cost->ms[d], alone, slices[d]);
     }
     if (memory == NULL) free(bytes);

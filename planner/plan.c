@@ -9,7 +9,7 @@
 size_t plan_memory(int ranks)
 {
     /* What cost_memory says for the most levels there can be. */
-    return (2 * (size_t)HM_MAX_LEVELS * HM_MAX_LEVELS + 1) * (size_t)ranks;
+    return (2 * (size_t)HM_MAX_LEVELS * HM_MAX_LEVELS + 2) * (size_t)ranks;
 }
 
 int plan_slices_of(uint64_t bytes, int most)
