@@ -8,7 +8,9 @@ depth it takes the fastest one?
 For each layout of nodes the profile is fitted once (HIERMOE_FIT_FILE), then every shape runs with HIERMOE_DEPTH forced
 to 0, 1, ... and with the planner's choice, each --repeats times, in turns. A time is the median over iterations of the
 slowest rank, then the median over repeats; the spread over repeats is printed beside it. "refined" is the prediction for
-the last call of the runs at the chosen depth, when earlier ones have taught it. Needs root or user namespaces (netns.sh);
+the last call of the runs at the chosen depth, when earlier ones have taught it. "same job" holds what a job predicted that
+measured the profile itself (HIERMOE_PROFILE=auto) against its own times, at the chosen depth: jobs on the same nodes
+differ from start to start. Needs root or user namespaces (netns.sh);
 with --gpu, GPUs and real NCCL (tests/gpu/nodes.sh) instead. --prior uses no profile. Exit status 1 where more shapes than
 half miss a bound; --loose: only where a run fails or a choice is more than half again as slow as the best.
 """
@@ -150,6 +152,13 @@ def refined_of(words, depth):
     return float(found[-1]) if found else None
 
 
+def same_job_check(args, cluster, folder, shape, chosen):
+    """How far off in percent a job is that fits a profile, predicts and then measures."""
+    settings = {"HIERMOE_PROFILE": "auto", "HIERMOE_DEPTH": str(chosen) if chosen else "auto"}
+    result, _, words = cluster.run(folder, options_of(shape, args.iters), settings)
+    return 100 * (predictions_of(words)[0][chosen] / result["results"]["dispatch"]["ms"]["median"] - 1)
+
+
 def shape_check(args, cluster, folder, shape, profile):
     # Left alone as it is: the library off, so that no agreement is paid.
     settings = {"HIERMOE_PROFILE": profile}
@@ -167,13 +176,15 @@ def shape_check(args, cluster, folder, shape, profile):
             _, _, words = cluster.run(folder, options_of(shape, args.iters), settings | {"HIERMOE_DEPTH": "auto"})
             if refined_of(words, chosen):
                 refined.append(refined_of(words, chosen))
+    same = None if args.prior else statistics.median(
+        same_job_check(args, cluster, folder, shape, chosen) for _ in range(args.repeats))
     medians = [statistics.median(times[depth]) for depth in times]
     noise = max((max(ms) - min(ms)) / statistics.median(ms) for ms in times.values())
     best = min(range(len(medians)), key=lambda depth: medians[depth])
     return {"shape": "/".join(map(str, shape)), "measured_ms": medians, "predicted_ms": predicted, "chosen": chosen,
             "refined_ms": statistics.median(refined) if refined else None,
             "refined_percent": 100 * (statistics.median(refined) / medians[chosen] - 1) if refined else None,
-            "best": best, "off_percent": 100 * (predicted[chosen] / medians[chosen] - 1),
+            "same_job_percent": same, "best": best, "off_percent": 100 * (predicted[chosen] / medians[chosen] - 1),
             "behind_percent": 100 * (medians[chosen] / medians[best] - 1), "noise_percent": 100 * noise,
             "times_ms": list(times.values())}
 
@@ -200,7 +211,7 @@ def main():
         args.nccl = next(folder for folder, _, files in os.walk(args.build) if "libnccl.so.2" in files)
     rows = []
     print(f"{'layout/tokens/hidden/topk/experts/routing':44} {'measured ms, depth 0, 1, ...':32} {'predicted ms':32} "
-          f"{'chosen':>6} {'best':>4} {'off %':>6} {'refined %':>9} {'behind %':>8} {'noise %':>7}")
+          f"{'chosen':>6} {'best':>4} {'off %':>6} {'same job %':>10} {'refined %':>9} {'behind %':>8} {'noise %':>7}")
     with tempfile.TemporaryDirectory() as folder:
         for layout in [name for name in layouts if not args.only or name in args.only.split(",")]:
             cluster = kind(args, layout)
@@ -216,18 +227,21 @@ def main():
                 for shape in shapes:
                     row = shape_check(args, cluster, folder, shape, profile)
                     rows.append(row)
+                    same = "" if row["same_job_percent"] is None else f"{row['same_job_percent']:.1f}"
                     refined = "" if row["refined_percent"] is None else f"{row['refined_percent']:.1f}"
                     print(f"{row['shape']:44} {', '.join(f'{ms:.4g}' for ms in row['measured_ms']):32} "
                           f"{', '.join(f'{ms:.4g}' for ms in row['predicted_ms']):32} {row['chosen']:6} {row['best']:4} "
-                          f"{row['off_percent']:6.1f} {refined:>9} {row['behind_percent']:8.1f} "
+                          f"{row['off_percent']:6.1f} {same:>10} {refined:>9} {row['behind_percent']:8.1f} "
                           f"{row['noise_percent']:7.1f}", flush=True)
             finally:
                 cluster.close()
     off = sum(abs(row["off_percent"]) > args.within for row in rows)
     late = sum(abs(row["off_percent"] if row["refined_percent"] is None else row["refined_percent"]) > args.within
                for row in rows)
+    same = sum(abs(row["same_job_percent"] or 0) > args.within for row in rows)
     behind = sum(row["behind_percent"] > args.best for row in rows)
-    print(f"{len(rows)} shapes: {len(rows) - off} predicted within {args.within:g} %, {len(rows) - late} once refined, "
+    print(f"{len(rows)} shapes: {len(rows) - off} predicted within {args.within:g} %, {len(rows) - same} in the job that "
+          f"fitted, {len(rows) - late} once refined, "
           f"{len(rows) - behind} choices the fastest or within {args.best:g} % of it")
     if args.json:
         with open(args.json, "w") as file:
