@@ -11,7 +11,7 @@
 #include <string.h>
 
 #define HELLO_MAGIC 0x31456f4d72656948u /* "HierMoE1" */
-#define HELLO_VERSION 2u
+#define HELLO_VERSION 3u
 #define FIRST_WORD_SECONDS 30.0 /* silent ranks are named this early, and once more when time is up */
 
 /* One rank's word to every other. Its size never changes, so that ranks with different versions of the library can

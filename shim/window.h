@@ -1,10 +1,10 @@
 /* Windows: ranks of one innermost group read each other's outgoing messages straight from their memory, where NCCL
  * would carry them over the few channels that it gives a peer in a communicator of several nodes.
  *
- * A message through a window goes in three steps, all on the job's stream: its sender, once it is packed, sends a token
- * of a few bytes by NCCL; the receiver, behind the token, copies the message; at the end of the call it sends a token
- * back, so that the sender's part of the call ends, as with NCCL, no sooner than its bytes have been read. Either all
- * ranks use windows or none does. */
+ * Messages through a window go in three steps, all on the job's stream: their sender, once those of a step are packed,
+ * sends one token of a few bytes by NCCL; the receiver, behind the token, copies them; at the end of the call it sends a
+ * token back, so that the sender's part of the call ends, as with NCCL, no sooner than its bytes have been read. Either
+ * all ranks use windows or none does. */
 #ifndef HM_WINDOW_H
 #define HM_WINDOW_H
 
