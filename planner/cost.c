@@ -90,8 +90,10 @@ int cost_predict(const hm_topo_t *topo, const hm_profile_t *profile, const hm_ta
     if ((unsigned)options->model >= HM_COST_MODELS || slices < 1) return -EINVAL;
     int links = options->model >= HM_COST_LINKS, rc = 0;
     result = (hm_cost_t){.levels = topo->levels};
-    if (!links) cost_hits(topo, table, &hits);
-    if (!links) rc = cost_predict_hits(topo, profile, &hits, slices, &result);
+    if (!links) {
+        cost_hits(topo, table, &hits);
+        rc = cost_predict_hits(topo, profile, &hits, slices, &result);
+    }
     int each[HM_MAX_LEVELS + 1];
     for (int d = 0; d <= topo->levels; d++)
         each[d] = !sliced || d < 2 ? 1 : options->slices_at != NULL ? options->slices_at[d] : slices;

@@ -17,7 +17,7 @@ static size_t links_bytes(const hm_topo_t *topo)
 size_t cost_memory(const hm_topo_t *topo, hm_cost_model_t model)
 {
     if (model != HM_COST_LINKS && model != HM_COST_LINKS_SLICED) return 0;
-    return links_bytes(topo) + 2 * (size_t)topo->ranks; /* the carriers are two ints for each rank */
+    return links_bytes(topo) + 2 * (size_t)topo->ranks; /* the carriers, two ints for each rank, and what it receives */
 }
 
 /* What a message carries for one source and one rank: rows and their map. */

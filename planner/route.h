@@ -8,7 +8,8 @@
  * Lanes: where the wires between outermost groups are sockets, one connection with one rail peer may carry less than
  * the wire could. Then the bytes of every row are cut into as many pieces as such a group has ranks, and piece `lane`
  * goes by the rank that many places behind the rail peer: every rank of a group is, in one lane, the gateway of each
- * source. Paths and routes are those of one lane; the lanes of a call differ in nothing else. Immutable once made. */
+ * source. Paths and routes are those of one lane; lanes differ besides only in whose maps they carry. Immutable once
+ * made. */
 #ifndef HM_ROUTE_H
 #define HM_ROUTE_H
 
