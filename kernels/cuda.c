@@ -9,6 +9,8 @@
 enum {
     SMALL_COPY = 64 * 1024, /* bytes up to which a kernel copies: the copy engines may be busy with the job's own */
     SPIN_NANOSECONDS = 50 * 1000,
+    SLEEP_NANOSECONDS = 2000 * 1000,
+    NAP_NANOSECONDS = 20 * 1000
 };
 
 /* An error would show again in the replayed call, so whatever is unclear counts as capturing. */
@@ -79,7 +81,8 @@ static double clock_seconds(void)
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
-/* Waits for the event `done`. Polls: a driver's blocking wait could not be cancelled. */
+/* Waits for the event `done`. Polls: a driver's blocking wait could not be cancelled. Spins only as long as ranks that
+ * come together need: threads of NCCL's may want the core. */
 static int done_wait(hm_context_t *context, double seconds, const atomic_int *cancel)
 {
     double begin = clock_seconds();
@@ -89,7 +92,11 @@ static int done_wait(hm_context_t *context, double seconds, const atomic_int *ca
         if (cancel != NULL && atomic_load_explicit(cancel, memory_order_relaxed) != 0) return -ECANCELED;
         double spent = clock_seconds() - begin;
         if (spent >= seconds) return -ETIMEDOUT;
-        if (spent > 1e-9 * SPIN_NANOSECONDS) sched_yield();
+        if (spent > 1e-9 * SLEEP_NANOSECONDS) {
+            nanosleep(&(struct timespec){0, NAP_NANOSECONDS}, NULL);
+        } else if (spent > 1e-9 * SPIN_NANOSECONDS) {
+            sched_yield();
+        }
     }
 }
 
