@@ -116,6 +116,7 @@ static const hm_kernels_t cuda_kernels = {
     .name = "cuda",
     .fit_bytes = (size_t)256 << 20, /* NVLink and kernels come to their speed late */
     .slices = 1,
+    .beside = true,
     .context_create = cuda_context_create,
     .context_destroy = cuda_context_destroy,
     .alloc = cuda_memory_alloc,

@@ -13,6 +13,7 @@
 #define HM_KERNELS_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -92,6 +93,7 @@ struct hm_kernels {
     const char *name; /* "host" or "cuda" */
     size_t fit_bytes; /* the largest buffer that it is worth timing transfers with */
     int slices; /* pieces that a call of several levels is best cut into; 1 where moving rows is fast beside wires */
+    bool beside; /* what move_beside moves takes no time of its own while wires are busy */
 
     /* Makes the context for the calling thread's current device. hook is the back end's (host: an hm_host_stream_t). */
     int (*context_create)(const void *hook, hm_context_t **context);

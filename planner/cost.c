@@ -97,7 +97,7 @@ int cost_predict(const hm_topo_t *topo, const hm_profile_t *profile, const hm_ta
     int each[HM_MAX_LEVELS + 1];
     for (int d = 0; d <= topo->levels; d++)
         each[d] = !sliced || d < 2 ? 1 : options->slices_at != NULL ? options->slices_at[d] : slices;
-    if (links) rc = cost_links_predict(topo, profile, table, each, options->memory, &result);
+    if (links) rc = cost_links_predict(topo, profile, table, each, options, &result);
     if (rc == 0) *cost = result;
     return rc;
 }

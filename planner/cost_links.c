@@ -159,19 +159,21 @@ static double flat_time(const hm_topo_t *topo, const hm_profile_t *profile, cons
     return out > in ? out : in;
 }
 
-/* Of the flat exchange that `bytes` holds counts of: bytes that the busiest rank looks at, and that each rank writes to
- * its receive buffers, own rows included. received: as many doubles as ranks. */
-static double raw_count(const hm_topo_t *topo, const hm_table_t *table, const double *bytes, double *received)
+/* Of the flat exchange that `bytes` holds counts of: bytes that the busiest rank looks at, that the one which keeps
+ * most moves beside the wires, and (received, as many doubles as ranks) that each writes to its receive buffers
+ * otherwise. */
+static void raw_count(const hm_topo_t *topo, const hm_table_t *table, const double *bytes, bool own_beside,
+                      double *looked, double *kept, double *received)
 {
     size_t ranks = (size_t)topo->ranks;
-    double looked = 0;
+    *looked = *kept = 0;
     for (size_t r = 0; r < ranks; r++) {
         double own = (double)table->raw[r * ranks + r] * (double)table->row_bytes;
         double sent = bytes[r] + bytes[2 * ranks + r] + own;
-        received[r] = bytes[ranks + r] + bytes[3 * ranks + r] + own;
-        if (sent > looked) looked = sent;
+        received[r] = bytes[ranks + r] + bytes[3 * ranks + r] + (own_beside ? 0 : own);
+        if (sent > *looked) *looked = sent;
+        if (own_beside && own > *kept) *kept = own;
     }
-    return looked;
 }
 
 /* Bytes that the busiest rank writes to messages and receive buffers. kinds: blocks of 2 * ranks counts as in
@@ -199,9 +201,10 @@ static double depth_extra(const hm_profile_t *profile, double looked, double wri
 }
 
 int cost_links_predict(const hm_topo_t *topo, const hm_profile_t *profile, const hm_table_t *table, const int *slices,
-                       double *memory, hm_cost_t *cost)
+                       const hm_cost_options_t *options, hm_cost_t *cost)
 {
     int map[HM_MAX_LEVELS + 1];
+    double looked, kept, *memory = options->memory;
     double *bytes = memory != NULL ? memory : malloc(cost_memory(topo, HM_COST_LINKS) * sizeof(*bytes));
     if (bytes == NULL) return -ENOMEM;
     int *carrier = (int *)(bytes + links_bytes(topo));
@@ -209,13 +212,14 @@ int cost_links_predict(const hm_topo_t *topo, const hm_profile_t *profile, const
     profile_map(profile, topo, map);
     double alone = topo->levels > 1 ? profile_alone(profile, map, 1) : 1;
     cost->ms[0] = flat_time(topo, profile, map, table, false, bytes);
-    double looked = raw_count(topo, table, bytes, received);
+    raw_count(topo, table, bytes, options->own_beside, &looked, &kept, received);
     for (int d = 1; d <= topo->levels; d++) {
         if (d == 1) cost->ms[d] = flat_time(topo, profile, map, table, true, bytes);
         if (d > 1) {
             cost_links_count(topo, table, d, bytes, carrier);
             cost->ms[d] = depth_time(topo, profile, map, bytes, d, slices[d]);
         }
+        if (cost->ms[d] < profile->pack_ms * kept) cost->ms[d] = profile->pack_ms * kept;
         double written = written_most(topo, bytes, d == 1 ? 2 : (size_t)(d * d), received);
         cost->extra_ms[d] = depth_extra(profile, looked, written, cost->ms[d], alone, slices[d]);
     }

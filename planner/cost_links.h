@@ -4,10 +4,10 @@
 
 #include "cost.h"
 
-/* Replaces cost->ms and cost->extra_ms of all depths by the time of the real messages, cut into slices[depth]; memory
- * as in hm_cost_options_t. 0, -ENOMEM. */
+/* Replaces cost->ms and cost->extra_ms of all depths by the time of the real messages, cut into slices[depth];
+ * own_beside and memory of the options count. 0, -ENOMEM. */
 int cost_links_predict(const hm_topo_t *topo, const hm_profile_t *profile, const hm_table_t *table, const int *slices,
-                       double *memory, hm_cost_t *cost);
+                       const hm_cost_options_t *options, hm_cost_t *cost);
 
 /* Bytes, heads included, that each rank sends and receives at `depth`, by step and used level (both counted from 0,
  * each < depth): bytes[((step * depth + level) * 2 + received) * ranks + rank]. carrier: 2 * ranks ints of scratch. */

@@ -38,7 +38,11 @@ void plan_choose(const hm_topo_t *topo, const struct hm_profile *profile, const 
     hm_cost_t cost;
     int slices[HM_MAX_LEVELS + 1] = {1};
     for (int d = 1; d <= topo->levels; d++) slices[d] = plan_slices(topo, table, d, options);
-    hm_cost_options_t how = {.model = HM_COST_LINKS_SLICED, .slices = 1, .slices_at = slices, .memory = memory};
+    hm_cost_options_t how = {.model = HM_COST_LINKS_SLICED,
+                             .slices = 1,
+                             .slices_at = slices,
+                             .own_beside = options->own_beside,
+                             .memory = memory};
     *plan = (hm_plan_t){.depth = 0};
     for (int d = 0; d <= HM_MAX_LEVELS; d++) plan->predicted_ms[d] = plan->model_ms[d] = NAN;
     if (profile != NULL && cost_predict(topo, profile, table, &how, &cost) == 0) {

@@ -6,6 +6,8 @@
 
 #include "topo.h"
 
+#include <stdbool.h>
+
 /* Row counts of one all-to-all, known alike to all ranks. Source s: rows it sends. */
 typedef struct hm_table {
     size_t row_bytes;
@@ -28,6 +30,7 @@ typedef struct hm_plan_options {
     int force_depth;      /* >= 0: taken, cut to levels */
     int most_slices;      /* >= 1: that plan_slices may take where none are forced */
     int force_slices;     /* > 0: taken at every depth */
+    bool own_beside;      /* see hm_cost_options_t */
     const double *factor; /* [levels + 1] what to multiply the model's times with (refine.h); NULL: 1 */
 } hm_plan_options_t;
 

@@ -263,6 +263,32 @@ static void test_links_model_sees_one_busy_sender(void **state)
     topo_destroy(topo);
 }
 
+static void test_own_rows_beside_the_wires_cost_what_wires_do_not_hide(void **state)
+{
+    (void)state;
+    hm_topo_t *topo = test_topo("2", 2);
+    hm_profile_t profile = *profile_builtin("a6000-4x8");
+    test_batch_t batch;
+    hm_cost_t after, beside, slow;
+    hm_cost_options_t options = {.model = HM_COST_LINKS_SLICED, .slices = 1};
+    test_batch_create(&batch, topo, "uniform", 16, 4, 512, 9);
+    size_t own = batch.raw[0] > batch.raw[3] ? batch.raw[0] : batch.raw[3];
+    double bytes = (double)own * (double)batch.table.row_bytes;
+    profile.pack_ms = 1e-9;
+    assert_int_equal(cost_predict(topo, &profile, &batch.table, &options, &after), 0);
+    options.own_beside = true;
+    assert_int_equal(cost_predict(topo, &profile, &batch.table, &options, &beside), 0);
+    double saved = after.extra_ms[1] - beside.extra_ms[1];
+    assert_true(saved > 0.9e-9 * bytes && saved < 1.1e-9 * bytes);
+    assert_float_equal(beside.ms[1], after.ms[1], 0);
+    assert_float_equal(beside.ms[0], after.ms[0], 0);
+    profile.pack_ms = 1; /* the wires hide next to nothing */
+    assert_int_equal(cost_predict(topo, &profile, &batch.table, &options, &slow), 0);
+    assert_float_equal(slow.ms[1], bytes, 1e-9 * bytes);
+    test_batch_destroy(&batch);
+    topo_destroy(topo);
+}
+
 static void test_own_memory_gives_the_same_and_bad_options_are_refused(void **state)
 {
     (void)state;
@@ -317,6 +343,7 @@ int main(void)
         cmocka_unit_test(test_links_model_counts_the_messages_of_the_route),
         cmocka_unit_test(test_variants_keep_their_order),
         cmocka_unit_test(test_links_model_sees_one_busy_sender),
+        cmocka_unit_test(test_own_rows_beside_the_wires_cost_what_wires_do_not_hide),
         cmocka_unit_test(test_own_memory_gives_the_same_and_bad_options_are_refused),
         cmocka_unit_test(test_floor_is_bytes_over_speed),
     };
