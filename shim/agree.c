@@ -1,5 +1,6 @@
 #include "agree.h"
 
+#include "gather.h"
 #include "log.h"
 #include "settings.h"
 #include "timing.h"
@@ -84,6 +85,12 @@ static void *cut(char **at, size_t bytes)
     return memory;
 }
 
+/* The row of a rank in the gathered table. */
+static uint32_t *row_of(const hm_a2a_state_t *state, uint32_t *table, int rank)
+{
+    return table + gather_slot(state, rank) * state->row_words;
+}
+
 /* Enqueues the look at the rows. 0, or why this rank cannot. */
 static int rows_identify(const hm_call_t *call, hm_a2a_state_t *state, size_t row_bytes, hm_identity_t *identity)
 {
@@ -100,7 +107,7 @@ static int rows_identify(const hm_call_t *call, hm_a2a_state_t *state, size_t ro
     int status = identity_reserve(call, state, work + 2 * numbers + (n + 1) * mask + 4 * 256);
     if (status != 0) return status;
     char *at = state->identity_memory;
-    uint32_t *own = state->table_device + (size_t)call->comm->rank * state->row_words;
+    uint32_t *own = row_of(state, state->table_device, call->comm->rank);
     *identity = (hm_identity_t){.mask_bytes = mask};
     void *work_memory = cut(&at, work);
     identity->id = cut(&at, numbers);
@@ -116,7 +123,7 @@ static int rows_identify(const hm_call_t *call, hm_a2a_state_t *state, size_t ro
 static hm_agree_head_t *row_write(const hm_call_t *call, hm_a2a_state_t *state, size_t row_bytes)
 {
     size_t ranks = (size_t)call->comm->ranks;
-    uint32_t *own = state->table_host + (size_t)call->comm->rank * state->row_words;
+    uint32_t *own = row_of(state, state->table_host, call->comm->rank);
     hm_agree_head_t *head = (hm_agree_head_t *)own;
     uint32_t *raw = own + sizeof *head / sizeof *own, *want = raw + ranks;
     memset(own, 0, state->row_words * sizeof *own);
@@ -146,7 +153,7 @@ static hm_agree_head_t *row_write(const hm_call_t *call, hm_a2a_state_t *state, 
 static int row_enqueue(const hm_call_t *call, hm_a2a_state_t *state, size_t row_bytes, hm_identity_t *identity)
 {
     hm_agree_head_t *head = row_write(call, state, row_bytes);
-    uint32_t *own = state->table_device + (size_t)call->comm->rank * state->row_words;
+    uint32_t *own = row_of(state, state->table_device, call->comm->rank);
     size_t host_words = sizeof *head / sizeof *own + 2 * (size_t)call->comm->ranks;
     int status = state->kernels->join(state->context, call->stream);
     if (status == 0) timing_joined(state, call->stream);
@@ -166,37 +173,13 @@ static int row_enqueue(const hm_call_t *call, hm_a2a_state_t *state, size_t row_
     return state->kernels->copy(state->context, call->stream, own, head, host_words * sizeof *own);
 }
 
-/* 0 while NCCL stands by what it delivered: its work on a stream ends after an abort or the loss of a peer as well. */
-static int comm_state(const hm_comm_t *comm)
-{
-    ncclResult_t state = ncclSuccess;
-    if (atomic_load(&comm->cancelled)) return -ECANCELED;
-    if (comm->real->ncclCommGetAsyncError == NULL) return 0;
-    return comm->real->ncclCommGetAsyncError(comm->handle, &state) == ncclSuccess && state == ncclSuccess ? 0 : -EPROTO;
-}
-
-/* Gathers `bytes` of every rank in place and waits until they are here. */
-static int table_gather(const hm_call_t *call, hm_a2a_state_t *state, size_t bytes)
-{
-    hm_comm_t *comm = call->comm;
-    char *device = (char *)state->table_device;
-    ncclResult_t result = comm->real->ncclAllGather(device + (size_t)comm->rank * bytes, device, bytes, ncclUint8,
-                                                    comm->handle, call->stream);
-    if (result != ncclSuccess) return -EIO;
-    int status =
-        state->kernels->copy(state->context, call->stream, state->table_host, device, (size_t)comm->ranks * bytes);
-    if (status != 0) return status;
-    status = state->kernels->wait(state->context, call->stream, (double)settings_get()->timeout, &comm->cancelled);
-    return status != 0 ? status : comm_state(comm);
-}
-
 /* Takes the rows of all ranks apart into state->table and state->distinct. */
 static void table_split(hm_a2a_state_t *state, size_t ranks, size_t row_bytes)
 {
     size_t head = sizeof(hm_agree_head_t) / sizeof(uint32_t);
     state->table.row_bytes = row_bytes;
     for (size_t s = 0; s < ranks; s++) {
-        const uint32_t *row = state->table_host + s * state->row_words + head, *counts = row + 2 * ranks;
+        const uint32_t *row = row_of(state, state->table_host, (int)s) + head, *counts = row + 2 * ranks;
         memcpy((uint32_t *)state->table.raw + s * ranks, row, ranks * sizeof *row);
         state->distinct[s] = *counts++;
         for (int l = 1; l <= state->topo->levels; l++) {
@@ -212,8 +195,8 @@ static bool counts_match(const hm_a2a_state_t *state, size_t ranks)
     size_t head = sizeof(hm_agree_head_t) / sizeof(uint32_t);
     for (size_t s = 0; s < ranks; s++)
         for (size_t r = 0; r < ranks; r++)
-            if (state->table_host[s * state->row_words + head + r] !=
-                state->table_host[r * state->row_words + head + ranks + s])
+            if (row_of(state, state->table_host, (int)s)[head + r] !=
+                row_of(state, state->table_host, (int)r)[head + ranks + s])
                 return false;
     return true;
 }
@@ -225,7 +208,7 @@ static int table_judge(const hm_a2a_state_t *state, size_t ranks, size_t row_byt
     *agreement = (hm_agreement_t){
         .able = true, .row_fits = row_bytes != 0, .reason = HM_REASONS, .timed = true, .lead_us = UINT32_MAX};
     for (size_t s = 0; s < ranks; s++) {
-        const hm_agree_head_t *head = (const hm_agree_head_t *)(state->table_host + s * state->row_words);
+        const hm_agree_head_t *head = (const hm_agree_head_t *)row_of(state, state->table_host, (int)s);
         if (head->magic != AGREE_MAGIC || head->sequence != first->sequence) return -EPROTO;
         agreement->gcd = gcd(agreement->gcd, head->gcd);
         if (head->transfer_us == 0) agreement->timed = false;
@@ -253,7 +236,7 @@ int agree_table(const hm_call_t *call, hm_a2a_state_t *state, size_t row_bytes, 
 {
     size_t ranks = (size_t)call->comm->ranks;
     int status = row_enqueue(call, state, row_bytes, identity);
-    if (status == 0) status = table_gather(call, state, state->row_words * sizeof(uint32_t));
+    if (status == 0) status = gather_pieces(call, state, state->row_words * sizeof(uint32_t));
     if (status == 0) status = table_judge(state, ranks, row_bytes, agreement);
     if (status != 0) return status;
     state->sequence++;
@@ -265,11 +248,11 @@ int agree_table(const hm_call_t *call, hm_a2a_state_t *state, size_t row_bytes, 
 
 int agree_exchange(const hm_call_t *call, hm_a2a_state_t *state, const void *mine, size_t bytes)
 {
-    size_t at = (size_t)call->comm->rank * bytes;
+    size_t at = gather_slot(state, call->comm->rank) * bytes;
     char *own = (char *)state->table_host + at, *device = (char *)state->table_device + at;
     memcpy(own, mine, bytes);
     int status = state->kernels->copy(state->context, call->stream, device, own, bytes);
-    return status != 0 ? status : table_gather(call, state, bytes);
+    return status != 0 ? status : gather_pieces(call, state, bytes);
 }
 
 int agree_all(const hm_call_t *call, hm_a2a_state_t *state, bool mine, bool *all)

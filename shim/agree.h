@@ -34,7 +34,8 @@ typedef struct hm_agreement {
 int agree_table(const hm_call_t *call, hm_a2a_state_t *state, size_t row_bytes, hm_identity_t *identity,
                 hm_agreement_t *agreement);
 
-/* Every rank's `bytes` (at most HM_TICKET) come to all ranks, one after another in state->table_host. Same errors. */
+/* Every rank's `bytes` (at most HM_TICKET) come to all ranks, in their slots (gather.h) of state->table_host. Same
+ * errors. */
 int agree_exchange(const hm_call_t *call, hm_a2a_state_t *state, const void *mine, size_t bytes);
 
 /* All ranks learn whether every rank says yes. Same errors. */

@@ -1,6 +1,7 @@
 #include "hello.h"
 
 #include "agree.h"
+#include "gather.h"
 #include "log.h"
 #include "offer.h"
 #include "settings.h"
@@ -11,7 +12,7 @@
 #include <string.h>
 
 #define HELLO_MAGIC 0x31456f4d72656948u /* "HierMoE1" */
-#define HELLO_VERSION 3u
+#define HELLO_VERSION 4u
 #define FIRST_WORD_SECONDS 30.0 /* silent ranks are named this early, and once more when time is up */
 
 /* One rank's word to every other. Its size never changes, so that ranks with different versions of the library can
@@ -180,6 +181,7 @@ static void hello_conclude(const hm_call_t *call, hm_a2a_state_t *state, const h
         state->off_reason = HM_REASON_NO_MEMORY;
         return;
     }
+    if (status == 0) gather_rails_use(state);
     if (status == 0) status = offer_settle(call, state, (hm_source_t)in[0].source, offer, &in[0].seat, sizeof *in);
     if (status != 0) hello_fail(call, state, NULL, status);
 }

@@ -2,6 +2,7 @@
 #include "measure.h"
 
 #include "agree.h"
+#include "gather.h"
 #include "log.h"
 #include "settings.h"
 
@@ -82,26 +83,21 @@ static int stream_wait(const measure_t *m)
                                    &m->call->comm->cancelled);
 }
 
-/* Gathers `bytes` of every rank in place and waits, as an agreement does. */
+/* Gathers what lies in the table, as an agreement does that has `bytes` to tell of each rank. */
 static int gather(const measure_t *m, size_t bytes)
 {
-    const hm_comm_t *comm = m->call->comm;
-    const hm_kernels_t *kernels = m->state->kernels;
-    char *device = (char *)m->state->table_device, *host = (char *)m->state->table_host;
-    size_t own = (size_t)comm->rank * bytes;
-    int status = kernels->copy(m->state->context, m->call->stream, device + own, host + own, bytes);
-    if (status != 0) return status;
-    if (comm->real->ncclAllGather(device + own, device, bytes, ncclUint8, comm->handle, m->call->stream) != ncclSuccess)
-        return -EIO;
-    status = kernels->copy(m->state->context, m->call->stream, host, device, (size_t)comm->ranks * bytes);
-    return status != 0 ? status : stream_wait(m);
+    const hm_a2a_state_t *state = m->state;
+    size_t own = gather_slot(state, m->call->comm->rank) * bytes;
+    int status = state->kernels->copy(state->context, m->call->stream, (char *)state->table_device + own,
+                                      (char *)state->table_host + own, bytes);
+    return status != 0 ? status : gather_pieces(m->call, m->state, bytes);
 }
 
 /* Nobody goes on before all are here; tells the longest time that any rank took. */
 static int meet(const measure_t *m, double mine, double *longest)
 {
     double *times = (double *)(void *)m->state->table_host;
-    times[m->call->comm->rank] = mine;
+    times[gather_slot(m->state, m->call->comm->rank)] = mine;
     int status = gather(m, sizeof *times);
     if (status != 0) return status;
     *longest = 0;

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 enum { HM_MODE_EXACT, HM_MODE_OBSERVE, HM_MODE_OFF };
+enum { HM_GATHER_AUTO, HM_GATHER_NCCL, HM_GATHER_RAILS };
 #define HM_DEPTH_AUTO (-1L)
 #define HM_ROW_BYTES_AUTO 0
 #define HM_ALLOC_NEVER_FAILS (-1L)

@@ -141,10 +141,12 @@ int state_table_reserve(hm_a2a_state_t *state, int ranks)
     state->rows = malloc(n * sizeof *state->rows);
     state->ranges = malloc(2 * n * sizeof *state->ranges);
     state->window = calloc(n, sizeof *state->window);
+    state->slot = malloc(n * sizeof *state->slot);
     state->plan_memory = malloc(plan_memory(ranks) * sizeof *state->plan_memory);
     if (state->table_memory == NULL || state->work == NULL || state->rows == NULL || state->ranges == NULL ||
-        state->window == NULL || state->plan_memory == NULL)
+        state->window == NULL || state->slot == NULL || state->plan_memory == NULL)
         return -ENOMEM;
+    for (uint32_t r = 0; r < n; r++) state->slot[r] = r;
     int status = state_scratch_alloc(state, bytes, (void **)&state->table_device);
     if (status != 0) return status;
     return state->kernels->host_alloc(state->context, bytes, (void **)&state->table_host);
@@ -240,6 +242,7 @@ void a2a_state_destroy(hm_comm_t *comm)
     free(state->table_memory);
     free(state->work);
     free(state->rows);
+    free(state->slot);
     free(state->ranges);
     free(state->plan_memory);
     pthread_mutex_destroy(&state->lock);

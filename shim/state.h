@@ -88,6 +88,8 @@ typedef struct hm_a2a_state {
     hm_refine_t refine;
     uint32_t sequence; /* agreements so far */
 
+    bool rails;       /* agreed: see gather.h */
+    uint32_t *slot;   /* [ranks] */
     size_t row_words; /* one rank's row of the agreed table, 32-bit words */
     uint32_t *table_device, *table_host;
     hm_table_t table; /* the agreed table taken apart; arrays below */

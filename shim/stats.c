@@ -84,6 +84,7 @@ void stats_write(struct hm_comm *comm)
     HM_COUNT(agreements);
     HM_COUNT(windows);
     HM_COUNT(spread);
+    HM_COUNT(rails);
     HM_COUNT(bytes_raw);
     HM_COUNT(bytes_sent);
     HM_COUNT(rows);

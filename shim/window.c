@@ -1,6 +1,7 @@
 #include "window.h"
 
 #include "agree.h"
+#include "gather.h"
 #include "log.h"
 #include "settings.h"
 
@@ -33,7 +34,8 @@ static bool windows_open(hm_a2a_state_t *state, int me)
     for (int r = 0; r < state->topo->ranks; r++) {
         state->window[r] = NULL;
         if (!rank_near(state, me, r)) continue;
-        if (state->kernels->window_open(state->context, ticket + (size_t)r * HM_TICKET, &state->window[r]) == 0)
+        if (state->kernels->window_open(state->context, ticket + gather_slot(state, r) * HM_TICKET,
+                                        &state->window[r]) == 0)
             continue;
         state->window[r] = NULL;
         return false;

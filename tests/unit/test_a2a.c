@@ -1,5 +1,6 @@
 /* Description: the whole way of a replaced call, ranks as threads: thousands of random calls against what plain NCCL
  * would have delivered. HM_TEST_SEED=N repeats a run, HM_TEST_WORLDS=N says how many communicators. */
+#include "../../shim/gather.h"
 #include "world.h"
 
 #include <setjmp.h>
@@ -67,6 +68,7 @@ static void topology_draw(random_t *random, world_t *world, int ranks, int nodes
         assert_int_equal(state_table_reserve(state, ranks), 0);
         assert_int_equal(topo_create(ranks, levels, (const uint64_t *const[]){keys[0], keys[1], keys[2]}, &topo), 0);
         assert_int_equal(state_topology_set(state, topo, doubles_settings.spread > 0), 0);
+        gather_rails_use(state);
         profile_prior(topo, wire, NULL, &state->profile);
         state->profile_known = true;
         state->phase = HM_PHASE_ON;
@@ -86,7 +88,7 @@ static int learned_alike(const world_t *world, int ranks)
 
 /* What came of all calls. */
 typedef struct tally {
-    int calls, replaced, windows, lanes, both, times;
+    int calls, replaced, windows, lanes, both, rails, times;
 } tally_t;
 
 /* One communicator: random topology and settings, then calls whose row size changes now and then. */
@@ -105,6 +107,7 @@ static void world_try(random_t *random, tally_t *tally)
     doubles_settings.slices = random_below(random, 2) ? -1 : 1 + (long)random_below(random, 6);
     doubles_settings.spread = nodes > 0 || random_below(random, 2);
     doubles_settings.windows = random_below(random, 2);
+    doubles_settings.gather = (int)random_below(random, 3);
     if (doubles_settings.windows && random_below(random, 2)) doubles_settings.slices = 1; /* more would not use them */
     doubles_settings.test_fingerprint_bits = random_below(random, 3) == 0 ? 1 + (long)random_below(random, 8) : 64;
     if (random_below(random, 3) == 0) doubles_settings.max_scratch = 2000 + random_below(random, 200000);
@@ -120,6 +123,7 @@ static void world_try(random_t *random, tally_t *tally)
     int both = (int)(stats->spread + stats->windows) - (int)stats->replaced; /* that were both, at least */
     if (both > 0) tally->both += both;
     tally->windows += (int)stats->windows;
+    tally->rails += (int)stats->rails;
     tally->times += learned_alike(&world, ranks);
     world_close(&world, ranks);
 }
@@ -134,10 +138,11 @@ static void random_calls_are_exact(void **context)
     watched = hm_kernels_host;
     watched.move = move_watched;
     for (int i = 0; i < worlds; i++) world_try(&random, &tally);
-    print_message("%d calls, %d replaced, %d through windows, %d in lanes, %d timed, 0 bytes differ\n", tally.calls,
-                  tally.replaced, tally.windows, tally.lanes, tally.times);
+    print_message("%d calls, %d replaced, %d through windows, %d in lanes, %d along rails, %d timed, 0 bytes differ\n",
+                  tally.calls, tally.replaced, tally.windows, tally.lanes, tally.rails, tally.times);
     assert_int_equal(collisions, 0);
     assert_true(tally.replaced > tally.calls / 4 && tally.windows > tally.calls / 20);
+    assert_true(tally.rails > tally.calls / 10);
     assert_true(tally.lanes > tally.calls / 10 && tally.both > tally.calls / 20 && tally.times > tally.calls / 4);
 }
 

@@ -88,6 +88,17 @@ static void failed_enqueue_fails_later_calls(void **context)
     calls_fail(&world, ncclSuccess);
 }
 
+static void failed_rail_fails_later_calls(void **context)
+{
+    (void)context;
+    world_t world;
+    doubles_settings.gather = HM_GATHER_RAILS;
+    weak_world_open(&world);
+    assert_true(world.comm[0].stats.rails > 0);
+    send_fails = true;
+    calls_fail(&world, ncclUnhandledCudaError);
+}
+
 /* The stream runs dry when a peer is lost, and the table of the call before is still there. */
 static void table_of_a_lost_communicator_is_not_believed(void **context)
 {
@@ -244,6 +255,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(failed_enqueue_fails_later_calls, setup),
+        cmocka_unit_test_setup(failed_rail_fails_later_calls, setup),
         cmocka_unit_test_setup(table_of_a_lost_communicator_is_not_believed, setup),
         cmocka_unit_test_setup(no_memory_for_the_first_word_fails_the_call, setup),
         cmocka_unit_test_setup(scratch_stays_under_its_cap, setup),
