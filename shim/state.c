@@ -106,21 +106,20 @@ static int groups_list(hm_a2a_state_t *state)
 }
 
 /* The rule of HIERMOE_TEST_FAIL_ALLOC. */
-static bool alloc_fails(void)
+static bool alloc_fails(hm_a2a_state_t *state)
 {
-    static atomic_int calls;
     long fail_from = settings_get()->test_fail_alloc;
-    return fail_from > 0 && atomic_fetch_add(&calls, 1) + 1 >= fail_from;
+    return fail_from > 0 && ++state->allocs >= fail_from;
 }
 
 int state_scratch_alloc(hm_a2a_state_t *state, size_t bytes, void **memory)
 {
-    return alloc_fails() ? -ENOMEM : state->kernels->alloc(state->context, bytes, memory);
+    return alloc_fails(state) ? -ENOMEM : state->kernels->alloc(state->context, bytes, memory);
 }
 
 int state_scratch_share(hm_a2a_state_t *state, size_t bytes, void **memory, unsigned char *ticket)
 {
-    return alloc_fails() ? -ENOMEM : state->kernels->share(state->context, bytes, memory, ticket);
+    return alloc_fails(state) ? -ENOMEM : state->kernels->share(state->context, bytes, memory, ticket);
 }
 
 static size_t row_words(size_t ranks, size_t groups)

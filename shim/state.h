@@ -111,6 +111,7 @@ typedef struct hm_a2a_state {
     hm_windows_t windows;                       /* agreed; see window.h */
     void **window;                              /* [ranks] scratch of near ranks while windows are on, else NULL */
     hm_route_t **near_route[HM_MAX_LEVELS + 1]; /* [depth][lane * ranks + rank] of near ranks */
+    long allocs;                                /* so far, for HIERMOE_TEST_FAIL_ALLOC */
     size_t refused;                             /* agreed: a capacity that some rank could not get; 0: none */
 } hm_a2a_state_t;
 
