@@ -247,6 +247,19 @@ int window_pull(const hm_call_t *call, hm_a2a_state_t *state, int depth, int ste
     return count == 0 ? 0 : state->kernels->move(state->context, call->stream, jobs, count);
 }
 
+ncclResult_t window_greet(const hm_call_t *call, const hm_a2a_state_t *state)
+{
+    const hm_real_t *real = call->comm->real;
+    ncclResult_t result = real->ncclGroupStart();
+    for (int r = 0; r < call->comm->ranks && result == ncclSuccess; r++) {
+        if (!window_leads_to(state, r)) continue;
+        result = token_pass(call, state, r, true);
+        if (result == ncclSuccess) result = token_pass(call, state, r, false);
+    }
+    ncclResult_t end = real->ncclGroupEnd();
+    return result != ncclSuccess ? result : end;
+}
+
 ncclResult_t window_finish(const hm_call_t *call, hm_a2a_state_t *state, int depth, size_t width)
 {
     const hm_real_t *real = call->comm->real;

@@ -2,9 +2,9 @@
  * would carry them over the few channels that it gives a peer in a communicator of several nodes.
  *
  * Messages through a window go in three steps, all on the job's stream: their sender, once those of a step are packed,
- * sends one token of a few bytes by NCCL; the receiver, behind the token, copies them; at the end of the call it sends a
- * token back, so that the sender's part of the call ends, as with NCCL, no sooner than its bytes have been read. Either
- * all ranks use windows or none does. */
+ * sends one token of a few bytes by NCCL; the receiver, behind the token, copies them; at the end of the call it sends
+ * a token back, so that the sender's part of the call ends, as with NCCL, no sooner than its bytes have been read.
+ * Either all ranks use windows or none does. */
 #ifndef HM_WINDOW_H
 #define HM_WINDOW_H
 
@@ -30,6 +30,9 @@ int window_pull(const hm_call_t *call, hm_a2a_state_t *state, int depth, int ste
 
 /* Tokens back, a group of their own. */
 ncclResult_t window_finish(const hm_call_t *call, hm_a2a_state_t *state, int depth, size_t width);
+
+/* A token to and one from every near rank, a group of their own: for measuring what they cost. */
+ncclResult_t window_greet(const hm_call_t *call, const hm_a2a_state_t *state);
 
 /* Frees the routes of near ranks. */
 void window_routes_free(hm_a2a_state_t *state);

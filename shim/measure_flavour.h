@@ -1,0 +1,40 @@
+/* One timing of one flavour of transfer or work, by all ranks at once: what measure.c makes series of. */
+#ifndef HM_MEASURE_FLAVOUR_H
+#define HM_MEASURE_FLAVOUR_H
+
+#include "state.h"
+
+typedef enum hm_flavour {
+    FLAVOUR_IDENTIFY, /* and an agreement */
+    FLAVOUR_PACK,     /* of rows that identify has looked at */
+    FLAVOUR_AGREE,
+    FLAVOUR_INTRA, /* inside the groups of a level; of the innermost groups, the way that calls take */
+    FLAVOUR_ALONE, /* between groups, one rank of each */
+    FLAVOUR_INTER  /* between groups, all ranks */
+} hm_flavour_t;
+
+typedef struct hm_measure {
+    const hm_call_t *call;
+    hm_a2a_state_t *state;
+    char *memory, *out, *in; /* areas of `bytes` each */
+    size_t bytes;
+    hm_identity_t identity; /* in the in area, behind what packing writes */
+    void *work;
+    bool near; /* agreed: ranks of an innermost group read each other's scratch */
+    hm_flavour_t flavour;
+    int level;
+} hm_measure_t;
+
+/* Areas and rows to work on. 0, or what this rank lacks; measure_memory_free frees what was got either way. */
+int measure_memory_make(hm_measure_t *measure);
+void measure_memory_free(hm_measure_t *measure);
+
+/* Opens windows between near ranks where they can be had, with scratch that calls go on using. Agreed. 0, or the
+ * communicator is lost. */
+int measure_near_open(hm_measure_t *measure);
+
+/* Runs measure->flavour once at measure->level with a buffer of `bytes` a rank. *ms: the time of the slowest rank, the
+ * same on all ranks. 0, or the communicator is lost. */
+int measure_flavour_time(hm_measure_t *measure, size_t bytes, double *ms);
+
+#endif

@@ -1,0 +1,127 @@
+/* Description: a measurement takes the way that calls take, whatever memory the ranks have, and all ranks come out of
+ * it with links for every level.
+ */
+#include "world.h"
+
+#include "../../shim/measure.h"
+
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define RANKS 10
+#define LARGEST ((size_t)128 << 10)
+
+static random_t source;
+static const hm_measure_sizes_t sizes = {.count = 3, .bytes = {4096, 16384, LARGEST}};
+
+typedef struct rank_measure {
+    world_t *world;
+    int rank;
+    hm_profile_t profile;
+    bool done;
+    int status;
+} rank_measure_t;
+
+static void *rank_measure_run(void *argument)
+{
+    rank_measure_t *mine = argument;
+    hm_comm_t *comm = &mine->world->comm[mine->rank];
+    hm_call_t call = {.comm = comm, .type = ncclUint8, .type_bytes = 1};
+    doubles_own = mine->world->settings[mine->rank];
+    mine->profile = comm->a2a->profile;
+    mine->status = measure_run(&call, comm->a2a, &sizes, &mine->profile, &mine->done);
+    return NULL;
+}
+
+/* Lets ranks meet over one call that is left alone, then measure; `own` are then the settings of rank 2 if not NULL.
+ * Returns the bytes that NCCL carried meanwhile. */
+static size_t world_measure(world_t *world, const hm_settings_t *own, bool done)
+{
+    pthread_t thread[RANKS];
+    rank_measure_t rank[RANKS];
+    world_open(world, RANKS);
+    assert_false(world_exchange(&source, world, RANKS, 512));
+    world->settings[2] = own;
+    threads_world_bytes(world->nccl);
+    for (int r = 0; r < RANKS; r++) {
+        rank[r] = (rank_measure_t){.world = world, .rank = r};
+        assert_int_equal(pthread_create(&thread[r], NULL, rank_measure_run, &rank[r]), 0);
+    }
+    for (int r = 0; r < RANKS; r++) pthread_join(thread[r], NULL);
+    for (int r = 0; r < RANKS; r++) {
+        const hm_profile_t *profile = &rank[r].profile;
+        assert_int_equal(rank[r].status, 0);
+        assert_int_equal(rank[r].done, done);
+        if (!done) continue;
+        assert_in_range(profile->intra[0].samples, 2, 3);
+        assert_in_range(profile->intra[1].samples, 2, 3);
+        assert_in_range(profile->inter[1].samples, 2, 3);
+        assert_true(profile->agree_ms > 0);
+    }
+    return threads_world_bytes(world->nccl);
+}
+
+static int setup(void **context)
+{
+    (void)context;
+    doubles_reset();
+    doubles_settings.topo = "2,5";
+    doubles_settings.min_bytes = 0;
+    doubles_settings.depth = 0;
+    source.state = random_seed();
+    return 0;
+}
+
+/* Calls read near ranks' memory, so that is what is timed; the scratch they read from serves the calls as well. */
+static void near_ranks_are_measured_through_windows(void **context)
+{
+    (void)context;
+    world_t world;
+    size_t bytes[2];
+    for (int windows = 0; windows < 2; windows++) {
+        doubles_settings.windows = windows != 0;
+        bytes[windows] = world_measure(&world, NULL, true);
+        for (int r = 0; r < RANKS; r++) {
+            const hm_a2a_state_t *state = world.comm[r].a2a;
+            assert_int_equal(state->windows, windows != 0 ? HM_WINDOWS_ON : HM_WINDOWS_OFF);
+            assert_int_equal(state->scratch_shared, windows);
+            assert_int_equal(state->kept, 0);
+        }
+        world_close(&world, RANKS);
+    }
+    /* At least three times the largest buffer of each rank, of which four fifths go to near ranks. */
+    assert_true(bytes[0] > bytes[1] + 3 * RANKS * LARGEST * 4 / 5);
+}
+
+/* The first allocation was the table's. Then come the measurement's, a probe and the scratch; without these two the
+ * rest is measured all the same. */
+static void memory_that_one_rank_lacks_is_done_without_by_all(void **context)
+{
+    (void)context;
+    world_t world;
+    doubles_settings.windows = true;
+    for (long fails = 1; fails <= 3; fails++) {
+        hm_settings_t own = doubles_settings;
+        own.test_fail_alloc = fails;
+        world_measure(&world, &own, fails > 1);
+        for (int r = 0; r < RANKS; r++) {
+            assert_false(world.comm[r].a2a->scratch_shared);
+            assert_int_equal(world.comm[r].a2a->phase, HM_PHASE_ON);
+        }
+        world_close(&world, RANKS);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(near_ranks_are_measured_through_windows, setup),
+        cmocka_unit_test_setup(memory_that_one_rank_lacks_is_done_without_by_all, setup),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
