@@ -31,15 +31,32 @@ static inline double leaf_bytes(const hm_table_t *table, const uint32_t *raw, co
 /* The same for one source and one group: rows and the head before them. */
 static double share_bytes(const hm_topo_t *topo, const hm_table_t *table, int source, int level, int group)
 {
-    if (level == topo->levels)
-        return leaf_bytes(table, table->raw + (size_t)source * (size_t)topo->ranks,
-                          table->distinct[level] + (size_t)source * (size_t)topo->ranks,
-                          topo->order[topo->start[level][group]], group);
     size_t rows = table->distinct[level][(size_t)source * (size_t)topo->groups[level] + (size_t)group];
     if (rows == 0) return 0;
     size_t raw = layout_rows_raw(topo, table, source, level, group);
     return (double)rows * (double)table->row_bytes +
            (double)layout_head_bytes(rows, raw, topo_group_size(topo, level, group));
+}
+
+/* From whoever holds a source's rows for a group to the group's other ranks. Groups of the last level are ranks,
+ * numbered by position. */
+static void leaves_count(const hm_topo_t *topo, const hm_table_t *table, int source, int depth, double *bytes,
+                         const int *carrier, const int *held)
+{
+    size_t ranks = (size_t)topo->ranks;
+    const uint32_t *raw = table->raw + (size_t)source * ranks;
+    const uint32_t *distinct = table->distinct[topo->levels] + (size_t)source * ranks;
+    int above = depth - 1;
+    for (int g = 0; g < topo->groups[above]; g++) {
+        double *sent = bytes + (size_t)(held[g] * depth + above) * 2 * ranks, *received = sent + ranks, sum = 0;
+        for (int p = topo->start[above][g]; p < topo->start[above][g + 1]; p++) {
+            int rank = topo->order[p];
+            double share = rank == carrier[g] ? 0 : leaf_bytes(table, raw, distinct, rank, p);
+            received[rank] += share;
+            sum += share;
+        }
+        sent[carrier[g]] += sum;
+    }
 }
 
 /* One source's rows come down the levels: carrier[g] is the rank that holds those for group g of the level before,
@@ -51,14 +68,14 @@ static void source_count(const hm_topo_t *topo, const hm_table_t *table, int sou
     size_t ranks = (size_t)topo->ranks;
     carrier[0] = source;
     held[0] = 0;
-    for (int used = 0; used < depth; used++) {
-        int above = used, level = used + 1 < depth ? used + 1 : topo->levels;
+    for (int above = 0; above < depth - 1; above++) {
+        int level = above + 1;
         for (int g = topo->groups[level] - 1; g >= 0; g--) {
             int parent = topo->group[above][topo->order[topo->start[level][g]]];
             int from = carrier[parent], step = held[parent];
             if (topo->group[level][from] != g) {
                 int to = topo_rail_peer(topo, level, g, from);
-                double *kind = bytes + (size_t)(step * depth + used) * 2 * ranks;
+                double *kind = bytes + (size_t)(step * depth + above) * 2 * ranks;
                 double share = share_bytes(topo, table, source, level, g);
                 kind[from] += share;
                 kind[ranks + (size_t)to] += share;
@@ -69,6 +86,7 @@ static void source_count(const hm_topo_t *topo, const hm_table_t *table, int sou
             held[g] = step;
         }
     }
+    leaves_count(topo, table, source, depth, bytes, carrier, held);
 }
 
 void cost_links_count(const hm_topo_t *topo, const hm_table_t *table, int depth, double *bytes, int *carrier)
@@ -129,27 +147,35 @@ static double depth_time(const hm_topo_t *topo, const hm_profile_t *profile, con
     return sum + (slices - 1) * longest;
 }
 
-/* The flat exchange, of plain rows or of messages with heads: what leaves the outermost group takes the measured flat
- * speed, the rest that of the inside. */
-static double flat_time(const hm_topo_t *topo, const hm_profile_t *profile, const int *map, const hm_table_t *table,
-                        bool messages, double *bytes)
+/* Bytes of the flat exchange, of plain rows or of messages with heads: [0, ranks) sent to other outermost groups, then
+ * received from them, then the same inside groups. */
+static inline void flat_count(const hm_topo_t *topo, const hm_table_t *table, bool messages, double *bytes)
 {
     size_t ranks = (size_t)topo->ranks;
     memset(bytes, 0, 4 * ranks * sizeof(*bytes));
     for (size_t s = 0; s < ranks; s++) {
         const uint32_t *raw = table->raw + s * ranks, *distinct = table->distinct[topo->levels] + s * ranks;
-        double sent[2] = {0, 0}; /* outside its group, inside */
-        for (size_t r = 0; r < ranks; r++) {
-            if (s == r) continue;
-            int inside = topo->group[1][s] == topo->group[1][r];
-            double share = messages ? leaf_bytes(table, raw, distinct, (int)r, topo->group[topo->levels][r])
-                                    : (double)raw[r] * (double)table->row_bytes;
-            sent[inside] += share;
-            bytes[(size_t)inside * 2 * ranks + ranks + r] += share;
+        for (int g = 0; g < topo->groups[1]; g++) {
+            bool inside = topo->group[1][s] == g;
+            double *sent = bytes + (inside ? 2 * ranks : 0), *received = sent + ranks, sum = 0;
+            for (int p = topo->start[1][g]; p < topo->start[1][g + 1]; p++) {
+                int rank = topo->order[p];
+                double share =
+                    messages ? leaf_bytes(table, raw, distinct, rank, p) : (double)raw[rank] * (double)table->row_bytes;
+                if (rank == (int)s) share = 0;
+                received[rank] += share;
+                sum += share;
+            }
+            sent[s] += sum;
         }
-        bytes[s] = sent[0];
-        bytes[2 * ranks + s] = sent[1];
     }
+}
+
+/* Time of the flat exchange that `bytes` holds: what leaves the outermost group takes the measured flat speed, the rest
+ * that of the inside. */
+static double flat_time(const hm_topo_t *topo, const hm_profile_t *profile, const int *map, const double *bytes)
+{
+    size_t ranks = (size_t)topo->ranks;
     const hm_link_t *flat = profile_intra(profile, map, 0);
     double alone = topo->levels > 1 ? profile_alone(profile, map, 1) : 1, in = 0;
     double out = wire_ms(flat, busiest(topo, 1, bytes, alone), topo->groups[1]);
@@ -211,11 +237,14 @@ int cost_links_predict(const hm_topo_t *topo, const hm_profile_t *profile, const
     double *received = bytes + links_bytes(topo) + topo->ranks;
     profile_map(profile, topo, map);
     double alone = topo->levels > 1 ? profile_alone(profile, map, 1) : 1;
-    cost->ms[0] = flat_time(topo, profile, map, table, false, bytes);
+    flat_count(topo, table, false, bytes);
+    cost->ms[0] = flat_time(topo, profile, map, bytes);
     raw_count(topo, table, bytes, options->own_beside, &looked, &kept, received);
     for (int d = 1; d <= topo->levels; d++) {
-        if (d == 1) cost->ms[d] = flat_time(topo, profile, map, table, true, bytes);
-        if (d > 1) {
+        if (d == 1) {
+            flat_count(topo, table, true, bytes);
+            cost->ms[d] = flat_time(topo, profile, map, bytes);
+        } else {
             cost_links_count(topo, table, d, bytes, carrier);
             cost->ms[d] = depth_time(topo, profile, map, bytes, d, slices[d]);
         }

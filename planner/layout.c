@@ -1,5 +1,6 @@
 #include "route.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 static size_t mask_bytes(int count)
@@ -101,6 +102,37 @@ static void lane_need(const hm_paths_t *paths, const hm_table_t *table, size_t w
         }
 }
 
+/* The same for a single lane at depth 2, without a look at each path: a source's rows for another group come to its
+ * rail peer there, which sends them on. */
+static void rails_need(const hm_paths_t *paths, const hm_table_t *table, size_t width, size_t *bytes)
+{
+    const hm_topo_t *topo = paths->topo;
+    size_t n = (size_t)topo->ranks;
+    for (int s = 0; s < (int)n; s++)
+        for (int g = 0; g < topo->groups[1]; g++) {
+            bool own = topo->group[1][s] == g;
+            int gate = own ? s : topo_rail_peer(topo, 1, g, s);
+            size_t sent = 0, raw = 0;
+            for (int p = topo->start[1][g]; p < topo->start[1][g + 1]; p++) {
+                int r = topo->order[p];
+                uint32_t rows = table->distinct[topo->levels][(size_t)s * n + (size_t)p];
+                size_t mapped = table->raw[(size_t)s * n + (size_t)r], share = rows * width + list_bytes(rows);
+                raw += mapped;
+                share += mapped * sizeof(uint32_t) + 4 * HM_ALIGN;
+                if (r == gate) continue;
+                bytes[r] += share;
+                sent += share;
+            }
+            bytes[gate] += sent;
+            if (own) continue;
+            uint32_t all = table->distinct[1][(size_t)s * (size_t)topo->groups[1] + (size_t)g];
+            size_t share = all * (mask_bytes(topo_group_size(topo, 1, g)) + width) + raw * sizeof(uint32_t) +
+                           4 * HM_ALIGN + list_bytes(all);
+            bytes[gate] += share;
+            bytes[s] += share;
+        }
+}
+
 /* The same for all lanes at depth 2, where every rank of a group is once each source's gateway, and otherwise gets its
  * rows from each of the others: the lanes need not be gone through one by one. */
 static void lanes_need(const hm_paths_t *paths, const hm_table_t *table, size_t width, size_t *bytes)
@@ -132,6 +164,8 @@ size_t layout_need(hm_paths_t *const *paths, const hm_table_t *table, const uint
     for (size_t s = 0; s < n; s++) work[s] = n * (distinct[s] * sizeof(uint32_t) + HM_ALIGN);
     if (paths[0]->lanes > 1 && paths[0]->depth == 2) {
         lanes_need(paths[0], table, width, work);
+    } else if (paths[0]->depth == 2) {
+        rails_need(paths[0], table, width, work);
     } else {
         for (int lane = 0; lane < paths[0]->lanes; lane++) lane_need(paths[lane], table, width, work);
     }

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #define AGREE_MAGIC 0x45415448u
+#define TILE 16 /* counts of a cache line */
 
 /* Buffers as address ranges, to see whether something is both read and written. */
 static int range_compare(const void *left, const void *right)
@@ -190,14 +191,26 @@ static void table_split(hm_a2a_state_t *state, size_t ranks, size_t row_bytes)
     }
 }
 
-static bool counts_match(const hm_a2a_state_t *state, size_t ranks)
+/* Whether what ranks [s, s + TILE) send to [r, r + TILE) is what those want: in tiles, because one side lies across. */
+static bool tile_match(const hm_a2a_state_t *state, size_t ranks, size_t s0, size_t r0)
 {
     size_t head = sizeof(hm_agree_head_t) / sizeof(uint32_t);
-    for (size_t s = 0; s < ranks; s++)
-        for (size_t r = 0; r < ranks; r++)
-            if (row_of(state, state->table_host, (int)s)[head + r] !=
-                row_of(state, state->table_host, (int)r)[head + ranks + s])
-                return false;
+    const uint32_t *want[TILE];
+    for (size_t r = r0; r < r0 + TILE && r < ranks; r++)
+        want[r - r0] = row_of(state, state->table_host, (int)r) + head + ranks;
+    for (size_t s = s0; s < s0 + TILE && s < ranks; s++) {
+        const uint32_t *raw = row_of(state, state->table_host, (int)s) + head;
+        for (size_t r = r0; r < r0 + TILE && r < ranks; r++)
+            if (raw[r] != want[r - r0][s]) return false;
+    }
+    return true;
+}
+
+static bool counts_match(const hm_a2a_state_t *state, size_t ranks)
+{
+    for (size_t s = 0; s < ranks; s += TILE)
+        for (size_t r = 0; r < ranks; r += TILE)
+            if (!tile_match(state, ranks, s, r)) return false;
     return true;
 }
 
