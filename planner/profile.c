@@ -156,9 +156,10 @@ void profile_prior(const hm_topo_t *topo, const hm_wire_t *wire, const double *g
         if (l > 0 && wire[l] == HM_WIRE_TCP)
             profile->alone_ms[l] = profile->inter[l].beta_ms * topo->groups[l] / topo->ranks;
     }
-    /* A dozen small kernels and the host's wait come with the all-gather. Rows are read once to find equals, and read
-     * once and a half to be written once, on an H200 (tests/gpu/kernels_bench). */
-    profile->agree_ms = 0.06 + 1.5 * profile->intra[0].alpha_ms;
+    /* A dozen small kernels and the host's wait come with the all-gather, and 5 ns of planning a pair of ranks. Rows
+     * are read once to find equals, and read once and a half to be written once, on an H200 (tests/gpu/kernels_bench).
+     */
+    profile->agree_ms = 0.06 + 1.5 * profile->intra[0].alpha_ms + 5e-6 * topo->ranks * topo->ranks;
     profile->identify_ms = 1 / 3.2e9;
     profile->pack_ms = 1.5 / 3.35e9;
 }

@@ -175,6 +175,17 @@ static int pack_enqueue(const hm_measure_t *m, size_t bytes)
     return m->state->kernels->move(m->state->context, m->call->stream, &job, 1);
 }
 
+/* What planning a call takes on the host, which grows with the square of the ranks. */
+static void plan_run(const hm_measure_t *m)
+{
+    const hm_a2a_state_t *state = m->state;
+    hm_plan_options_t options = {.force_depth = -1, .most_slices = state->kernels->slices};
+    hm_table_t table = state->table;
+    hm_plan_t plan;
+    table.row_bytes = ROW_BYTES;
+    plan_choose(state->topo, &state->profile, &table, &options, state->plan_memory, &plan);
+}
+
 static int flavour_run(hm_measure_t *m, size_t bytes)
 {
     int status = 0;
@@ -190,7 +201,9 @@ static int flavour_run(hm_measure_t *m, size_t bytes)
             status = exchange_enqueue(m, bytes / (size_t)slices);
         break;
     case FLAVOUR_AGREE:
-        return gather(m, m->state->row_words * sizeof(uint32_t));
+        status = gather(m, m->state->row_words * sizeof(uint32_t));
+        if (status == 0) plan_run(m);
+        return status;
     case FLAVOUR_IDENTIFY:
         /* An agreement waits for the slowest rank's, and where ranks share cores it shares them with the waiting. */
         status = identify_enqueue(m, bytes);
@@ -249,6 +262,10 @@ int measure_memory_make(hm_measure_t *m)
         status = kernels->copy(m->state->context, m->call->stream, m->out + i, rows, chunk);
     if (status == 0) status = stream_wait(m);
     kernels->host_free(m->state->context, rows);
+    /* Counts to plan with, none of them 0. */
+    size_t columns = ranks;
+    for (int l = 1; l <= m->state->topo->levels; l++) columns += (size_t)m->state->topo->groups[l];
+    memset(m->state->table_memory, 1, ranks * (1 + columns) * sizeof(uint32_t));
     return status;
 }
 

@@ -7,10 +7,10 @@
 typedef enum hm_flavour {
     FLAVOUR_IDENTIFY, /* and an agreement */
     FLAVOUR_PACK,     /* of rows that identify has looked at */
-    FLAVOUR_AGREE,
-    FLAVOUR_INTRA, /* inside the groups of a level; of the innermost groups, the way that calls take */
-    FLAVOUR_ALONE, /* between groups, one rank of each */
-    FLAVOUR_INTER  /* between groups, all ranks */
+    FLAVOUR_AGREE,    /* and a plan */
+    FLAVOUR_INTRA,    /* inside the groups of a level; of the innermost groups, the way that calls take */
+    FLAVOUR_ALONE,    /* between groups, one rank of each */
+    FLAVOUR_INTER     /* between groups, all ranks */
 } hm_flavour_t;
 
 typedef struct hm_measure {

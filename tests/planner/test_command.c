@@ -114,7 +114,7 @@ static void test_every_cost_model_and_routing_runs(void **state)
         for (int r = 0; r < 3; r++) {
             char arguments[256];
             snprintf(arguments, sizeof(arguments),
-                     "--profile prior:net,nvlink --topo 4,8 --model deepseek-v3 --tokens 256 --cost %s --routing %s",
+                     "--profile prior:net,nvlink --topo 4,8 --model deepseek-v3 --tokens 512 --cost %s --routing %s",
                      costs[c], routings[r]);
             json_t *root = run_json(arguments);
             assert_true(number(root, "predicted_ms", "2") < number(root, "predicted_ms", "none"));
