@@ -189,7 +189,8 @@ int topology_make(const hm_comm_t *comm, const hm_seat_t *seats, size_t stride, 
     const char *spec = settings_get()->topo, *why = NULL;
     if (spec != NULL && *spec != '\0') {
         int status = topo_parse(spec, comm->ranks, topo, &why);
-        if (status == 0) return 0;
+        if (status == 0 || status == -ENOMEM)
+            return status; /* another topology than the other ranks' is worse than none */
         if (comm->rank == 0)
             log_say(HM_LOG_WARN, comm, "HIERMOE_TOPO=%s is not used for %d ranks: %s", spec, comm->ranks, why);
     }

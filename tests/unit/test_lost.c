@@ -18,13 +18,16 @@ static random_t source = {7};
 static hm_real_t weak; /* the threads' NCCL with a fault */
 static atomic_bool send_fails, comm_is_lost;
 static _Thread_local bool no_memory;
+static hm_settings_t poor_settings;  /* of a rank that gets no memory ... */
+static _Atomic int poor_allocations; /* ... once this has come down to 0 */
 
 void *__real_calloc(size_t count, size_t bytes);
 void *__wrap_calloc(size_t count, size_t bytes);
 
 void *__wrap_calloc(size_t count, size_t bytes)
 {
-    return no_memory ? NULL : __real_calloc(count, bytes);
+    bool poor = doubles_own == &poor_settings && --poor_allocations == 0;
+    return no_memory || poor ? NULL : __real_calloc(count, bytes);
 }
 
 static ncclResult_t weak_send(const void *buffer, size_t count, ncclDataType_t type, int peer, ncclComm_t comm,
@@ -97,6 +100,26 @@ static void failed_rail_fails_later_calls(void **context)
     assert_true(world.comm[0].stats.rails > 0);
     send_fails = true;
     calls_fail(&world, ncclUnhandledCudaError);
+}
+
+/* The fourth is the topology, after state, context and windows. The rank cannot say so along rails that it has not. */
+static void topology_that_one_rank_lacks_is_said_by_all_gather(void **context)
+{
+    (void)context;
+    world_t world;
+    doubles_settings.gather = HM_GATHER_RAILS;
+    poor_settings = doubles_settings;
+    poor_allocations = 4;
+    world_open(&world, RANKS);
+    world.settings[1] = &poor_settings;
+    assert_false(world_exchange(&source, &world, RANKS, ROW));
+    assert_true(poor_allocations <= 0);
+    for (int r = 0; r < RANKS; r++) {
+        assert_int_equal(world.comm[r].a2a->phase, HM_PHASE_OFF);
+        assert_int_equal(world.comm[r].a2a->off_reason, HM_REASON_NO_MEMORY);
+        assert_int_equal(world.comm[r].a2a->topo == NULL, r == 1);
+    }
+    world_close(&world, RANKS);
 }
 
 /* The stream runs dry when a peer is lost, and the table of the call before is still there. */
@@ -256,6 +279,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(failed_enqueue_fails_later_calls, setup),
         cmocka_unit_test_setup(failed_rail_fails_later_calls, setup),
+        cmocka_unit_test_setup(topology_that_one_rank_lacks_is_said_by_all_gather, setup),
         cmocka_unit_test_setup(table_of_a_lost_communicator_is_not_believed, setup),
         cmocka_unit_test_setup(no_memory_for_the_first_word_fails_the_call, setup),
         cmocka_unit_test_setup(scratch_stays_under_its_cap, setup),
