@@ -10,7 +10,7 @@
 #include <string.h>
 
 #define AGREE_MAGIC 0x45415448u
-#define TILE 16 /* counts of a cache line */
+#define TILE 8 /* of 4 bytes a count, half a cache line */
 
 /* Buffers as address ranges, to see whether something is both read and written. */
 static int range_compare(const void *left, const void *right)

@@ -115,7 +115,7 @@ static double least(const double *ms, int count)
 static int series_begin(course_t *course, series_t *series, size_t most, const hm_measure_sizes_t *sizes,
                         double budget_ms)
 {
-    double ms, end = course->left_ms - budget_ms;
+    double ms = 0, end = course->left_ms - budget_ms;
     int status = series_time(course, series, sizes->bytes[0], &ms); /* connections are made on first use */
     course->left_ms -= ms;
     for (int i = 0; status == 0 && i < (int)sizes->count && sizes->bytes[i] <= most; i++) {
@@ -228,7 +228,7 @@ static void profile_fit(course_t *course, hm_profile_t *profile)
 static int course_run(course_t *course, const hm_measure_sizes_t *sizes, hm_profile_t *profile)
 {
     int status = measure_near_open(&course->measure);
-    course->left_ms = BUDGET_MS;
+    course->left_ms = sizes->budget_ms > 0 ? sizes->budget_ms : BUDGET_MS;
     series_list(course);
     if (status == 0) status = course_begin(course, sizes);
     for (int round = 1; round < ROUNDS && status == 0; round++) status = course_round(course);

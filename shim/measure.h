@@ -6,9 +6,9 @@
 
 #define HM_MEASURE_SIZES 8
 
-/* Bytes of one rank's whole buffer, ascending. */
+/* Bytes of one rank's whole buffer, ascending; time to measure them in, 0: eight seconds. */
 typedef struct hm_measure_sizes {
-    uint32_t count, reserved;
+    uint32_t count, budget_ms;
     uint64_t bytes[HM_MEASURE_SIZES];
 } hm_measure_sizes_t;
 
@@ -19,8 +19,10 @@ int measure_sizes_parse(const char *text, hm_measure_sizes_t *sizes);
 void measure_sizes_default(size_t most, hm_measure_sizes_t *sizes);
 
 /* Measures on all ranks together and fits the links and extra terms of *profile, whose levels must be the topology's;
- * takes at most about ten seconds. *done: false where a rank lacked memory, alike on all ranks, *profile unchanged.
- * The state's topology and table memory must be there. 0, or the communicator is lost, as agree_all says. */
+ * takes at most about ten seconds. *done: false where a rank lacked memory or HIERMOE_MAX_SCRATCH is too small, alike
+ * on all ranks, *profile unchanged. The state's topology and table memory must be there; the table is overwritten, and
+ * windows and a little scratch that near ranks read may stay for the calls. 0, or the communicator is lost, as
+ * agree_all says. */
 int measure_run(const hm_call_t *call, hm_a2a_state_t *state, const hm_measure_sizes_t *sizes, hm_profile_t *profile,
                 bool *done);
 

@@ -12,7 +12,7 @@
 #include <time.h>
 
 #define ROW_BYTES 1024
-#define NEAR_BYTES ((size_t)32 << 20) /* of scratch that near ranks read from again and again */
+#define NEAR_BYTES ((size_t)8 << 20) /* of scratch that near ranks read from again and again */
 #define NEAR_JOBS 32
 #define ROW_COPIES 4 /* of each row among those that identify looks at: what routing to a few experts brings */
 
@@ -149,17 +149,13 @@ static int near_enqueue(const hm_measure_t *m, size_t bytes)
 static int identify_enqueue(hm_measure_t *m, size_t bytes)
 {
     size_t ranks = (size_t)m->call->comm->ranks, each = bytes / ROW_BYTES / ranks;
-    const void **base = malloc(ranks * sizeof *base);
-    if (base == NULL) return 0; /* measured as too cheap on one rank only; the longest time counts */
     for (size_t r = 0; r < ranks; r++) {
         m->state->rows[r] = each;
-        base[r] = m->out + r * each * ROW_BYTES;
+        m->segment[r] = m->out + r * each * ROW_BYTES;
     }
-    hm_rows_t rows = {(int)ranks, base, m->state->rows, ROW_BYTES};
-    int status = m->state->kernels->identify(m->state->context, m->call->stream, &rows, m->state->bit, m->state->groups,
-                                             m->state->group_count, 64, m->work, &m->identity);
-    free(base);
-    return status;
+    hm_rows_t rows = {(int)ranks, m->segment, m->state->rows, ROW_BYTES};
+    return m->state->kernels->identify(m->state->context, m->call->stream, &rows, m->state->bit, m->state->groups,
+                                       m->state->group_count, 64, m->work, &m->identity);
 }
 
 static int pack_enqueue(const hm_measure_t *m, size_t bytes)
@@ -207,7 +203,9 @@ static int flavour_run(hm_measure_t *m, size_t bytes)
     case FLAVOUR_IDENTIFY:
         /* An agreement waits for the slowest rank's, and where ranks share cores it shares them with the waiting. */
         status = identify_enqueue(m, bytes);
-        return status != 0 ? status : gather(m, m->state->row_words * sizeof(uint32_t));
+        if (status == 0) status = gather(m, m->state->row_words * sizeof(uint32_t));
+        if (status == 0) plan_run(m);
+        return status;
     case FLAVOUR_PACK:
         status = pack_enqueue(m, bytes);
         break;
@@ -240,6 +238,8 @@ int measure_memory_make(hm_measure_t *m)
     size_t counts = (1 + (size_t)m->state->group_count) * sizeof(uint32_t);
     char *rows = NULL;
     if (work == 0) return -EFBIG;
+    m->segment = malloc(ranks * sizeof *m->segment);
+    if (m->segment == NULL) return -ENOMEM;
     int status = state_scratch_alloc(m->state, 2 * m->bytes + work + 2 * numbers + (n + 1) * mask + counts + 6 * 256,
                                      (void **)&m->memory);
     if (status == 0) status = kernels->host_alloc(m->state->context, chunk, (void **)&rows);
@@ -272,13 +272,16 @@ int measure_memory_make(hm_measure_t *m)
 void measure_memory_free(hm_measure_t *m)
 {
     m->state->kernels->free(m->state->context, m->memory);
+    free(m->segment);
     m->memory = NULL;
+    m->segment = NULL;
 }
 
 int measure_near_open(hm_measure_t *m)
 {
     bool ready;
-    if (m->state->topo->levels < 2) return 0;
+    const hm_settings_t *settings = settings_get();
+    if (m->state->topo->levels < 2 || settings->slices > 1 || settings->max_scratch / 16 < NEAR_BYTES) return 0;
     int status = window_scratch_prepare(m->call, m->state, NEAR_BYTES, &ready);
     m->near = status == 0 && ready && m->state->windows == HM_WINDOWS_ON;
     return status;

@@ -5,10 +5,10 @@
 #include "state.h"
 
 typedef enum hm_flavour {
-    FLAVOUR_IDENTIFY, /* and an agreement */
+    FLAVOUR_IDENTIFY, /* and an agreement with a plan */
     FLAVOUR_PACK,     /* of rows that identify has looked at */
     FLAVOUR_AGREE,    /* and a plan */
-    FLAVOUR_INTRA,    /* inside the groups of a level; of the innermost groups, the way that calls take */
+    FLAVOUR_INTRA,    /* inside the groups of a level; through windows where measure_near_open opened them */
     FLAVOUR_ALONE,    /* between groups, one rank of each */
     FLAVOUR_INTER     /* between groups, all ranks */
 } hm_flavour_t;
@@ -18,6 +18,7 @@ typedef struct hm_measure {
     hm_a2a_state_t *state;
     char *memory, *out, *in; /* areas of `bytes` each */
     size_t bytes;
+    const void **segment;   /* [ranks] of rows to look at */
     hm_identity_t identity; /* in the in area, behind what packing writes */
     void *work;
     bool near; /* agreed: ranks of an innermost group read each other's scratch */
@@ -29,8 +30,8 @@ typedef struct hm_measure {
 int measure_memory_make(hm_measure_t *measure);
 void measure_memory_free(hm_measure_t *measure);
 
-/* Opens windows between near ranks where they can be had, with scratch that calls go on using. Agreed. 0, or the
- * communicator is lost. */
+/* Opens windows between near ranks where there are nodes, calls would use windows, and the scratch to read from, which
+ * stays for the calls, takes next to nothing of HIERMOE_MAX_SCRATCH. Agreed. 0, or the communicator is lost. */
 int measure_near_open(hm_measure_t *measure);
 
 /* Runs measure->flavour once at measure->level with a buffer of `bytes` a rank. *ms: the time of the slowest rank, the

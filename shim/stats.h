@@ -22,7 +22,7 @@ typedef struct hm_stats {
     _Atomic uint64_t left[HM_REASONS];      /* calls left alone, by reason */
     _Atomic uint64_t windows;               /* replaced calls whose near messages went through windows */
     _Atomic uint64_t spread;                /* replaced calls that went in lanes */
-    _Atomic uint64_t rails;                 /* agreements that went along rails */
+    _Atomic uint64_t rails;                 /* gathers that went along rails: agreements, votes, tickets */
     _Atomic uint64_t bytes_raw, bytes_sent; /* of replaced calls: what NCCL would have sent to other ranks, what was */
     _Atomic uint64_t rows, distinct;        /* rows looked at, distinct ones among them */
     _Atomic uint64_t planned;               /* calls whose time was predicted; in microseconds, all of them together: */

@@ -282,6 +282,14 @@ static void test_own_rows_beside_the_wires_cost_what_wires_do_not_hide(void **st
     assert_true(saved > 0.9e-9 * bytes && saved < 1.1e-9 * bytes);
     assert_float_equal(beside.ms[1], after.ms[1], 0);
     assert_float_equal(beside.ms[0], after.ms[0], 0);
+    hm_topo_t *deep = test_topo("2,2", 4);
+    test_batch_t more;
+    test_batch_create(&more, deep, "uniform", 16, 4, 512, 9);
+    profile.pack_ms = 1;
+    assert_int_equal(cost_predict(deep, &profile, &more.table, &options, &slow), 0);
+    for (int r = 0; r < 4; r++) assert_true(slow.ms[2] >= (double)more.raw[5 * r] * (double)more.table.row_bytes);
+    test_batch_destroy(&more);
+    topo_destroy(deep);
     profile.pack_ms = 1; /* the wires hide next to nothing */
     assert_int_equal(cost_predict(topo, &profile, &batch.table, &options, &slow), 0);
     assert_float_equal(slow.ms[1], bytes, 1e-9 * bytes);

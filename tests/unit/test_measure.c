@@ -10,6 +10,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -17,7 +18,18 @@
 #define LARGEST ((size_t)128 << 10)
 
 static random_t source;
-static const hm_measure_sizes_t sizes = {.count = 3, .bytes = {4096, 16384, LARGEST}};
+static hm_measure_sizes_t sizes;
+static hm_settings_t slow_settings; /* of the rank that moves slowly */
+static hm_kernels_t slow;
+static _Atomic int delay_us, moves;
+
+/* All moves of the slow rank are late, and later ones are later, so that ranks see times of their own. */
+static int move_slowly(hm_context_t *context, void *stream, const hm_move_job_t *jobs, int count)
+{
+    if (doubles_own == &slow_settings && delay_us > 0)
+        nanosleep(&(struct timespec){0, 1000L * (delay_us + moves++)}, NULL);
+    return hm_kernels_host.move(context, stream, jobs, count);
+}
 
 typedef struct rank_measure {
     world_t *world;
@@ -39,8 +51,8 @@ static void *rank_measure_run(void *argument)
 }
 
 /* Lets ranks meet over one call that is left alone, then measure; `own` are then the settings of rank 2 if not NULL.
- * Returns the bytes that NCCL carried meanwhile. */
-static size_t world_measure(world_t *world, const hm_settings_t *own, bool done)
+ * Returns the bytes that NCCL carried meanwhile, and (measured, unless NULL) what came out. */
+static size_t world_measure(world_t *world, const hm_settings_t *own, bool done, hm_profile_t *measured)
 {
     pthread_t thread[RANKS];
     rank_measure_t rank[RANKS];
@@ -49,6 +61,7 @@ static size_t world_measure(world_t *world, const hm_settings_t *own, bool done)
     world->settings[2] = own;
     threads_world_bytes(world->nccl);
     for (int r = 0; r < RANKS; r++) {
+        world->comm[r].a2a->kernels = &slow;
         rank[r] = (rank_measure_t){.world = world, .rank = r};
         assert_int_equal(pthread_create(&thread[r], NULL, rank_measure_run, &rank[r]), 0);
     }
@@ -58,11 +71,14 @@ static size_t world_measure(world_t *world, const hm_settings_t *own, bool done)
         assert_int_equal(rank[r].status, 0);
         assert_int_equal(rank[r].done, done);
         if (!done) continue;
+        assert_float_equal(profile->pack_ms, rank[0].profile.pack_ms, 0);
+        assert_float_equal(profile->agree_ms, rank[0].profile.agree_ms, 0);
         assert_in_range(profile->intra[0].samples, 2, 3);
         assert_in_range(profile->intra[1].samples, 2, 3);
         assert_in_range(profile->inter[1].samples, 2, 3);
         assert_true(profile->agree_ms > 0);
     }
+    if (measured != NULL) *measured = rank[0].profile;
     return threads_world_bytes(world->nccl);
 }
 
@@ -74,6 +90,10 @@ static int setup(void **context)
     doubles_settings.min_bytes = 0;
     doubles_settings.depth = 0;
     source.state = random_seed();
+    sizes = (hm_measure_sizes_t){.count = 3, .bytes = {4096, 16384, LARGEST}};
+    slow = hm_kernels_host;
+    slow.move = move_slowly;
+    delay_us = moves = 0;
     return 0;
 }
 
@@ -85,7 +105,7 @@ static void near_ranks_are_measured_through_windows(void **context)
     size_t bytes[2];
     for (int windows = 0; windows < 2; windows++) {
         doubles_settings.windows = windows != 0;
-        bytes[windows] = world_measure(&world, NULL, true);
+        bytes[windows] = world_measure(&world, NULL, true, NULL);
         for (int r = 0; r < RANKS; r++) {
             const hm_a2a_state_t *state = world.comm[r].a2a;
             assert_int_equal(state->windows, windows != 0 ? HM_WINDOWS_ON : HM_WINDOWS_OFF);
@@ -108,7 +128,7 @@ static void memory_that_one_rank_lacks_is_done_without_by_all(void **context)
     for (long fails = 1; fails <= 3; fails++) {
         hm_settings_t own = doubles_settings;
         own.test_fail_alloc = fails;
-        world_measure(&world, &own, fails > 1);
+        world_measure(&world, &own, fails > 1, NULL);
         for (int r = 0; r < RANKS; r++) {
             assert_false(world.comm[r].a2a->scratch_shared);
             assert_int_equal(world.comm[r].a2a->phase, HM_PHASE_ON);
@@ -117,11 +137,43 @@ static void memory_that_one_rank_lacks_is_done_without_by_all(void **context)
     }
 }
 
+/* How often each size is repeated hangs on times; a rank that went by its own would leave the others waiting. */
+static void a_slow_rank_slows_what_all_ranks_see(void **context)
+{
+    (void)context;
+    world_t world;
+    hm_profile_t profile;
+    doubles_settings.gather = HM_GATHER_RAILS;
+    slow_settings = doubles_settings;
+    delay_us = 3000;
+    sizes.budget_ms = 400;
+    world_measure(&world, &slow_settings, true, &profile);
+    assert_true(world.comm[0].stats.rails > 0);
+    assert_true(profile.agree_ms > 3 && profile.agree_ms < 1000);
+    assert_int_equal(threads_world_errors(world.nccl), 0);
+    world_close(&world, RANKS);
+}
+
+/* More than near ranks' scratch holds is read from it again and again. */
+static void large_buffers_are_measured_through_small_windows(void **context)
+{
+    (void)context;
+    world_t world;
+    doubles_settings.windows = true;
+    doubles_settings.topo = "5,2";
+    sizes = (hm_measure_sizes_t){2, 1, {4096, (size_t)20 << 20}};
+    world_measure(&world, NULL, true, NULL);
+    assert_true(world.comm[0].a2a->scratch_shared && world.comm[0].a2a->capacity < sizes.bytes[1] / 2);
+    world_close(&world, RANKS);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(near_ranks_are_measured_through_windows, setup),
         cmocka_unit_test_setup(memory_that_one_rank_lacks_is_done_without_by_all, setup),
+        cmocka_unit_test_setup(a_slow_rank_slows_what_all_ranks_see, setup),
+        cmocka_unit_test_setup(large_buffers_are_measured_through_small_windows, setup),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -194,29 +194,38 @@ static void overlapping_buffers_are_left_alone(void **context)
     world_close(&world, RANKS);
 }
 
-/* One rank expects fewer rows than its peer sends: plain NCCL would fail; we must not write beyond the buffer. */
+/* The last of `ranks` expects fewer rows than its peer sends: plain NCCL would fail; we must not write beyond the
+ * buffer. */
+static void last_count_differs(int ranks, const char *topo)
+{
+    world_t world;
+    int last = ranks - 1, peer = ranks - 2;
+    world_open(&world, ranks);
+    doubles_settings.topo = topo;
+    exchange_draw(&source, &world.exchange, ranks, ROW);
+    exchange_t *exchange = &world.exchange;
+    exchange->rows[peer][last] = 3;
+    free(exchange->recv[last][peer]);
+    exchange->recv[last][peer] = calloc(3 * ROW + 8, 1);
+    exchange->send[peer][last] = calloc(3, ROW);
+    exchange->expected_less = 1;
+    world_call(&world);
+    for (int r = 0; r < ranks; r++) {
+        assert_int_equal(left(&world, r, HM_REASON_COUNTS_DIFFER), 1);
+        assert_false(world.replaced[r]);
+    }
+    assert_int_equal(threads_world_errors(world.nccl), 1);
+    free(exchange->send[peer][last]);
+    exchange_free(exchange);
+    for (int r = 0; r < ranks; r++) a2a_state_destroy(&world.comm[r]);
+    threads_world_destroy(world.nccl);
+}
+
 static void differing_counts_are_left_to_nccl(void **context)
 {
     (void)context;
-    world_t world;
-    world_open(&world, 2);
-    doubles_settings.topo = "2,1";
-    exchange_draw(&source, &world.exchange, 2, ROW);
-    exchange_t *exchange = &world.exchange;
-    exchange->rows[0][1] = 3;
-    free(exchange->recv[1][0]);
-    exchange->recv[1][0] = calloc(3 * ROW + 8, 1);
-    exchange->send[0][1] = calloc(3, ROW);
-    exchange->expected_less = 1;
-    world_call(&world);
-    assert_int_equal(left(&world, 0, HM_REASON_COUNTS_DIFFER), 1);
-    assert_int_equal(left(&world, 1, HM_REASON_COUNTS_DIFFER), 1);
-    assert_false(world.replaced[0] || world.replaced[1]);
-    assert_int_equal(threads_world_errors(world.nccl), 1);
-    free(exchange->send[0][1]);
-    exchange_free(exchange);
-    for (int r = 0; r < 2; r++) a2a_state_destroy(&world.comm[r]);
-    threads_world_destroy(world.nccl);
+    last_count_differs(2, "2,1");
+    last_count_differs(12, "6,2"); /* beyond the first tile that is compared */
 }
 
 int main(void)

@@ -222,8 +222,8 @@ static void layout_need_covers_every_rank(void **context)
                     counts[l][s * topo->groups[l] + topo->group[l][r]] += (raw[s * n + r] + 1) / 2;
             table.distinct[l] = counts[l];
         }
-        for (int depth = 1; depth <= topo->levels; depth++) {
-            int lanes = depth > 1 ? topo_lanes(topo) : 1;
+        for (int round = 0; round < 2 * topo->levels; round++) {
+            int depth = 1 + round / 2, lanes = depth > 1 && round % 2 ? topo_lanes(topo) : 1;
             size_t width = 4096 / (size_t)lanes, most = 0;
             hm_paths_t *paths[HM_MAX_LANES];
             for (int c = 0; c < lanes; c++) assert_int_equal(paths_create(topo, depth, c, lanes, &paths[c]), 0);

@@ -35,7 +35,8 @@ uint64_t random_seed(void)
     return seed;
 }
 
-/* A row out of a pool of tokens that differ in few places: the last byte, one bit, the sign of a zero, a NaN's payload. */
+/* A row out of a pool of tokens that differ in few places: the last byte, one bit, the sign of a zero, a NaN's payload.
+ */
 static void row_draw(random_t *random, char *row, size_t bytes, unsigned pool, uint64_t salt)
 {
     unsigned token = (unsigned)random_below(random, pool);
@@ -126,7 +127,7 @@ static void *rank_run(void *argument)
         out[p] = exchange->rows[thread->rank][p] * exchange->row_bytes;
         in[p] = exchange->rows[p][thread->rank] * exchange->row_bytes;
     }
-    if (thread->rank == 1) in[0] -= exchange->expected_less * exchange->row_bytes;
+    if (thread->rank == exchange->ranks - 1) in[thread->rank - 1] -= exchange->expected_less * exchange->row_bytes;
     hm_call_t call = {.comm = &world->comm[thread->rank],
                       .type = ncclUint8,
                       .type_bytes = 1,
@@ -185,4 +186,3 @@ void world_close(world_t *world, int ranks)
     for (int r = 0; r < ranks; r++) a2a_state_destroy(&world->comm[r]);
     threads_world_destroy(world->nccl);
 }
-

@@ -28,7 +28,7 @@ typedef struct exchange {
     char *send[RANKS_MAX][RANKS_MAX];  /* may be NULL where there are no rows */
     char *recv[RANKS_MAX][RANKS_MAX];  /* [rank][source], eight guard bytes behind each */
     char *memory[RANKS_MAX];
-    size_t expected_less; /* rows that rank 1 expects too few from rank 0 */
+    size_t expected_less; /* rows that the last rank expects too few from the one before */
 } exchange_t;
 
 typedef struct world {
