@@ -8,8 +8,8 @@
 
 enum {
     SMALL_COPY = 64 * 1024, /* bytes up to which a kernel copies: the copy engines may be busy with the job's own */
-    SPIN_NANOSECONDS = 50 * 1000,
-    SLEEP_NANOSECONDS = 2000 * 1000,
+    SPIN_NANOSECONDS = 50 * 1000,    /* of a wait, without a pause; then it lets others run, */
+    YIELD_NANOSECONDS = 2000 * 1000, /* until it has taken so long: then it naps */
     NAP_NANOSECONDS = 20 * 1000
 };
 
@@ -92,7 +92,7 @@ static int done_wait(hm_context_t *context, double seconds, const atomic_int *ca
         if (cancel != NULL && atomic_load_explicit(cancel, memory_order_relaxed) != 0) return -ECANCELED;
         double spent = clock_seconds() - begin;
         if (spent >= seconds) return -ETIMEDOUT;
-        if (spent > 1e-9 * SLEEP_NANOSECONDS) {
+        if (spent > 1e-9 * YIELD_NANOSECONDS) {
             nanosleep(&(struct timespec){0, NAP_NANOSECONDS}, NULL);
         } else if (spent > 1e-9 * SPIN_NANOSECONDS) {
             sched_yield();
@@ -116,7 +116,7 @@ static const hm_kernels_t cuda_kernels = {
     .name = "cuda",
     .fit_bytes = (size_t)256 << 20, /* NVLink and kernels come to their speed late */
     .slices = 1,
-    .beside = true,
+    .gpu = true,
     .context_create = cuda_context_create,
     .context_destroy = cuda_context_destroy,
     .alloc = cuda_memory_alloc,

@@ -18,7 +18,7 @@
 #include <stdint.h>
 
 #define HM_TICKET 64 /* bytes that tell another process how to reach memory */
-#define HM_MARKS 32 /* slots for times, see mark */
+#define HM_MARKS 32  /* slots for times, see mark */
 
 typedef struct hm_kernels hm_kernels_t;
 typedef struct hm_context hm_context_t; /* one per communicator: device, staging memory, events */
@@ -93,7 +93,7 @@ struct hm_kernels {
     const char *name; /* "host" or "cuda" */
     size_t fit_bytes; /* the largest buffer that it is worth timing transfers with */
     int slices; /* pieces that a call of several levels is best cut into; 1 where moving rows is fast beside wires */
-    bool beside; /* what move_beside moves takes no time of its own while wires are busy */
+    bool gpu;   /* moving rows takes no time of the cores that work wires, nor, beside busy ones, any of its own */
 
     /* Makes the context for the calling thread's current device. hook is the back end's (host: an hm_host_stream_t). */
     int (*context_create)(const void *hook, hm_context_t **context);
@@ -141,9 +141,10 @@ struct hm_kernels {
     int (*merge)(hm_context_t *context, void *stream);
 
     /* Memory that other ranks on this machine can read; NULL where a back end has no such thing. share allocates it, to
-     * stay until the context ends, and writes a ticket (HM_TICKET bytes; zeros where nobody can be let in). 0 or -ENOMEM.
-     * window_open makes a pointer of another rank's ticket, for moves to read from until the context ends. 0, or -ENOTSUP
-     * where that cannot be. abandon: others may still read when the context ends, so shared memory is left allocated. */
+     * stay until the context ends, and writes a ticket (HM_TICKET bytes; zeros where nobody can be let in). 0 or
+     * -ENOMEM. window_open makes a pointer of another rank's ticket, for moves to read from until the context ends. 0,
+     * or -ENOTSUP where that cannot be. abandon: others may still read when the context ends, so shared memory is left
+     * allocated. */
     int (*share)(hm_context_t *context, size_t bytes, void **memory, unsigned char *ticket);
     int (*window_open)(hm_context_t *context, const unsigned char *ticket, void **window);
     void (*abandon)(hm_context_t *context);

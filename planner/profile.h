@@ -12,9 +12,12 @@
 
 #define HM_PROFILE_TEXT 64
 
+#define HM_PROFILE_HOST "cpu" /* device of ranks without GPUs */
+
 typedef struct hm_profile {
     char name[HM_PROFILE_TEXT];
-    char device[HM_PROFILE_TEXT];    /* GPU model; with versions, transport and groups the key of a stored profile */
+    char device[HM_PROFILE_TEXT];    /* GPU model or HM_PROFILE_HOST; with versions, transport and groups the key of a
+                                        stored profile */
     char versions[HM_PROFILE_TEXT];  /* of NCCL, CUDA, driver */
     char transport[HM_PROFILE_TEXT]; /* what the outermost level runs over */
     int levels;                      /* D */

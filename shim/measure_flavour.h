@@ -19,7 +19,7 @@ typedef struct hm_measure {
     char *memory, *out, *in; /* areas of `bytes` each */
     size_t bytes;
     const void **segment;   /* [ranks] of rows to look at */
-    hm_identity_t identity; /* in the in area, behind what packing writes */
+    hm_identity_t identity; /* behind the areas, as the work memory is */
     void *work;
     bool near; /* agreed: ranks of an innermost group read each other's scratch */
     hm_flavour_t flavour;

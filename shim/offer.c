@@ -141,7 +141,7 @@ static void device_name(const hm_comm_t *comm, bool gpu, char text[HM_PROFILE_TE
     void *symbol = driver != NULL ? dlsym(driver, "cuDeviceGetName") : NULL;
     int (*name)(char *text, int size, int device);
     if (driver != NULL) dlclose(driver);
-    snprintf(text, HM_PROFILE_TEXT, "%s", gpu ? "unknown" : "cpu");
+    snprintf(text, HM_PROFILE_TEXT, "%s", gpu ? "unknown" : HM_PROFILE_HOST);
     if (symbol == NULL || comm->real->ncclCommCuDevice == NULL) return;
     memcpy(&name, &symbol, sizeof symbol);
     if (comm->real->ncclCommCuDevice(comm->handle, &device) == ncclSuccess && name(text, HM_PROFILE_TEXT, device) != 0)
@@ -152,7 +152,7 @@ static void device_name(const hm_comm_t *comm, bool gpu, char text[HM_PROFILE_TE
 static void prior_make(const hm_comm_t *comm, hm_a2a_state_t *state, const hm_seat_t *seats, size_t stride)
 {
     hm_wire_t wire[HM_MAX_LEVELS + 1] = {HM_WIRE_SHM};
-    bool gpu = state->kernels != &hm_kernels_host;
+    bool gpu = state->kernels->gpu;
     hm_profile_t *profile = &state->profile;
     topology_wires(state->topo, seats, stride, wire);
     profile_prior(state->topo, wire, NULL, profile);

@@ -79,7 +79,7 @@ static int plan_predict(plan_result_t *result)
     const plan_counts_t *counts = &result->counts;
     hm_cost_options_t how = {.model = result->options->cost_model,
                              .slices = (int)result->options->slices,
-                             .own_beside = strcmp(result->profile->device, "cpu") != 0};
+                             .own_beside = strcmp(result->profile->device, HM_PROFILE_HOST) != 0};
     hm_table_t table = {.row_bytes = counts->hits.row_bytes, .raw = counts->raw_table};
     for (int l = 1; l <= result->topo->levels; l++) table.distinct[l] = counts->table[l];
     int rc = how.model >= HM_COST_LINKS

@@ -108,7 +108,7 @@ build() {
         enter "$switch" ip link set "port$i" master br0 up
         enter "$pid" ip addr add "$subnet.$((i + 1))/24" dev eth0
         enter "$pid" ip link set eth0 up
-        # Whatever this machine prefers: BBR holds back now and then for some 50 ms, which no cluster's network does.
+        # Whatever this machine prefers: BBR holds a call back for 50 ms every now and then, as no lossless network does.
         enter "$pid" sh -c 'echo reno >/proc/sys/net/ipv4/tcp_congestion_control' || true
         # shellcheck disable=SC2086
         enter "$pid" tc qdisc add dev eth0 $qdisc

@@ -284,6 +284,32 @@ static void test_fit_shows_what_the_job_wrote_and_keeps_its_status(void **state)
     assert_int_equal(run("fit --preload bad.profile --out out.profile -- true", text, sizeof(text)), 2);
 }
 
+/* Writes a profile with its last line replaced, and the name of the device. */
+static void profile_change(const char *name, char *text, const char *last, const char *device)
+{
+    char changed[16384], *place = strstr(text, "device "), *rest = strchr(place, '\n'), *end = strstr(text, "pack_ms");
+    assert_non_null(end);
+    int length = snprintf(changed, sizeof(changed), "%.*sdevice %s%.*s%s\n", (int)(place - text), text, device,
+                          (int)(end - rest), rest, last);
+    write_file(name, changed, (size_t)length);
+}
+
+/* On GPUs the rows that a rank keeps are moved while wires are busy; else they come on top. */
+static void test_own_rows_cost_extra_where_cores_move_them(void **state)
+{
+    (void)state;
+    char text[8192];
+    assert_int_equal(run("profile a6000-4x8", text, sizeof(text)), 0);
+    profile_change("job.profile", text, "pack_ms_per_byte 1e-9", "some GPU");
+    profile_change("own.profile", text, "pack_ms_per_byte 1e-9", "cpu");
+    json_t *gpu = run_json("--profile job.profile --model qwen3-30b-a3b --cost links");
+    json_t *cpu = run_json("--profile own.profile --model qwen3-30b-a3b --cost links");
+    assert_true(number(cpu, "extra_ms", "2") > number(gpu, "extra_ms", "2"));
+    assert_float_equal(number(cpu, "predicted_ms", "2"), number(gpu, "predicted_ms", "2"), 0);
+    json_decref(gpu);
+    json_decref(cpu);
+}
+
 static int folder_make(void **state)
 {
     (void)state;
@@ -316,6 +342,7 @@ int main(void)
         cmocka_unit_test(test_bad_input_is_named),
         cmocka_unit_test(test_a_printed_profile_can_be_used),
         cmocka_unit_test(test_settings_are_those_of_the_library),
+        cmocka_unit_test(test_own_rows_cost_extra_where_cores_move_them),
         cmocka_unit_test(test_fit_shows_what_the_job_wrote_and_keeps_its_status),
     };
     return cmocka_run_group_tests(tests, folder_make, folder_remove);

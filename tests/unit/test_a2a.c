@@ -44,6 +44,15 @@ static int move_watched(hm_context_t *context, void *stream, const hm_move_job_t
     return hm_kernels_host.move(context, stream, jobs, count);
 }
 
+/* Whether there are several outermost groups, and all of one size above 1. */
+static bool groups_equal(const hm_topo_t *topo)
+{
+    bool equal = topo->levels > 1;
+    for (int g = 1; g < topo->groups[1] && equal; g++)
+        equal = topo_group_size(topo, 1, g) == topo_group_size(topo, 1, 0);
+    return equal;
+}
+
 /* Puts ranks on random nodes and sockets, as interleaved and uneven as they come, without the first agreement. nodes:
  * above 0, so many equal ones. */
 static void topology_draw(random_t *random, world_t *world, int ranks, int nodes)
@@ -69,6 +78,9 @@ static void topology_draw(random_t *random, world_t *world, int ranks, int nodes
         assert_int_equal(topo_create(ranks, levels, (const uint64_t *const[]){keys[0], keys[1], keys[2]}, &topo), 0);
         assert_int_equal(state_topology_set(state, topo, doubles_settings.spread > 0), 0);
         gather_rails_use(state);
+        assert_int_equal(state->rails,
+                         groups_equal(topo) && (doubles_settings.gather == HM_GATHER_RAILS ||
+                                                (doubles_settings.gather == HM_GATHER_AUTO && watched.gpu)));
         profile_prior(topo, wire, NULL, &state->profile);
         state->profile_known = true;
         state->phase = HM_PHASE_ON;
@@ -117,6 +129,7 @@ static void world_try(random_t *random, tally_t *tally)
     doubles_settings.spread = nodes > 0 || random_below(random, 2);
     doubles_settings.windows = random_below(random, 2);
     doubles_settings.gather = (int)random_below(random, 3);
+    watched.gpu = random_below(random, 2);
     if (doubles_settings.windows && random_below(random, 2)) doubles_settings.slices = 1; /* more would not use them */
     doubles_settings.test_fingerprint_bits = random_below(random, 3) == 0 ? 1 + (long)random_below(random, 8) : 64;
     if (random_below(random, 3) == 0) doubles_settings.max_scratch = 2000 + random_below(random, 200000);
