@@ -61,7 +61,8 @@ int measure_sizes_parse(const char *text, hm_measure_sizes_t *sizes)
 
 void measure_sizes_default(size_t most, hm_measure_sizes_t *sizes)
 {
-    *sizes = (hm_measure_sizes_t){.count = 6, .bytes = {most / 64, most / 16, most / 8, most / 4, most / 2, most}};
+    *sizes = (hm_measure_sizes_t){.count = 7,
+                                  .bytes = {most / 64, most / 32, most / 16, most / 8, most / 4, most / 2, most}};
 }
 
 static int series_time(course_t *course, series_t *series, size_t bytes, double *ms)
@@ -97,7 +98,7 @@ static int size_visit(course_t *course, series_t *series, int size)
         double *ms = &series->ms[size][series->repeats[size]];
         int status = series_time(course, series, series->bytes[size], ms);
         if (status != 0) return status;
-        course->left_ms -= *ms;
+        course->left_ms -= *ms + MEASURE_PAUSE_MS;
         series->repeats[size]++;
     }
     return 0;
@@ -120,7 +121,7 @@ static int series_begin(course_t *course, series_t *series, size_t most, const h
     course->left_ms -= ms;
     for (int i = 0; status == 0 && i < (int)sizes->count && sizes->bytes[i] <= most; i++) {
         double next = i == 0 ? 0 : ms * (double)sizes->bytes[i] / (double)sizes->bytes[i - 1];
-        if (i >= 2 && VISIT * next > course->left_ms - end) break;
+        if (i >= 2 && VISIT * (next + MEASURE_PAUSE_MS) > course->left_ms - end) break;
         series->bytes[series->count++] = sizes->bytes[i];
         status = size_visit(course, series, i);
         ms = least(series->ms[i], series->repeats[i]);
@@ -157,7 +158,7 @@ static int course_round(course_t *course)
     for (int s = 0; s < course->count; s++) {
         series_t *series = &course->series[s];
         for (int i = 0; i < series->count && status == 0; i++, ahead--)
-            if (ahead * VISIT * least(series->ms[i], series->repeats[i]) <= course->left_ms)
+            if (ahead * VISIT * (least(series->ms[i], series->repeats[i]) + MEASURE_PAUSE_MS) <= course->left_ms)
                 status = size_visit(course, series, i);
     }
     return status;

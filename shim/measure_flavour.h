@@ -4,6 +4,8 @@
 
 #include "state.h"
 
+#define MEASURE_PAUSE_MS 2.0 /* before each timing */
+
 typedef enum hm_flavour {
     FLAVOUR_IDENTIFY, /* and an agreement with a plan */
     FLAVOUR_PACK,     /* of rows that identify has looked at */
@@ -34,8 +36,8 @@ void measure_memory_free(hm_measure_t *measure);
  * stays for the calls, takes next to nothing of HIERMOE_MAX_SCRATCH. Agreed. 0, or the communicator is lost. */
 int measure_near_open(hm_measure_t *measure);
 
-/* Runs measure->flavour once at measure->level with a buffer of `bytes` a rank. *ms: the time of the slowest rank, the
- * same on all ranks. 0, or the communicator is lost. */
+/* Pauses, then runs measure->flavour once at measure->level with a buffer of `bytes` a rank. *ms: the time of the
+ * slowest rank, the same on all ranks. 0, or the communicator is lost. */
 int measure_flavour_time(hm_measure_t *measure, size_t bytes, double *ms);
 
 #endif
