@@ -10,11 +10,13 @@
 typedef struct host_peer {
     host_fabric_t *fabric;
     int rank;
+    ucp_worker_h worker; /* that the endpoint belongs to */
 } host_peer_t;
 
 typedef struct host_op {
     struct host_batch *batch;
-    host_transfer_t what;
+    host_transfer_t what; /* a piece of a message, */
+    size_t whole;         /* which has so many bytes */
     void *request;
     bool done;
 } host_op_t;
@@ -27,15 +29,15 @@ typedef struct host_batch {
     host_op_t ops[];
 } host_batch_t;
 
-/* Tag of a message: source rank 16 bits, kind 4, sequence 4, bytes 40. Receives ask for the source only, so that a
- * peer's messages match strictly in order, and what a wrong one was can be said. */
+/* Tag of a message: source rank 16 bits, kind 4, sequence 4, bytes of the whole message 40. Receives ask for the source
+ * only, so that a peer's messages match strictly in order, and what a wrong one was can be said. */
 #define TAG_SOURCE_SHIFT 48
 #define TAG_SOURCE_MASK ((uint64_t)0xffff << TAG_SOURCE_SHIFT)
 
-static uint64_t tag_pack(int source, const host_transfer_t *what)
+static uint64_t tag_pack(int source, const host_op_t *op)
 {
-    return (uint64_t)source << TAG_SOURCE_SHIFT | (uint64_t)what->kind << 44 | (uint64_t)(what->seq & 15) << 40 |
-           what->bytes;
+    return (uint64_t)source << TAG_SOURCE_SHIFT | (uint64_t)op->what.kind << 44 | (uint64_t)(op->what.seq & 15) << 40 |
+           op->whole;
 }
 
 static void tag_describe(uint64_t tag, char *text, size_t size)
@@ -70,14 +72,15 @@ ucs_status_t fabric_open(host_fabric_t *fabric, int rank, int ranks)
 
 ucs_status_t fabric_connect(host_fabric_t *fabric, int peer, const void *address, bool shared)
 {
-    fabric->arg[peer] = (host_peer_t){fabric, peer};
+    ucp_worker_h worker = !shared && fabric->worker.far ? fabric->worker.far : fabric->worker.ucp;
+    fabric->arg[peer] = (host_peer_t){fabric, peer, worker};
     /* UCX 1.13 has no shared memory where it is to notice that the peer fails; fabric->watch does that instead. */
     ucp_ep_params_t params = {.field_mask = UCP_EP_PARAM_FIELD_REMOTE_ADDRESS | UCP_EP_PARAM_FIELD_ERR_HANDLING_MODE |
                                             UCP_EP_PARAM_FIELD_ERR_HANDLER,
                               .address = address,
                               .err_mode = shared ? UCP_ERR_HANDLING_MODE_NONE : UCP_ERR_HANDLING_MODE_PEER,
                               .err_handler = {.cb = peer_gone, .arg = &fabric->arg[peer]}};
-    return ucp_ep_create(fabric->worker.ucp, &params, &fabric->peer[peer]);
+    return ucp_ep_create(worker, &params, &fabric->peer[peer]);
 }
 
 void fabric_close(host_fabric_t *fabric)
@@ -112,7 +115,7 @@ static void op_end(host_op_t *op, ucs_status_t status, uint64_t tag)
     op->done = true;
     batch->pending--;
     if (status == UCS_ERR_CANCELED) return;
-    uint64_t wanted = tag_pack(what->send ? batch->fabric->rank : what->peer, what);
+    uint64_t wanted = tag_pack(what->send ? batch->fabric->rank : what->peer, op);
     if (!what->send && (status == UCS_OK || status == UCS_ERR_MESSAGE_TRUNCATED) && tag != wanted) {
         char mine[96], theirs[96];
         tag_describe(wanted, mine, sizeof mine);
@@ -150,12 +153,12 @@ static void op_post(host_op_t *op)
     if (what->send) {
         param.cb.send = send_ended;
         status =
-            ucp_tag_send_nbx(fabric->peer[what->peer], what->buffer, what->bytes, tag_pack(fabric->rank, what), &param);
+            ucp_tag_send_nbx(fabric->peer[what->peer], what->buffer, what->bytes, tag_pack(fabric->rank, op), &param);
     } else {
         /* Always through the callback: at once, UCX 1.13 does not tell the sender's tag. */
         param.op_attr_mask |= UCP_OP_ATTR_FLAG_NO_IMM_CMPL;
         param.cb.recv = receive_ended;
-        status = ucp_tag_recv_nbx(fabric->worker.ucp, what->buffer, what->bytes,
+        status = ucp_tag_recv_nbx(fabric->arg[what->peer].worker, what->buffer, what->bytes,
                                   (uint64_t)what->peer << TAG_SOURCE_SHIFT, TAG_SOURCE_MASK, &param);
     }
     if (UCS_PTR_IS_PTR(status))
@@ -172,11 +175,11 @@ static void fabric_look(host_fabric_t *fabric)
 {
     host_fabric_t *watch = fabric->watch;
     if (!watch || pthread_mutex_trylock(watch->lock) != 0) return;
-    for (int i = 0; i < 16 && ucp_worker_progress(watch->worker.ucp); i++) {
+    for (int i = 0; i < 16 && worker_progress(&watch->worker); i++) {
     }
     pthread_mutex_unlock(watch->lock);
     /* What a peer sent before it left counts. */
-    while (ucp_worker_progress(fabric->worker.ucp)) {
+    while (worker_progress(&fabric->worker)) {
     }
 }
 
@@ -205,7 +208,7 @@ static void batch_check_time(host_batch_t *batch, double timeout)
     while (batch->ops[first].done) first++;
     const host_transfer_t *what = &batch->ops[first].what;
     char text[96];
-    tag_describe(tag_pack(what->peer, what), text, sizeof text);
+    tag_describe(tag_pack(what->peer, &batch->ops[first]), text, sizeof text);
     batch_fail(batch, ncclRemoteError, "rank %d did not %s %s for %g s (%zu of %zu transfers of this group unmatched)",
                what->peer, what->send ? "receive" : "send", text, timeout, batch->pending, batch->count);
 }
@@ -237,7 +240,7 @@ static void batch_abandon(host_batch_t *batch)
     host_fabric_t *fabric = batch->fabric;
     for (size_t i = 0; i < batch->count; i++)
         if (!batch->ops[i].done && !batch->ops[i].what.send)
-            ucp_request_cancel(fabric->worker.ucp, batch->ops[i].request);
+            ucp_request_cancel(fabric->arg[batch->ops[i].what.peer].worker, batch->ops[i].request);
     batch->next = fabric->strays;
     fabric->strays = batch;
 }
@@ -259,25 +262,45 @@ static ucs_status_t batch_leave(host_fabric_t *fabric, const atomic_int *cancell
     return UCS_OK;
 }
 
+/* Appends a message: whole, or to a rank of another node in pieces that go without asking first. */
+static void batch_add(host_batch_t *batch, const host_transfer_t *what)
+{
+    bool far = batch->fabric->arg[what->peer].worker == batch->fabric->worker.far;
+    size_t piece = far ? HOST_EAGER_BYTES : HOST_MAX_BYTES, at = 0;
+    do {
+        host_op_t *op = &batch->ops[batch->count++];
+        *op = (host_op_t){.batch = batch, .what = *what, .whole = what->bytes};
+        op->what.bytes = what->bytes - at < piece ? what->bytes - at : piece;
+        if (at > 0) op->what.buffer = (char *)what->buffer + at;
+        at += op->what.bytes;
+    } while (at < what->bytes);
+}
+
+static host_batch_t *batch_create(host_fabric_t *fabric, const host_transfer_t *transfers, size_t count)
+{
+    size_t pieces = 0;
+    for (size_t i = 0; i < count; i++) pieces += 1 + transfers[i].bytes / HOST_EAGER_BYTES;
+    host_batch_t *batch = calloc(1, sizeof *batch + pieces * sizeof *batch->ops);
+    if (!batch) return NULL;
+    batch->fabric = fabric;
+    for (size_t i = 0; i < count; i++) batch_add(batch, &transfers[i]);
+    batch->pending = batch->count;
+    return batch;
+}
+
 bool fabric_run(host_fabric_t *fabric, const host_transfer_t *transfers, size_t count, const atomic_int *cancelled,
                 double timeout, host_failure_t *failure)
 {
     if (!count) return true;
-    host_batch_t *batch = calloc(1, sizeof *batch + count * sizeof *batch->ops);
+    host_batch_t *batch = batch_create(fabric, transfers, count);
     if (!batch) {
         *failure = (host_failure_t){.result = ncclSystemError, .text = "no memory for a group of transfers"};
         return false;
     }
-    batch->fabric = fabric;
-    batch->count = batch->pending = count;
-    for (size_t i = 0; i < count; i++) {
-        batch->ops[i].batch = batch;
-        batch->ops[i].what = transfers[i];
-    }
     if (fabric->lock) pthread_mutex_lock(fabric->lock);
     for (int sends = 0; sends <= 1; sends++)
-        for (size_t i = 0; i < count; i++)
-            if (transfers[i].send == sends) op_post(&batch->ops[i]);
+        for (size_t i = 0; i < batch->count; i++)
+            if (batch->ops[i].what.send == sends) op_post(&batch->ops[i]);
     batch_wait(batch, cancelled, timeout);
     if (!batch->pending && !batch->failure.result) {
         /* What UCX still holds back must go out now: nobody makes progress here once this returns. */
@@ -298,9 +321,11 @@ bool fabric_run(host_fabric_t *fabric, const host_transfer_t *transfers, size_t 
 
 int fabric_unmatched(const host_fabric_t *fabric, char text[HOST_TEXT])
 {
-    for (int i = 0; i < 16; i++) ucp_worker_progress(fabric->worker.ucp);
+    for (int i = 0; i < 16; i++) worker_progress(&fabric->worker);
     ucp_tag_recv_info_t info;
-    if (!ucp_tag_probe_nb(fabric->worker.ucp, 0, 0, 0, &info)) return 0;
+    ucp_worker_h far = fabric->worker.far;
+    if (!ucp_tag_probe_nb(fabric->worker.ucp, 0, 0, 0, &info) && !(far && ucp_tag_probe_nb(far, 0, 0, 0, &info)))
+        return 0;
     char what[96];
     tag_describe(info.sender_tag, what, sizeof what);
     snprintf(text, HOST_TEXT, "%s from rank %d", what, (int)(info.sender_tag >> TAG_SOURCE_SHIFT));

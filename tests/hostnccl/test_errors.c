@@ -70,9 +70,11 @@ static void misuse_returns_nccls_codes(void **state)
     assert_string_equal(said, "");
 }
 
-/* `bytes` of the send per rank pair, for messages that UCX copies and those it only announces. */
+/* `bytes` of the send per rank pair, for messages that UCX copies and those it only announces; of four ranks the first
+ * is on a node of its own, and they go in pieces. */
 static void mismatch_body(const ranks_t *ranks)
 {
+    if (ranks->ranks == 4) setenv("NCCL_HOSTID", ranks->rank == 0 ? "a" : "b", 1);
     size_t sent = ranks->ranks == 2 ? 24 : 4 << 20, wanted = ranks->ranks == 2 ? 16 : 1 << 20;
     ncclComm_t comm = ranks_comm(ranks);
     char *buffer = calloc(1, 4 << 20);
@@ -94,8 +96,10 @@ static void a_receive_of_another_size_is_reported(void **state)
     assert_int_equal(ranks_run(2, mismatch_body, 60, said, sizeof said), 0);
     assert_non_null(
         strstr(said, "hostnccl: rank 1: expected 16 bytes of Send/Recv from rank 0, but rank 0 sent 24 bytes"));
-    assert_int_equal(ranks_run(3, mismatch_body, 60, said, sizeof said), 0);
-    assert_non_null(strstr(said, "expected 1048576 bytes of Send/Recv from rank 0, but rank 0 sent 4194304 bytes"));
+    for (int ranks = 3; ranks <= 4; ranks++) {
+        assert_int_equal(ranks_run(ranks, mismatch_body, 60, said, sizeof said), 0);
+        assert_non_null(strstr(said, "expected 1048576 bytes of Send/Recv from rank 0, but rank 0 sent 4194304 bytes"));
+    }
 }
 
 static void mixup_body(const ranks_t *ranks)

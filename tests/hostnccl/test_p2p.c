@@ -43,10 +43,10 @@ static void all_ranks_exchange(void **state)
     for (int ranks = 1; ranks <= 8; ranks *= 2) assert_int_equal(ranks_run(ranks, exchange_body, 60, NULL, 0), 0);
 }
 
-/* Sizes above and below UCX's switch to rendezvous must not overtake each other. */
+/* Sizes above and below UCX's switch to rendezvous, and around those of a piece, must not overtake each other. */
 static void fifo_body(const ranks_t *ranks)
 {
-    static const size_t sizes[] = {8, 1 << 20, 0, 64 << 10, 1, 3 << 20, 16};
+    static const size_t sizes[] = {8, 1 << 20, 0, 64 << 10, 1, 3 << 20, 16, 512 << 10, (512 << 10) + 1, (1 << 20) - 1};
     enum { MESSAGES = sizeof sizes / sizeof *sizes };
     ncclComm_t comm = ranks_comm(ranks);
     char *buffer[MESSAGES];
@@ -74,6 +74,19 @@ static void messages_match_first_in_first_out(void **state)
 {
     (void)state;
     assert_int_equal(ranks_run(2, fifo_body, 60, NULL, 0), 0);
+}
+
+/* Between nodes, where messages go in pieces. */
+static void far_fifo_body(const ranks_t *ranks)
+{
+    setenv("NCCL_HOSTID", ranks->rank == 0 ? "a" : "b", 1);
+    fifo_body(ranks);
+}
+
+static void pieces_match_first_in_first_out(void **state)
+{
+    (void)state;
+    assert_int_equal(ranks_run(2, far_fifo_body, 60, NULL, 0), 0);
 }
 
 /* A lone zero-byte Send must be received, or the next receive takes it for its own. */
@@ -164,6 +177,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(all_ranks_exchange),
         cmocka_unit_test(messages_match_first_in_first_out),
+        cmocka_unit_test(pieces_match_first_in_first_out),
         cmocka_unit_test(zero_counts),
         cmocka_unit_test(sends_to_oneself),
         cmocka_unit_test(more_bytes_than_an_int_counts),
