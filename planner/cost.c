@@ -112,10 +112,10 @@ int cost_depth_best(const hm_cost_t *cost)
 
 int cost_depth_choose(const hm_cost_t *cost)
 {
-    int best = 0;
-    for (int d = 1; d <= cost->levels; d++)
+    int best = 1;
+    for (int d = 2; d <= cost->levels; d++)
         if (cost->ms[d] + cost->extra_ms[d] < cost->ms[best] + cost->extra_ms[best]) best = d;
-    return best;
+    return cost->ms[best] + cost->extra_ms[best] < (1 - HM_COST_MARGIN) * cost->ms[0] ? best : 0;
 }
 
 double cost_floor(const hm_topo_t *topo, const hm_profile_t *profile, size_t row_bytes, double rows_out)
