@@ -7,8 +7,8 @@
 /* Below this spread of sizes (relative to their mean square) a slope is noise. */
 #define FIT_MIN_SPREAD 1e-6
 #define FIT_ROUNDS 12
-#define FIT_CROWD 0.75 /* of beta that crowding adds at most: what seems to add more is a stalled timing */
-#define FIT_NEAR 0.01  /* relative; timings nearer than this to the link all count alike */
+#define FIT_TURN 0.75 /* of beta that a turn adds or takes at most: what seems to do more is a stalled timing */
+#define FIT_NEAR 0.01 /* relative; timings nearer than this to the link all count alike */
 
 static int sample_valid(double bytes, double ms)
 {
@@ -66,7 +66,7 @@ int fit_solve(const hm_fit_t *fit, hm_link_t *link)
     double r2 = fit->syy > 0 ? 1 - fit_error(fit, alpha, beta) / fit->syy : 1;
     link->alpha_ms = alpha;
     link->beta_ms = beta;
-    link->free_bytes = link->crowd_bytes = link->crowd_ms = 0;
+    link->free_bytes = link->turn_bytes = link->turn_ms = 0;
     link->r2 = r2 < 0 ? 0 : r2 > 1 ? 1 : r2;
     link->samples = fit->samples;
     return 0;
@@ -77,9 +77,10 @@ static double timing_off(const hm_timing_t *timing, const hm_link_t *link)
     return link_ms(link, timing->bytes) / timing->ms - 1;
 }
 
-/* Which timings give the start-up time (the first `flat`), the line, and the steeper line (from `crowd` on). */
+/* Which timings give the start-up time (the first `flat`), the line, and the steeper or flatter one (from `turn` on).
+ */
 typedef struct bend {
-    int flat, crowd;
+    int flat, turn;
 } bend_t;
 
 /* Sums of each part. A timing counts the less the further it is off `before`. */
@@ -89,7 +90,7 @@ static int bend_sums(const hm_timing_t *timing, int count, bend_t bend, const hm
     for (int i = 0; i < count; i++) {
         double off = before != NULL ? fabs(timing_off(&timing[i], before)) : 1;
         double weight = timing[i].weight / (timing[i].ms * timing[i].ms) / (off > FIT_NEAR ? off : FIT_NEAR);
-        hm_fit_t *sum = &sums[i < bend.flat ? 0 : i < bend.crowd ? 1 : 2];
+        hm_fit_t *sum = &sums[i < bend.flat ? 0 : i < bend.turn ? 1 : 2];
         int rc = fit_add_weighted(sum, timing[i].bytes, timing[i].ms, weight);
         if (rc != 0) return rc;
     }
@@ -104,7 +105,7 @@ static int line_exists(const hm_fit_t *fit)
 /* Parts must meet at ascending sizes above 0, or there is no such link. */
 static int bend_solve(const hm_timing_t *timing, int count, bend_t bend, const hm_link_t *before, hm_link_t *link)
 {
-    hm_fit_t sums[3], *start = &sums[0], *line = &sums[1], *crowd = &sums[2];
+    hm_fit_t sums[3], *start = &sums[0], *line = &sums[1], *turned = &sums[2];
     int rc = bend_sums(timing, count, bend, before, sums);
     if (rc != 0) return rc;
     if (bend.flat == 0) return fit_solve(line, link);
@@ -114,14 +115,14 @@ static int bend_solve(const hm_timing_t *timing, int count, bend_t bend, const h
     if (crossing <= 0) return -ENODATA;
     *link = (hm_link_t){.alpha_ms = start->mean_ms, .beta_ms = beta, .free_bytes = crossing};
     link->samples = (uint32_t)count;
-    if (bend.crowd == count) return 0;
-    if (!line_exists(crowd)) return -ENODATA;
-    double more = crowd->sxy / crowd->sxx - beta;
-    double above = crowd->mean_ms - link_ms(link, crowd->mean_bytes);
-    if (more <= 0 || more > FIT_CROWD * beta || above <= 0 || crowd->mean_bytes - above / more <= crossing)
+    if (bend.turn == count) return 0;
+    if (!line_exists(turned)) return -ENODATA;
+    double more = turned->sxy / turned->sxx - beta;
+    double above = turned->mean_ms - link_ms(link, turned->mean_bytes);
+    if (fabs(more) > FIT_TURN * beta || above / more <= 0 || !(turned->mean_bytes - above / more > crossing))
         return -ENODATA;
-    link->crowd_bytes = crowd->mean_bytes - above / more;
-    link->crowd_ms = more;
+    link->turn_bytes = turned->mean_bytes - above / more;
+    link->turn_ms = more;
     return 0;
 }
 
@@ -175,7 +176,7 @@ int fit_bend(const hm_timing_t *timing, int count, hm_link_t *link)
     if (rc != 0) return rc;
     bend_settle(timing, count, (bend_t){0, count}, &next, &error);
     for (bend_t bend = {.flat = 1}; bend.flat <= count - 2; bend.flat++)
-        for (bend.crowd = bend.flat + 2; bend.crowd <= count; bend.crowd++) {
+        for (bend.turn = bend.flat + 2; bend.turn <= count; bend.turn++) {
             if (bend_settle(timing, count, bend, &next, &with) != 0) continue;
             if (with < error) best = next, error = with;
         }

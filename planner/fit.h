@@ -7,22 +7,22 @@
 
 #include <stdint.h>
 
-/* One kind of transfer: time in ms = alpha_ms + (bytes - free_bytes) * beta_ms + (bytes - crowd_bytes) * crowd_ms,
+/* One kind of transfer: time in ms = alpha_ms + (bytes - free_bytes) * beta_ms + (bytes - turn_bytes) * turn_ms,
  * either difference at least 0, bytes being one rank's whole buffer. */
 typedef struct hm_link {
     double alpha_ms;
-    double beta_ms;     /* ms per byte */
-    double r2;          /* 0..1; NaN where nothing was fitted */
-    uint32_t samples;   /* 0: a prior */
-    double free_bytes;  /* that buffers on the way and shapers' allowances take before the wire holds anything back */
-    double crowd_bytes; /* where flows begin to get in each other's way */
-    double crowd_ms;    /* ms per byte that it costs on top */
+    double beta_ms;    /* ms per byte */
+    double r2;         /* 0..1; NaN where nothing was fitted */
+    uint32_t samples;  /* 0: a prior */
+    double free_bytes; /* that buffers on the way and shapers' allowances take before the wire holds anything back */
+    double turn_bytes; /* where flows begin to get in each other's way, or another protocol to pay */
+    double turn_ms;    /* ms per byte on top from there, less than 0 where bytes get cheaper; at least -beta_ms */
 } hm_link_t;
 
 static inline double link_ms(const hm_link_t *link, double bytes)
 {
-    double held = bytes - link->free_bytes, crowd = bytes - link->crowd_bytes;
-    return link->alpha_ms + (held > 0 ? held * link->beta_ms : 0) + (crowd > 0 ? crowd * link->crowd_ms : 0);
+    double held = bytes - link->free_bytes, turned = bytes - link->turn_bytes;
+    return link->alpha_ms + (held > 0 ? held * link->beta_ms : 0) + (turned > 0 ? turned * link->turn_ms : 0);
 }
 
 /* All zero: no samples. The sums are about the means, which keeps their digits when sizes are large. */

@@ -112,7 +112,7 @@ static int word_is(const char *word, size_t length, const char *key)
 }
 
 /* A plain decimal number: no hexadecimal, inf or nan. The caller has set the C locale. */
-static int reader_number(reader_t *reader, const char *what, double most, double *value)
+static int reader_between(reader_t *reader, const char *what, double least, double most, double *value)
 {
     char text[48], show[32], *end;
     size_t length;
@@ -123,12 +123,18 @@ static int reader_number(reader_t *reader, const char *what, double most, double
         text[length] = '\0';
         double number = strtod(text, &end);
         int plain = strspn(text, "0123456789.eE+-") == length;
-        if (plain && end == text + length && number >= 0 && number <= most) {
+        if (plain && end == text + length && number >= least && number <= most) {
             *value = number;
             return 0;
         }
     }
-    return reader_fail(reader, "\"%s\": expected %s, a number from 0 to %g", shown(word, length, show), what, most);
+    return reader_fail(reader, "\"%s\": expected %s, a number from %g to %g", shown(word, length, show), what, least,
+                       most);
+}
+
+static int reader_number(reader_t *reader, const char *what, double most, double *value)
+{
+    return reader_between(reader, what, 0, most, value);
 }
 
 static int reader_whole(reader_t *reader, const char *what, long least, long most, long *value)
@@ -197,13 +203,14 @@ static int reader_groups(reader_t *reader)
 /* What may follow the samples. */
 static int reader_bends(reader_t *reader, hm_link_t *link)
 {
-    link->free_bytes = link->crowd_bytes = link->crowd_ms = 0;
+    link->free_bytes = link->turn_bytes = link->turn_ms = 0;
     if (reader->word == reader->line_end) return 0;
     int rc = reader_number(reader, "free bytes", 1e15, &link->free_bytes);
     if (rc != 0 || reader->word == reader->line_end) return rc;
-    rc = reader_number(reader, "crowd bytes", 1e15, &link->crowd_bytes);
-    if (rc == 0) rc = reader_number(reader, "ms per crowd byte", 1, &link->crowd_ms);
-    return rc != 0 ? rc : reader_finish(reader, "the ms per crowd byte");
+    rc = reader_number(reader, "bytes before the turn", 1e15, &link->turn_bytes);
+    if (rc == 0) rc = reader_between(reader, "ms per byte from the turn on", -link->beta_ms, 1, &link->turn_ms);
+    link->turn_ms += 0.0; /* no -0, which is not written */
+    return rc != 0 ? rc : reader_finish(reader, "the ms per byte from the turn on");
 }
 
 static int reader_link(reader_t *reader, int inter)
@@ -328,8 +335,8 @@ static void writer_link(writer_t *writer, const char *kind, int level, const hm_
     if (isnan(link->r2)) writer_add(writer, "- ");
     if (!isnan(link->r2)) writer_add(writer, "%.17g ", link->r2);
     writer_add(writer, "%lu", (unsigned long)(link->samples < INT32_MAX ? link->samples : INT32_MAX));
-    if (link->free_bytes > 0 || link->crowd_ms > 0) writer_add(writer, " %.17g", link->free_bytes);
-    if (link->crowd_ms > 0) writer_add(writer, " %.17g %.17g", link->crowd_bytes, link->crowd_ms);
+    if (link->free_bytes > 0 || link->turn_ms != 0) writer_add(writer, " %.17g", link->free_bytes);
+    if (link->turn_ms != 0) writer_add(writer, " %.17g %.17g", link->turn_bytes, link->turn_ms);
     writer_add(writer, "\n");
 }
 
@@ -344,9 +351,8 @@ int profile_write(const hm_profile_t *profile, char *text, size_t size, size_t *
         writer_add(&writer, "%s %s\n", texts[i].key, (const char *)profile + texts[i].at);
     writer_add(&writer, "groups");
     for (int l = 1; l <= profile->levels; l++) writer_add(&writer, " %d", profile->groups[l]);
-    writer_add(
-        &writer,
-        "\n# level, alpha in ms, beta in ms per byte, r2, samples, free bytes, crowd bytes, ms per crowd byte\n");
+    writer_add(&writer, "\n# level, alpha in ms, beta in ms per byte, r2, samples, free bytes, bytes before the turn, "
+                        "ms per byte on top from there\n");
     for (int l = 0; l < profile->levels; l++) writer_link(&writer, "intra", l, &profile->intra[l]);
     for (int l = 1; l < profile->levels; l++) writer_link(&writer, "inter", l, &profile->inter[l]);
     for (int l = 1; l < profile->levels; l++)

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -104,7 +105,9 @@ static void link_show(const char *kind, int level, const hm_link_t *link)
 {
     printf("  %s %d  %10.4f ms + %.4g ms/MB", kind, level, link->alpha_ms, link->beta_ms * 1e6);
     if (link->free_bytes > 0) printf(" after %.3g MB", link->free_bytes * 1e-6);
-    if (link->crowd_ms > 0) printf(", %.4g more after %.3g MB", link->crowd_ms * 1e6, link->crowd_bytes * 1e-6);
+    if (link->turn_ms != 0)
+        printf(", %.4g %s after %.3g MB", fabs(link->turn_ms) * 1e6, link->turn_ms > 0 ? "more" : "less",
+               link->turn_bytes * 1e-6);
     printf("  r2 %.4f\n", link->r2);
 }
 

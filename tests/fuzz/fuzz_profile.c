@@ -29,7 +29,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (int l = 0; l < first.levels; l++)
         if (memcmp(&first.intra[l].alpha_ms, &second.intra[l].alpha_ms, 2 * sizeof(double)) != 0 ||
             memcmp(&first.intra[l].free_bytes, &second.intra[l].free_bytes, sizeof(double)) != 0 ||
-            memcmp(&first.intra[l].crowd_ms, &second.intra[l].crowd_ms, sizeof(double)) != 0)
+            memcmp(&first.intra[l].turn_ms, &second.intra[l].turn_ms, sizeof(double)) != 0)
             abort();
     return 0;
 }

@@ -67,8 +67,8 @@ static void test_bends_may_follow_the_samples(void **state)
     assert_int_equal(profile_write(&profile, text, sizeof(text), &length), 0);
     assert_int_equal(parse(text, &back, &error), 0);
     assert_float_equal(back.intra[0].free_bytes, 4.5e5, 0);
-    assert_float_equal(back.intra[0].crowd_bytes, 1e7, 0);
-    assert_float_equal(back.intra[0].crowd_ms, 2e-7, 0);
+    assert_float_equal(back.intra[0].turn_bytes, 1e7, 0);
+    assert_float_equal(back.intra[0].turn_ms, 2e-7, 0);
     assert_int_equal(back.intra[0].samples, 12);
 }
 
@@ -100,7 +100,9 @@ static void test_bad_text_is_refused_with_its_line(void **state)
         {"intra 0 0.5 5e-7 0.99 12", "intra 0 0.5 5e-7", 9, "the line ends where r2 or -"},
         {"0.99 12", "1.5 12", 9, "\"1.5\": expected r2"},
         {"0.99 12", "0.99 12 1e9 2e9 1e-8 13", 9, "\"13\" is too much"},
-        {"0.99 12", "0.99 12 1e9 2e9", 9, "the line ends where ms per crowd byte"},
+        {"0.99 12", "0.99 12 1e9 2e9", 9, "the line ends where ms per byte from the turn on"},
+        {"0.99 12", "0.99 12 1e9 2e9 -6e-7", 9,
+         "\"-6e-7\": expected ms per byte from the turn on, a number from -5e-07"},
         {"0.99 12", "0.99 12 -1", 9, "\"-1\": expected free bytes"},
         {"intra 1 0.25", "intra 2 0.25", 10, "\"2\": expected a level"},
         {"intra 1 0.25", "intra 0 0.25", 10, "a second \"intra 0\""},
