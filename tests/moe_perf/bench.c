@@ -132,12 +132,21 @@ static int run_exchange(const run_t *run, double *ms)
     return status;
 }
 
+static void pause_make(double ms)
+{
+    struct timespec left = {.tv_sec = (time_t)(ms / 1e3)};
+    left.tv_nsec = (long)((ms - 1e3 * (double)left.tv_sec) * 1e6);
+    while (nanosleep(&left, &left) != 0 && errno == EINTR) {
+    }
+}
+
 /* Between two barriers, so that what the counters show belongs to this exchange on all ranks. */
 static int run_measure(const run_t *run, double *ms, mp_wire_t *wire)
 {
     const mp_bench_t *bench = run->bench;
     mp_wire_t before = {0, 0}, after = {0, 0};
     int status = bench->reads_wire ? wire_read(bench->options->wire_if, &before) : 0;
+    if (bench->options->between_ms > 0) pause_make(bench->options->between_ms);
     if (!status) status = comm_barrier(bench->comm);
     if (!status) status = run_exchange(run, ms);
     if (!status) status = comm_barrier(bench->comm);

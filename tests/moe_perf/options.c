@@ -46,6 +46,7 @@ static const char usage[] =
     "  --hidden N             elements per row (default 2048)        --dtype bf16|fp16|fp32|fp8\n"
     "  --experts N --topk K   (default 128, 8)                       --layers N       routings to cycle through\n"
     "  --seed N --iters N --warmup N           (default 7, 20, 5)\n"
+    "  --between MS           pause before each exchange, untimed, as a job computes between its calls (default 0)\n"
     "  --capacity-factor F    padded patterns: rows per expert as a multiple of the mean; default: none is dropped\n"
     "  --check N              every byte of every Nth iteration (default 1; 0 never)\n"
     "  --node-of A,B,...      node of each rank (default RANK / LOCAL_WORLD_SIZE)\n"
@@ -229,6 +230,7 @@ static const struct entry {
     {"--seed", OWN, 0, 0, 0, seed_parse},
     {"--iters", INT, FIELD(iters), 1, 1000000, NULL},
     {"--warmup", INT, FIELD(warmup), 0, 1000000, NULL},
+    {"--between", REAL, FIELD(between_ms), 0, 60000, NULL},
     {"--capacity-factor", REAL, FIELD(capacity_factor), 0.01, 65535, NULL},
     {"--check", INT, FIELD(check), 0, 1000000, NULL},
     {"--node-of", OWN, 0, 0, 0, node_of_parse},

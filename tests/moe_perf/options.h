@@ -26,6 +26,7 @@ typedef struct mp_options {
     mp_dtype_t dtype;
     uint64_t seed;
     int iters, warmup, check; /* check: every how many iterations, 0 never */
+    double between_ms;        /* that each rank pauses before an exchange */
     double capacity_factor;   /* padded patterns; 0: the largest count of any expert, nothing dropped */
     double timeout;           /* seconds that one exchange or the start may take */
     int ranks, rank, local_rank;

@@ -38,8 +38,8 @@ static void json_config(FILE *out, const mp_report_t *report)
     fprintf(out, ",\"dtype\":\"%s\",\"hidden\":%zu,\"row_bytes\":%zu,\"experts\":%d,\"topk\":%d,\"layers\":%d",
             options_dtype_name(options->dtype), options->hidden, options->hidden * options_dtype_bytes(options->dtype),
             routing->experts, routing->topk, routing->layers);
-    fprintf(out, ",\"capacity\":%zu,\"seed\":%" PRIu64 ",\"iters\":%d,\"warmup\":%d,\"check\":%d", report->capacity,
-            options->seed, options->iters, options->warmup, options->check);
+    fprintf(out, ",\"capacity\":%zu,\"seed\":%" PRIu64 ",\"iters\":%d,\"warmup\":%d,\"check\":%d,\"between_ms\":%g",
+            report->capacity, options->seed, options->iters, options->warmup, options->check, options->between_ms);
     fprintf(out, ",\"ranks\":%d,\"nodes\":%d,\"tokens\":[", options->ranks, options->nodes);
     for (int r = 0; r < options->ranks; r++) fprintf(out, "%s%zu", r ? "," : "", routing->tokens_of[r]);
     fprintf(out, "],\"node_of\":[");

@@ -36,6 +36,10 @@ moe_perf_run(wrong_bytes_are_found 4 1 --routing zipf:1)
 set_property(TEST moe_perf.wrong_bytes_are_found APPEND PROPERTY
     ENVIRONMENT "LD_PRELOAD=$<TARGET_FILE:moe_perf_wrong_send>" ASAN_OPTIONS=verify_asan_link_order=0)
 
+add_test(NAME moe_perf.pauses_between_calls COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/test/pauses.sh $<TARGET_FILE:moe_perf>)
+set_tests_properties(moe_perf.pauses_between_calls PROPERTIES LABELS moe_perf TIMEOUT 90
+    ENVIRONMENT "LD_LIBRARY_PATH=$<TARGET_FILE_DIR:hostnccl>")
+
 # Counts bytes, races nothing; the thread sanitizer cannot place its memory in a fresh namespace everywhere.
 if(NOT HM_SANITIZE MATCHES thread)
     add_test(NAME moe_perf.wire_counts COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/test/wire_counts.sh $<TARGET_FILE:moe_perf>
