@@ -95,12 +95,13 @@ void cost_links_count(const hm_topo_t *topo, const hm_table_t *table, int depth,
     for (int s = 0; s < topo->ranks; s++) source_count(topo, table, s, depth, bytes, carrier, carrier + topo->ranks);
 }
 
-/* The most bytes, as one rank's, that a wire between the groups of a level carries. The fit had all ranks of a group
- * busy alike; where they share a wire, a rank that is busier than its neighbours only pays `alone` of the fitted time
- * for what it has, and the group pays for its mean. bytes: [2 * ranks] sent, received. */
-static double busiest(const hm_topo_t *topo, int level, const double *bytes, double alone)
+/* The most bytes, as one rank's, that a wire between the groups of a level carries. The fit had all ranks busy alike;
+ * where those of a group share a wire, a rank that is busier than its neighbours only pays `alone` of the fitted time
+ * for what it has, and the group pays for its mean; as far as groups share one, they pay for the mean of all. bytes:
+ * [2 * ranks] sent, received. */
+static double busiest(const hm_topo_t *topo, int level, const double *bytes, double alone, double shared)
 {
-    double most = 0;
+    double most = 0, all = 0;
     for (int way = 0; way < 2; way++, bytes += topo->ranks) {
         for (int g = 0; g < topo->groups[level]; g++) {
             double sum = 0;
@@ -109,11 +110,12 @@ static double busiest(const hm_topo_t *topo, int level, const double *bytes, dou
                 sum += one;
                 if (one * alone > most) most = one * alone;
             }
+            all += sum / (2 * topo->ranks);
             sum /= topo_group_size(topo, level, g);
             if (sum > most) most = sum;
         }
     }
-    return most;
+    return all < most ? most + shared * (all - most) : most;
 }
 
 /* Time of so many bytes to `peers` groups. The fit's bytes include an own share that stays. */
@@ -133,7 +135,8 @@ static double depth_time(const hm_topo_t *topo, const hm_profile_t *profile, con
         for (int used = 0; used < depth; used++) {
             const double *kind = bytes + (size_t)(step * depth + used) * 2 * (size_t)topo->ranks;
             int last = used == depth - 1, level = last ? topo->levels : used + 1;
-            double most = busiest(topo, level, kind, last ? 1 : profile_alone(profile, map, level));
+            double most = busiest(topo, level, kind, last ? 1 : profile_alone(profile, map, level),
+                                  last ? 0 : profile_shared(profile, map, level));
             if (most <= 0) continue;
             const hm_link_t *link = last ? profile_intra(profile, map, used) : profile_inter(profile, map, used + 1);
             double ms = wire_ms(link, most, (double)topo->groups[level] / topo->groups[used]) / slices;
@@ -178,9 +181,10 @@ static double flat_time(const hm_topo_t *topo, const hm_profile_t *profile, cons
     size_t ranks = (size_t)topo->ranks;
     const hm_link_t *flat = profile_intra(profile, map, 0);
     double alone = topo->levels > 1 ? profile_alone(profile, map, 1) : 1, in = 0;
-    double out = wire_ms(flat, busiest(topo, 1, bytes, alone), topo->groups[1]);
+    double shared = topo->levels > 1 ? profile_shared(profile, map, 1) : 0;
+    double out = wire_ms(flat, busiest(topo, 1, bytes, alone, shared), topo->groups[1]);
     if (topo->levels > 1)
-        in = wire_ms(profile_intra(profile, map, 1), busiest(topo, topo->levels, bytes + 2 * ranks, 1),
+        in = wire_ms(profile_intra(profile, map, 1), busiest(topo, topo->levels, bytes + 2 * ranks, 1, 0),
                      (double)topo->ranks / topo->groups[1]);
     return out > in ? out : in;
 }

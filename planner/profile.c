@@ -91,6 +91,17 @@ double profile_alone(const hm_profile_t *profile, const int *map, int level)
     return alone > 0 && alone < beta ? alone / beta : 1;
 }
 
+double profile_shared(const hm_profile_t *profile, const int *map, int level)
+{
+    int outer = map[level - 1] + 1;
+    if (outer >= profile->levels) return 0;
+    double few = profile->few_ms[outer], beta = profile->inter[outer].beta_ms;
+    int groups = profile->groups[outer] / profile->groups[outer - 1], idle = groups / 2;
+    if (!(few > 0 && few < beta) || idle == 0) return 0;
+    double shared = (1 - few / beta) * groups / idle;
+    return shared < 1 ? shared : 1;
+}
+
 const hm_link_t *profile_intra(const hm_profile_t *profile, const int *map, int level)
 {
     int inner = map[level] < profile->levels ? map[level] : profile->levels - 1;

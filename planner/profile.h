@@ -25,7 +25,8 @@ typedef struct hm_profile {
     hm_link_t intra[HM_MAX_LEVELS];  /* [0..levels-1]; [0] is the flat all-to-all */
     hm_link_t inter[HM_MAX_LEVELS];  /* [1..levels-1], cut into slices as calls are; [0] unused */
     double alone_ms[HM_MAX_LEVELS];  /* [1..levels-1] beta of inter with one rank of each group at it: less where the
-                                      * ranks  of a group share a wire; 0: not known, taken for the same */
+                                      * ranks of a group share a wire; 0: not known, taken for the same */
+    double few_ms[HM_MAX_LEVELS];    /* the same where every other group sends: less where all groups share a wire */
     double agree_ms;                 /* one agreement between all ranks */
     double identify_ms;              /* per byte of a send buffer: finding its equal rows */
     double pack_ms;                  /* per byte written: pack, forward, expand */
@@ -48,6 +49,8 @@ void profile_map(const hm_profile_t *profile, const hm_topo_t *topo, int map[HM_
 const hm_link_t *profile_inter(const hm_profile_t *profile, const int *map, int level);
 /* The share of profile_inter's beta that one rank alone would pay: 1 where every rank has a wire of its own. */
 double profile_alone(const hm_profile_t *profile, const int *map, int level);
+/* How far the groups of a level share one wire between them: 0 where each has its own, 1 where all use the same. */
+double profile_shared(const hm_profile_t *profile, const int *map, int level);
 const hm_link_t *profile_intra(const hm_profile_t *profile, const int *map, int level);
 
 /* Kinds of wire for profiles that nobody has measured yet. */

@@ -8,6 +8,7 @@
  *                                             which on so many ms per byte come on top
  *     inter 1 ...                             all of intra 0..D-1 and inter 1..D-1
  *     alone 1 3.1e-07                         level, beta in ms per byte with one rank of a group; may be left out
+ *     few 1 4.2e-07                           the same with every other group sending
  *     agree_ms 0.05                           agree_ms, identify_ms_per_byte, pack_ms_per_byte: 0 where left out
  */
 #define _GNU_SOURCE
@@ -31,7 +32,7 @@ typedef struct reader {
     hm_profile_t profile;
     hm_parse_error_t *error;
     int line;
-    unsigned texts, numbers, intra, inter, alone; /* bits of what has been seen */
+    unsigned texts, numbers, intra, inter, betas[2]; /* bits of what has been seen */
 } reader_t;
 
 static const struct {
@@ -51,6 +52,15 @@ static const struct {
     {"agree_ms", offsetof(hm_profile_t, agree_ms)},
     {"identify_ms_per_byte", offsetof(hm_profile_t, identify_ms)},
     {"pack_ms_per_byte", offsetof(hm_profile_t, pack_ms)},
+};
+
+/* Of levels, where only some ranks send. */
+static const struct {
+    const char *key;
+    size_t at;
+} betas[] = {
+    {"alone", offsetof(hm_profile_t, alone_ms)},
+    {"few", offsetof(hm_profile_t, few_ms)},
 };
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -244,16 +254,18 @@ static int reader_link(reader_t *reader, int inter)
     return 0;
 }
 
-static int reader_alone(reader_t *reader)
+static int reader_beta(reader_t *reader, size_t which)
 {
     long level;
+    const char *key = betas[which].key;
+    double *beta = (double *)((char *)&reader->profile + betas[which].at);
     if (reader->profile.levels < 2)
-        return reader_fail(reader, "\"alone\": expected \"groups\" of two levels or more first");
+        return reader_fail(reader, "\"%s\": expected \"groups\" of two levels or more first", key);
     int rc = reader_whole(reader, "a level (level, beta in ms per byte)", 1, reader->profile.levels - 1, &level);
     if (rc != 0) return rc;
-    if (reader->alone >> level & 1) return reader_fail(reader, "a second \"alone %ld\"", level);
-    reader->alone |= 1u << level;
-    rc = reader_number(reader, "beta in ms per byte", 1, &reader->profile.alone_ms[level]);
+    if (reader->betas[which] >> level & 1) return reader_fail(reader, "a second \"%s %ld\"", key, level);
+    reader->betas[which] |= 1u << level;
+    rc = reader_number(reader, "beta in ms per byte", 1, &beta[level]);
     return rc != 0 ? rc : reader_finish(reader, "the number");
 }
 
@@ -274,11 +286,13 @@ static int reader_item(reader_t *reader)
     if (word_is(key, length, "groups")) return reader_groups(reader);
     if (word_is(key, length, "intra")) return reader_link(reader, 0);
     if (word_is(key, length, "inter")) return reader_link(reader, 1);
-    if (word_is(key, length, "alone")) return reader_alone(reader);
-    return reader_fail(reader,
-                       "\"%s\": expected name, device, versions, transport, groups, intra, inter, alone, agree_ms, "
-                       "identify_ms_per_byte or pack_ms_per_byte",
-                       shown(key, length, show));
+    for (size_t i = 0; i < COUNT(betas); i++)
+        if (word_is(key, length, betas[i].key)) return reader_beta(reader, i);
+    return reader_fail(
+        reader,
+        "\"%s\": expected name, device, versions, transport, groups, intra, inter, alone, few, agree_ms, "
+        "identify_ms_per_byte or pack_ms_per_byte",
+        shown(key, length, show));
 }
 
 static int reader_complete(reader_t *reader)
@@ -355,8 +369,11 @@ int profile_write(const hm_profile_t *profile, char *text, size_t size, size_t *
                         "ms per byte on top from there\n");
     for (int l = 0; l < profile->levels; l++) writer_link(&writer, "intra", l, &profile->intra[l]);
     for (int l = 1; l < profile->levels; l++) writer_link(&writer, "inter", l, &profile->inter[l]);
-    for (int l = 1; l < profile->levels; l++)
-        if (profile->alone_ms[l] > 0) writer_add(&writer, "alone %d %.17g\n", l, profile->alone_ms[l]);
+    for (size_t i = 0; i < COUNT(betas); i++)
+        for (int l = 1; l < profile->levels; l++) {
+            double beta = ((const double *)((const char *)profile + betas[i].at))[l];
+            if (beta > 0) writer_add(&writer, "%s %d %.17g\n", betas[i].key, l, beta);
+        }
     for (size_t i = 0; i < COUNT(numbers); i++)
         writer_add(&writer, "%s %.17g\n", numbers[i].key, *(const double *)((const char *)profile + numbers[i].at));
     uselocale(before);

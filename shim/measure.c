@@ -13,9 +13,9 @@
 #define BUDGET_MS 8000.0
 #define ROUNDS 5
 #define VISIT 3 /* repeats of a size in a round: what others leave in caches and on wires slows the first */
-#define SERIES_MAX (3 + 3 * HM_MAX_LEVELS)
+#define SERIES_MAX (3 + 4 * HM_MAX_LEVELS)
 
-static const char *const flavour_names[] = {"identify", "pack", "agree", "intra", "alone", "inter"};
+static const char *const flavour_names[] = {"identify", "pack", "agree", "intra", "alone", "inter", "few"};
 
 /* Timings of one flavour at one level. */
 typedef struct series {
@@ -87,6 +87,7 @@ static void series_list(course_t *course)
         series_add(course, FLAVOUR_INTRA, l, 1);
         series_add(course, FLAVOUR_ALONE, l, 0.5);
         series_add(course, FLAVOUR_INTER, l, 1);
+        series_add(course, FLAVOUR_FEW, l, 0.5);
     }
     series_add(course, FLAVOUR_INTRA, 0, 1);
 }
@@ -187,11 +188,23 @@ static int series_timings(const course_t *course, series_t *series, hm_timing_t 
     return count;
 }
 
+/* What part of the time with all groups it takes with a few, at the two largest sizes of both: smaller ones are mostly
+ * start-up. */
+static double few_share(const hm_timing_t *few, int count, const hm_timing_t *all, int most)
+{
+    double sum = 0, whole = 0;
+    if (count > most) count = most;
+    for (int i = count > 2 ? count - 2 : 0; i < count; i++) sum += few[i].ms, whole += all[i].ms;
+    return whole > 0 && sum < whole ? sum / whole : 1;
+}
+
 /* Puts what the series came to where it belongs in the profile. */
 static void profile_fit(course_t *course, hm_profile_t *profile)
 {
     hm_link_t identify = {.beta_ms = profile->identify_ms}, pack = {.beta_ms = profile->pack_ms};
     double agree_ms = 0;
+    hm_timing_t all[HM_MEASURE_SIZES]; /* of the last inter */
+    int most = 0;
     for (int s = 0; s < course->count; s++) {
         series_t *series = &course->series[s];
         hm_timing_t timing[HM_MEASURE_SIZES];
@@ -216,6 +229,11 @@ static void profile_fit(course_t *course, hm_profile_t *profile)
             break;
         case FLAVOUR_INTER:
             fit_bend(timing, count, &profile->inter[l]);
+            memcpy(all, timing, (size_t)count * sizeof *all);
+            most = count;
+            break;
+        case FLAVOUR_FEW:
+            profile->few_ms[l] = profile->inter[l].beta_ms * few_share(timing, count, all, most);
             break;
         }
     }

@@ -58,6 +58,13 @@ static int lanes_of(const hm_measure_t *m)
     return m->flavour != FLAVOUR_INTRA && m->level == 1 ? m->state->lanes : 1;
 }
 
+/* Every other group of those that a group of the level above has. */
+static bool group_sends(const hm_topo_t *topo, int level, int rank)
+{
+    int first = topo->order[topo->start[level - 1][topo->group[level - 1][rank]]];
+    return (topo->group[level][rank] - topo->group[level][first]) % 2 == 0;
+}
+
 /* Whether `from` sends to `to` in this flavour, and among how many groups its buffer is cut. */
 static bool pair_sends(const hm_measure_t *m, int from, int to)
 {
@@ -65,6 +72,7 @@ static bool pair_sends(const hm_measure_t *m, int from, int to)
     int l = m->level;
     if (m->flavour == FLAVOUR_INTRA) return topo->group[l][from] == topo->group[l][to] && (from != to || l == 0);
     if (m->flavour == FLAVOUR_ALONE && topo->pos[from] != topo->start[l][topo->group[l][from]]) return false;
+    if (m->flavour == FLAVOUR_FEW && !group_sends(topo, l, from)) return false;
     if (topo->group[l - 1][from] != topo->group[l - 1][to] || topo->group[l][from] == topo->group[l][to]) return false;
     return lanes_of(m) > 1 || topo_rail_peer(topo, l, topo->group[l][to], from) == to;
 }
@@ -189,6 +197,7 @@ static int flavour_run(hm_measure_t *m, size_t bytes)
     case FLAVOUR_INTRA:
     case FLAVOUR_INTER:
     case FLAVOUR_ALONE:
+    case FLAVOUR_FEW:
         if (level_near(m)) {
             status = near_enqueue(m, bytes);
             break;

@@ -12,7 +12,8 @@ typedef enum hm_flavour {
     FLAVOUR_AGREE,    /* and a plan */
     FLAVOUR_INTRA,    /* inside the groups of a level; through windows where measure_near_open opened them */
     FLAVOUR_ALONE,    /* between groups, one rank of each */
-    FLAVOUR_INTER     /* between groups, all ranks */
+    FLAVOUR_INTER,    /* between groups, all ranks */
+    FLAVOUR_FEW       /* the same with every other group sending */
 } hm_flavour_t;
 
 typedef struct hm_measure {

@@ -142,6 +142,38 @@ static void test_shared_wires_let_busy_ranks_use_idle_neighbours_share(void **st
     topo_destroy(topo);
 }
 
+/* One node of four sends: with a wire of its own it waits for itself, on one that all nodes share the mean counts. */
+static void test_a_wire_of_all_nodes_lets_a_busy_one_use_idle_ones_share(void **state)
+{
+    (void)state;
+    hm_topo_t *topo = test_topo("4,2", 8);
+    hm_profile_t profile = {.levels = 2,
+                            .groups = {1, 4, 8},
+                            .intra = {{0, 1e-5, 1, 2, 0, 0, 0}, {0, 1e-9, 1, 2, 0, 0, 0}},
+                            .inter = {{0, 0, 0, 0, 0, 0, 0}, {0, 1e-5, 1, 2, 0, 0, 0}}};
+    test_batch_t batch;
+    double own[3], shared;
+    test_batch_create(&batch, topo, "uniform", 64, 4, 256, 3);
+    for (int l = 0; l <= 2; l++) {
+        uint32_t *rows = l == 0 ? batch.raw : batch.distinct[l];
+        size_t columns = l == 0 ? 8 : (size_t)topo->groups[l];
+        memset(rows + 2 * columns, 0, 6 * columns * sizeof(*rows));
+    }
+    for (int d = 0; d <= 2; d++) own[d] = plan_of(topo, &profile, &batch.table, d).predicted_ms[d];
+    for (int d = 0; d <= 2; d++) {
+        profile.few_ms[1] = 0.5e-5; /* half of the nodes take half as long */
+        shared = plan_of(topo, &profile, &batch.table, d).predicted_ms[d];
+        assert_float_equal(shared / own[d], 0.25, 0.02);
+        profile.few_ms[1] = 0.75e-5;
+        shared = plan_of(topo, &profile, &batch.table, d).predicted_ms[d];
+        assert_float_equal(shared / own[d], 0.625, 0.02);
+        profile.few_ms[1] = 1.1e-5; /* noise */
+        assert_float_equal(plan_of(topo, &profile, &batch.table, d).predicted_ms[d], own[d], 0);
+    }
+    test_batch_destroy(&batch);
+    topo_destroy(topo);
+}
+
 /* 3 * 64 rows of 4096 bytes leave rank 0, three slices of 256 KiB; others send less. */
 static void test_deep_calls_are_cut_while_slices_fill_the_wires(void **state)
 {
@@ -202,6 +234,7 @@ int main(void)
         cmocka_unit_test(test_forced_depths_are_taken_and_still_predicted),
         cmocka_unit_test(test_memory_is_enough_for_any_topology),
         cmocka_unit_test(test_shared_wires_let_busy_ranks_use_idle_neighbours_share),
+        cmocka_unit_test(test_a_wire_of_all_nodes_lets_a_busy_one_use_idle_ones_share),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -52,6 +52,21 @@ static void test_good_text_is_read(void **state)
     assert_float_equal(profile.pack_ms, 0, 0);
 }
 
+static void test_what_some_ranks_pay_survives_writing(void **state)
+{
+    (void)state;
+    char text[2048];
+    hm_profile_t profile, back;
+    hm_parse_error_t error = {0};
+    size_t length;
+    snprintf(text, sizeof(text), "%sfew 1 3e-7\nalone 1 2e-7\n", good);
+    assert_int_equal(parse(text, &profile, &error), 0);
+    assert_int_equal(profile_write(&profile, text, sizeof(text), &length), 0);
+    assert_int_equal(parse(text, &back, &error), 0);
+    assert_float_equal(back.few_ms[1], 3e-7, 0);
+    assert_float_equal(back.alone_ms[1], 2e-7, 0);
+}
+
 static void test_bends_may_follow_the_samples(void **state)
 {
     (void)state;
@@ -113,6 +128,7 @@ static void test_bad_text_is_refused_with_its_line(void **state)
         {"agree_ms 0.03", "alone 2 1e-7", 12, "whole number from 1 to 1"},
         {"agree_ms 0.03", "alone 1 1e-7 3", 12, "\"3\" is too much"},
         {"agree_ms 0.03", "alone 1 1e-7\nalone 1 1e-7", 13, "a second \"alone 1\""},
+        {"agree_ms 0.03", "alone 1 1e-7\nfew 1 1e-7\nfew 1 1e-7", 14, "a second \"few 1\""},
         {"agree_ms 0.03", "agree_ms", 12, "the line ends where agree_ms"},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -259,6 +275,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_good_text_is_read),
+        cmocka_unit_test(test_what_some_ranks_pay_survives_writing),
         cmocka_unit_test(test_bends_may_follow_the_samples),
         cmocka_unit_test(test_bad_text_is_refused_with_its_line),
         cmocka_unit_test(test_empty_text_is_refused),
