@@ -26,6 +26,7 @@ typedef struct host_batch {
     host_fabric_t *fabric;
     host_failure_t failure;
     size_t count, pending;
+    host_op_t **order; /* room to sort the sends in, behind ops */
     host_op_t ops[];
 } host_batch_t;
 
@@ -280,12 +281,37 @@ static host_batch_t *batch_create(host_fabric_t *fabric, const host_transfer_t *
 {
     size_t pieces = 0;
     for (size_t i = 0; i < count; i++) pieces += 1 + transfers[i].bytes / HOST_EAGER_BYTES;
-    host_batch_t *batch = calloc(1, sizeof *batch + pieces * sizeof *batch->ops);
+    host_batch_t *batch = calloc(1, sizeof *batch + pieces * (sizeof *batch->ops + sizeof *batch->order));
     if (!batch) return NULL;
     batch->fabric = fabric;
+    batch->order = (host_op_t **)(void *)&batch->ops[pieces];
     for (size_t i = 0; i < count; i++) batch_add(batch, &transfers[i]);
     batch->pending = batch->count;
     return batch;
+}
+
+/* Which send goes first: to the next rank, then to the one after it, as NCCL has it. All going to rank 0 first, then to
+ * rank 1, would leave the wires of most ranks idle. Messages to one peer keep their order. */
+static int send_compare(const void *left, const void *right)
+{
+    const host_op_t *a = *(host_op_t *const *)left, *b = *(host_op_t *const *)right;
+    const host_fabric_t *fabric = a->batch->fabric;
+    int first = (a->what.peer - fabric->rank + fabric->ranks) % fabric->ranks;
+    int second = (b->what.peer - fabric->rank + fabric->ranks) % fabric->ranks;
+    return first != second ? (first > second) - (first < second) : (a > b) - (a < b);
+}
+
+static void batch_post(host_batch_t *batch)
+{
+    size_t sends = 0;
+    for (size_t i = 0; i < batch->count; i++) {
+        if (batch->ops[i].what.send)
+            batch->order[sends++] = &batch->ops[i];
+        else
+            op_post(&batch->ops[i]);
+    }
+    qsort(batch->order, sends, sizeof *batch->order, send_compare);
+    for (size_t i = 0; i < sends; i++) op_post(batch->order[i]);
 }
 
 bool fabric_run(host_fabric_t *fabric, const host_transfer_t *transfers, size_t count, const atomic_int *cancelled,
@@ -298,9 +324,7 @@ bool fabric_run(host_fabric_t *fabric, const host_transfer_t *transfers, size_t 
         return false;
     }
     if (fabric->lock) pthread_mutex_lock(fabric->lock);
-    for (int sends = 0; sends <= 1; sends++)
-        for (size_t i = 0; i < batch->count; i++)
-            if (batch->ops[i].what.send == sends) op_post(&batch->ops[i]);
+    batch_post(batch);
     batch_wait(batch, cancelled, timeout);
     if (!batch->pending && !batch->failure.result) {
         /* What UCX still holds back must go out now: nobody makes progress here once this returns. */
