@@ -77,7 +77,9 @@ static size_t world_measure(world_t *world, const hm_settings_t *own, bool done,
         assert_in_range(profile->intra[1].samples, 2, 3);
         assert_in_range(profile->inter[1].samples, 2, 3);
         assert_true(profile->agree_ms > 0);
-        assert_true(profile->few_ms[1] > 0 && profile->few_ms[1] <= profile->inter[1].beta_ms);
+        /* So small sizes may all take alike, and then no byte costs anything. */
+        assert_true(profile->few_ms[1] <= profile->inter[1].beta_ms);
+        assert_true(profile->few_ms[1] > 0 || !(profile->inter[1].beta_ms > 0));
     }
     if (measured != NULL) *measured = rank[0].profile;
     return threads_world_bytes(world->nccl);
