@@ -91,7 +91,9 @@ ucs_status_t worker_open(bool net_only, host_worker_t *worker)
     if (contexts_status != UCS_OK) return contexts_status;
     host_worker_t opened = {.fd = -1, .far_fd = -1};
     ucs_status_t status = half_open(net_only ? context_net : context_data, &opened.ucp, &opened.fd);
-    if (status == UCS_OK && !net_only) status = half_open(context_net, &opened.far, &opened.far_fd);
+    /* Not without need: UCX 1.13 can trip over descriptors that pass from one worker of a process to another. */
+    bool nodes = !net_only && getenv("NCCL_HOSTID");
+    if (status == UCS_OK && nodes) status = half_open(context_net, &opened.far, &opened.far_fd);
     if (status == UCS_OK)
         *worker = opened;
     else
@@ -108,8 +110,10 @@ void worker_close(host_worker_t *worker)
 
 ucs_status_t worker_address(const host_worker_t *worker, bool far, void *address, size_t size, size_t *length)
 {
-    ucp_worker_attr_t attributes = {.field_mask = UCP_WORKER_ATTR_FIELD_ADDRESS};
-    ucs_status_t status = ucp_worker_query(far ? worker->far : worker->ucp, &attributes);
+    ucp_worker_h which = far && worker->far ? worker->far : worker->ucp;
+    ucp_worker_attr_t attributes = {.field_mask = UCP_WORKER_ATTR_FIELD_ADDRESS | UCP_WORKER_ATTR_FIELD_ADDRESS_FLAGS,
+                                    .address_flags = far ? UCP_WORKER_ADDRESS_FLAG_NET_ONLY : 0};
+    ucs_status_t status = ucp_worker_query(which, &attributes);
     if (status != UCS_OK) return status;
     if (attributes.address_length > size) {
         status = UCS_ERR_BUFFER_TOO_SMALL;
@@ -117,7 +121,7 @@ ucs_status_t worker_address(const host_worker_t *worker, bool far, void *address
         memcpy(address, attributes.address, attributes.address_length);
         *length = attributes.address_length;
     }
-    ucp_worker_release_address(far ? worker->far : worker->ucp, attributes.address);
+    ucp_worker_release_address(which, attributes.address);
     return status;
 }
 
