@@ -11,6 +11,7 @@ typedef struct host_peer {
     host_fabric_t *fabric;
     int rank;
     ucp_worker_h worker; /* that the endpoint belongs to */
+    bool far;            /* on another node; both ends see it alike */
 } host_peer_t;
 
 typedef struct host_op {
@@ -74,7 +75,7 @@ ucs_status_t fabric_open(host_fabric_t *fabric, int rank, int ranks)
 ucs_status_t fabric_connect(host_fabric_t *fabric, int peer, const void *address, bool shared)
 {
     ucp_worker_h worker = !shared && fabric->worker.far ? fabric->worker.far : fabric->worker.ucp;
-    fabric->arg[peer] = (host_peer_t){fabric, peer, worker};
+    fabric->arg[peer] = (host_peer_t){fabric, peer, worker, !shared};
     /* UCX 1.13 has no shared memory where it is to notice that the peer fails; fabric->watch does that instead. */
     ucp_ep_params_t params = {.field_mask = UCP_EP_PARAM_FIELD_REMOTE_ADDRESS | UCP_EP_PARAM_FIELD_ERR_HANDLING_MODE |
                                             UCP_EP_PARAM_FIELD_ERR_HANDLER,
@@ -266,8 +267,7 @@ static ucs_status_t batch_leave(host_fabric_t *fabric, const atomic_int *cancell
 /* Appends a message: whole, or to a rank of another node in pieces that go without asking first. */
 static void batch_add(host_batch_t *batch, const host_transfer_t *what)
 {
-    bool far = batch->fabric->arg[what->peer].worker == batch->fabric->worker.far;
-    size_t piece = far ? HOST_EAGER_BYTES : HOST_MAX_BYTES, at = 0;
+    size_t piece = batch->fabric->arg[what->peer].far ? HOST_EAGER_BYTES : HOST_MAX_BYTES, at = 0;
     do {
         host_op_t *op = &batch->ops[batch->count++];
         *op = (host_op_t){.batch = batch, .what = *what, .whole = what->bytes};

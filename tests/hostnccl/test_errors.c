@@ -102,6 +102,38 @@ static void a_receive_of_another_size_is_reported(void **state)
     }
 }
 
+/* UCX 1.13 ended the sender's process now and then (uct_iface.h:884), while it sent without a copy. */
+static long leaving_after_ms;
+static void leaving_body(const ranks_t *ranks)
+{
+    setenv("NCCL_HOSTID", ranks->rank == 0 ? "a" : "b", 1);
+    size_t bytes = 32 << 20; /* more than sockets hold */
+    ncclComm_t comm = ranks_comm(ranks);
+    char *buffer = calloc(1, bytes);
+    CHECK(buffer);
+    if (ranks->rank == 0) {
+        CHECK(ncclSend(buffer, bytes, ncclInt8, 1, comm, NULL) == ncclSuccess);
+        CHECK(hostncclStreamWait(NULL, 20) == 0);
+        CHECK(async_error(comm) == ncclRemoteError);
+        CHECK(ncclCommAbort(comm) == ncclSuccess);
+    } else {
+        nanosleep(&(struct timespec){.tv_nsec = leaving_after_ms * 1000000}, NULL);
+        CHECK(ncclCommAbort(comm) == ncclSuccess);
+    }
+    free(buffer);
+}
+
+static void a_peer_that_leaves_under_a_send_is_named(void **state)
+{
+    char said[4096];
+    (void)state;
+    for (leaving_after_ms = 0; leaving_after_ms < 10; leaving_after_ms++) {
+        assert_int_equal(ranks_run(2, leaving_body, 60, said, sizeof said), 0);
+        assert_non_null(strstr(said, "hostnccl: rank 0: "));
+        assert_non_null(strstr(said, "rank 1 "));
+    }
+}
+
 static void mixup_body(const ranks_t *ranks)
 {
     int value[2] = {0};
@@ -249,6 +281,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(misuse_returns_nccls_codes),
         cmocka_unit_test(a_receive_of_another_size_is_reported),
+        cmocka_unit_test(a_peer_that_leaves_under_a_send_is_named),
         cmocka_unit_test(a_collective_does_not_match_a_receive),
         cmocka_unit_test(a_silent_peer_is_named),
         cmocka_unit_test(absent_ranks_are_named),

@@ -89,6 +89,19 @@ static void pieces_match_first_in_first_out(void **state)
     assert_int_equal(ranks_run(2, far_fifo_body, 60, NULL, 0), 0);
 }
 
+/* Both ends cut alike, whichever of them was given a host id. */
+static void half_far_fifo_body(const ranks_t *ranks)
+{
+    if (ranks->rank == 1) setenv("NCCL_HOSTID", "b", 1);
+    fifo_body(ranks);
+}
+
+static void pieces_match_with_a_host_id_on_one_rank(void **state)
+{
+    (void)state;
+    assert_int_equal(ranks_run(2, half_far_fifo_body, 60, NULL, 0), 0);
+}
+
 /* A lone zero-byte Send must be received, or the next receive takes it for its own. */
 static void zero_body(const ranks_t *ranks)
 {
@@ -178,6 +191,7 @@ int main(void)
         cmocka_unit_test(all_ranks_exchange),
         cmocka_unit_test(messages_match_first_in_first_out),
         cmocka_unit_test(pieces_match_first_in_first_out),
+        cmocka_unit_test(pieces_match_with_a_host_id_on_one_rank),
         cmocka_unit_test(zero_counts),
         cmocka_unit_test(sends_to_oneself),
         cmocka_unit_test(more_bytes_than_an_int_counts),
