@@ -140,9 +140,10 @@ ncclResult_t comm_open(struct ncclComm *comm, host_card_t *card, char text[HOST_
     return ncclSystemError;
 }
 
-/* An empty message to and from every other rank. */
-static bool comm_touch_all(struct ncclComm *comm, host_fabric_t *fabric, host_kind_t kind, double seconds,
-                           host_failure_t *failure)
+/* An empty message to the ranks on some sides of this one (below, above), and from those on others. */
+enum { BELOW = 1, ABOVE = 2 };
+static bool comm_touch(struct ncclComm *comm, host_fabric_t *fabric, host_kind_t kind, int to, int from, double seconds,
+                       host_failure_t *failure)
 {
     size_t used = 0;
     host_transfer_t *transfers = calloc(2 * (size_t)comm->ranks, sizeof *transfers);
@@ -152,21 +153,43 @@ static bool comm_touch_all(struct ncclComm *comm, host_fabric_t *fabric, host_ki
     }
     for (int i = 0; i < comm->ranks; i++) {
         if (i == comm->rank) continue;
-        transfers[used++] = (host_transfer_t){.send = true, .kind = kind, .peer = i};
-        transfers[used++] = (host_transfer_t){.send = false, .kind = kind, .peer = i};
+        int side = i < comm->rank ? BELOW : ABOVE;
+        if (to & side) transfers[used++] = (host_transfer_t){.send = true, .kind = kind, .peer = i};
+        if (from & side) transfers[used++] = (host_transfer_t){.send = false, .kind = kind, .peer = i};
     }
     bool ok = !used || fabric_run(fabric, transfers, used, &comm->halted, seconds, failure);
     free(transfers);
     return ok;
 }
 
-static ncclResult_t comm_greet(struct ncclComm *comm, host_fabric_t *fabric, char text[HOST_TEXT])
+static ncclResult_t comm_meet(struct ncclComm *comm, host_fabric_t *fabric, const host_card_t *cards, int side,
+                              char text[HOST_TEXT])
 {
+    const host_card_t *me = &cards[comm->rank];
+    for (int i = side == BELOW ? 0 : comm->rank + 1; i < (side == BELOW ? comm->rank : comm->ranks); i++) {
+        const host_address_t *data = cards[i].node == me->node ? &cards[i].data : &cards[i].data_net;
+        ucs_status_t status =
+            fabric_connect(fabric, i, fabric == &comm->control ? cards[i].control.bytes : data->bytes);
+        if (status == UCS_OK) continue;
+        snprintf(text, HOST_TEXT, "rank %d cannot make an endpoint to %d: %s", comm->rank, i,
+                 ucs_status_string(status));
+        return ncclSystemError;
+    }
     host_failure_t failure = {0};
-    if (comm_touch_all(comm, fabric, HOST_HELLO, worker_timeout(), &failure)) return ncclSuccess;
+    if (comm_touch(comm, fabric, HOST_HELLO, side, BELOW + ABOVE - side, worker_timeout(), &failure))
+        return ncclSuccess;
     snprintf(text, HOST_TEXT, "rank %d while connecting: %.400s", comm->rank,
              failure.result ? failure.text : "aborted");
     return failure.result ? (ncclResult_t)failure.result : ncclInvalidUsage;
+}
+
+/* First to the ranks above; those below have come by then. Of connections that cross, UCX closes one, and when another
+ * worker of the process gets its descriptor too soon, UCX 1.13 ends the process (async.c:643, openucx/ucx#9942). */
+static ncclResult_t comm_greet(struct ncclComm *comm, host_fabric_t *fabric, const host_card_t *cards,
+                               char text[HOST_TEXT])
+{
+    ncclResult_t result = comm_meet(comm, fabric, cards, ABOVE, text);
+    return result == ncclSuccess ? comm_meet(comm, fabric, cards, BELOW, text) : result;
 }
 
 ncclResult_t comm_connect(struct ncclComm *comm, int rank, int ranks, const host_card_t *cards, char text[HOST_TEXT])
@@ -175,23 +198,20 @@ ncclResult_t comm_connect(struct ncclComm *comm, int rank, int ranks, const host
     comm->ranks = ranks;
     ucs_status_t status = fabric_open(&comm->data, rank, ranks);
     if (status == UCS_OK) status = fabric_open(&comm->control, rank, ranks);
-    for (int i = 0; i < ranks && status == UCS_OK; i++) {
-        bool same_node = cards[i].node == cards[rank].node;
-        if (same_node && i < rank) comm->local_rank++;
-        if (i == rank) continue;
-        status = fabric_connect(&comm->control, i, cards[i].control.bytes, false);
-        if (status == UCS_OK)
-            status =
-                fabric_connect(&comm->data, i, same_node ? cards[i].data.bytes : cards[i].data_net.bytes, same_node);
-    }
     if (status != UCS_OK) {
-        snprintf(text, HOST_TEXT, "rank %d cannot make endpoints: %s", rank, ucs_status_string(status));
+        snprintf(text, HOST_TEXT, "rank %d has no room for %d peers: %s", rank, ranks, ucs_status_string(status));
         return ncclSystemError;
     }
+    for (int i = 0; i < ranks; i++) {
+        bool near = cards[i].node == cards[rank].node;
+        comm->local_rank += near && i < rank;
+        fabric_expect(&comm->control, i, false);
+        fabric_expect(&comm->data, i, near);
+    }
     comm->control.lock = &comm->control_lock;
-    ncclResult_t result = comm_greet(comm, &comm->control, text);
+    ncclResult_t result = comm_greet(comm, &comm->control, cards, text);
     comm->data.watch = &comm->control;
-    if (result == ncclSuccess) result = comm_greet(comm, &comm->data, text);
+    if (result == ncclSuccess) result = comm_greet(comm, &comm->data, cards, text);
     comm->connected = result == ncclSuccess;
     return result;
 }
@@ -220,7 +240,7 @@ ncclResult_t comm_exchange(struct ncclComm *comm, const int *list, int count, co
 bool comm_barrier(struct ncclComm *comm, double seconds)
 {
     host_failure_t failure;
-    return comm_touch_all(comm, &comm->control, HOST_BARRIER, seconds, &failure);
+    return comm_touch(comm, &comm->control, HOST_BARRIER, BELOW + ABOVE, BELOW + ABOVE, seconds, &failure);
 }
 
 ncclResult_t config_blocking(const ncclConfig_t *config, bool *blocking)

@@ -72,17 +72,22 @@ ucs_status_t fabric_open(host_fabric_t *fabric, int rank, int ranks)
     return fabric->peer && fabric->gone && fabric->arg ? UCS_OK : UCS_ERR_NO_MEMORY;
 }
 
-ucs_status_t fabric_connect(host_fabric_t *fabric, int peer, const void *address, bool shared)
+void fabric_expect(host_fabric_t *fabric, int peer, bool shared)
 {
     ucp_worker_h worker = !shared && fabric->worker.far ? fabric->worker.far : fabric->worker.ucp;
     fabric->arg[peer] = (host_peer_t){fabric, peer, worker, !shared};
+}
+
+ucs_status_t fabric_connect(host_fabric_t *fabric, int peer, const void *address)
+{
+    bool shared = !fabric->arg[peer].far;
     /* UCX 1.13 has no shared memory where it is to notice that the peer fails; fabric->watch does that instead. */
     ucp_ep_params_t params = {.field_mask = UCP_EP_PARAM_FIELD_REMOTE_ADDRESS | UCP_EP_PARAM_FIELD_ERR_HANDLING_MODE |
                                             UCP_EP_PARAM_FIELD_ERR_HANDLER,
                               .address = address,
                               .err_mode = shared ? UCP_ERR_HANDLING_MODE_NONE : UCP_ERR_HANDLING_MODE_PEER,
                               .err_handler = {.cb = peer_gone, .arg = &fabric->arg[peer]}};
-    return ucp_ep_create(worker, &params, &fabric->peer[peer]);
+    return ucp_ep_create(fabric->arg[peer].worker, &params, &fabric->peer[peer]);
 }
 
 void fabric_close(host_fabric_t *fabric)

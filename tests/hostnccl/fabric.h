@@ -55,11 +55,14 @@ typedef struct host_failure {
     char text[HOST_TEXT];
 } host_failure_t;
 
-/* Connects to a peer through its worker address; `shared` if shared memory may be used. */
-ucs_status_t fabric_connect(host_fabric_t *fabric, int peer, const void *address, bool shared);
-
 /* Makes room for `ranks` peers; the worker must be open. UCS_ERR_NO_MEMORY. */
 ucs_status_t fabric_open(host_fabric_t *fabric, int rank, int ranks);
+
+/* From here on the peer may be received from; `shared` if shared memory may be used, on both ends alike. */
+void fabric_expect(host_fabric_t *fabric, int peer, bool shared);
+
+/* Connects to an expected peer through its worker address, to send. */
+ucs_status_t fabric_connect(host_fabric_t *fabric, int peer, const void *address);
 
 /* Closes endpoints and worker, whatever is still in flight. */
 void fabric_close(host_fabric_t *fabric);
