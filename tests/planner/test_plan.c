@@ -114,23 +114,35 @@ static void test_memory_is_enough_for_any_topology(void **state)
     }
 }
 
+/* Two levels: bytes between nodes cost all there is to pay. */
+static hm_profile_t profile_of_slow_nodes(const hm_topo_t *topo)
+{
+    return (hm_profile_t){.levels = 2,
+                          .groups = {1, topo->groups[1], topo->ranks},
+                          .intra = {{0, 1e-5, 1, 2, 0, 0, 0}, {0, 1e-9, 1, 2, 0, 0, 0}},
+                          .inter = {{0, 0, 0, 0, 0, 0, 0}, {0, 1e-5, 1, 2, 0, 0, 0}}};
+}
+
+/* Only the first ranks send. */
+static void batch_of_few_senders(test_batch_t *batch, const hm_topo_t *topo, int senders)
+{
+    test_batch_create(batch, topo, "uniform", 64, 4, 256, 3);
+    for (int l = 0; l <= 2; l++) {
+        uint32_t *rows = l == 0 ? batch->raw : batch->distinct[l];
+        size_t columns = (size_t)(l == 0 ? topo->ranks : topo->groups[l]), from = columns * (size_t)senders;
+        memset(rows + from, 0, (columns * (size_t)topo->ranks - from) * sizeof(*rows));
+    }
+}
+
 /* One rank of a node sends all its rows: with a wire of its own it waits for itself, on a shared one the node's mean
  * counts, as far as one rank alone can fill the wire. */
 static void test_shared_wires_let_busy_ranks_use_idle_neighbours_share(void **state)
 {
     (void)state;
     hm_topo_t *topo = test_topo("2,4", 8);
-    hm_profile_t profile = {.levels = 2,
-                            .groups = {1, 2, 8},
-                            .intra = {{0, 1e-5, 1, 2, 0, 0, 0}, {0, 1e-9, 1, 2, 0, 0, 0}},
-                            .inter = {{0, 0, 0, 0, 0, 0, 0}, {0, 1e-5, 1, 2, 0, 0, 0}}};
+    hm_profile_t profile = profile_of_slow_nodes(topo);
     test_batch_t batch;
-    test_batch_create(&batch, topo, "uniform", 64, 4, 256, 3);
-    for (int l = 0; l <= 2; l++) {
-        uint32_t *rows = l == 0 ? batch.raw : batch.distinct[l];
-        size_t columns = l == 0 ? 8 : (size_t)topo->groups[l];
-        memset(rows + columns, 0, 7 * columns * sizeof(*rows)); /* rank 0 alone sends */
-    }
+    batch_of_few_senders(&batch, topo, 1);
     double own = plan_of(topo, &profile, &batch.table, 2).predicted_ms[2];
     profile.alone_ms[1] = 1e-5 / 4;
     double shared = plan_of(topo, &profile, &batch.table, 2).predicted_ms[2];
@@ -147,18 +159,10 @@ static void test_a_wire_of_all_nodes_lets_a_busy_one_use_idle_ones_share(void **
 {
     (void)state;
     hm_topo_t *topo = test_topo("4,2", 8);
-    hm_profile_t profile = {.levels = 2,
-                            .groups = {1, 4, 8},
-                            .intra = {{0, 1e-5, 1, 2, 0, 0, 0}, {0, 1e-9, 1, 2, 0, 0, 0}},
-                            .inter = {{0, 0, 0, 0, 0, 0, 0}, {0, 1e-5, 1, 2, 0, 0, 0}}};
+    hm_profile_t profile = profile_of_slow_nodes(topo);
     test_batch_t batch;
     double own[3], shared;
-    test_batch_create(&batch, topo, "uniform", 64, 4, 256, 3);
-    for (int l = 0; l <= 2; l++) {
-        uint32_t *rows = l == 0 ? batch.raw : batch.distinct[l];
-        size_t columns = l == 0 ? 8 : (size_t)topo->groups[l];
-        memset(rows + 2 * columns, 0, 6 * columns * sizeof(*rows));
-    }
+    batch_of_few_senders(&batch, topo, 2);
     for (int d = 0; d <= 2; d++) own[d] = plan_of(topo, &profile, &batch.table, d).predicted_ms[d];
     for (int d = 0; d <= 2; d++) {
         profile.few_ms[1] = 0.5e-5; /* half of the nodes take half as long */

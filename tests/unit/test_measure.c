@@ -4,6 +4,7 @@
 #include "world.h"
 
 #include "../../shim/measure.h"
+#include "../../shim/measure_flavour.h"
 
 #include <pthread.h>
 #include <setjmp.h>
@@ -170,11 +171,70 @@ static void large_buffers_are_measured_through_small_windows(void **context)
     world_close(&world, RANKS);
 }
 
+typedef struct rank_flavour {
+    world_t *world;
+    int rank, status;
+    hm_flavour_t flavour;
+    double ms;     /* told */
+    double all_ms; /* with the pause */
+} rank_flavour_t;
+
+static void *rank_flavour_run(void *argument)
+{
+    rank_flavour_t *mine = argument;
+    hm_comm_t *comm = &mine->world->comm[mine->rank];
+    hm_call_t call = {.comm = comm, .type = ncclUint8, .type_bytes = 1};
+    hm_measure_t measure = {.call = &call, .state = comm->a2a, .bytes = LARGEST, .flavour = mine->flavour, .level = 1};
+    struct timespec begin, end;
+    doubles_own = mine->world->settings[mine->rank];
+    mine->status = measure_memory_make(&measure);
+    clock_gettime(CLOCK_MONOTONIC, &begin);
+    if (mine->status == 0) mine->status = measure_flavour_time(&measure, LARGEST, &mine->ms);
+    clock_gettime(CLOCK_MONOTONIC, &end);
+    mine->all_ms = 1e3 * (double)(end.tv_sec - begin.tv_sec) + 1e-6 * (double)(end.tv_nsec - begin.tv_nsec);
+    measure_memory_free(&measure);
+    return NULL;
+}
+
+/* Of two nodes of five ranks: all ranks, the ranks of one node, or one of each. A wire's rest before each is no part of
+ * its time. */
+static void flavours_differ_in_who_sends(void **context)
+{
+    (void)context;
+    static const struct {
+        hm_flavour_t flavour;
+        int senders;
+    } cases[] = {{FLAVOUR_INTER, RANKS}, {FLAVOUR_FEW, RANKS / 2}, {FLAVOUR_ALONE, 2}};
+    world_t world;
+    world_open(&world, RANKS);
+    assert_false(world_exchange(&source, &world, RANKS, 512));
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        pthread_t thread[RANKS];
+        rank_flavour_t rank[RANKS];
+        threads_world_bytes(world.nccl);
+        for (int r = 0; r < RANKS; r++) {
+            rank[r] = (rank_flavour_t){.world = &world, .rank = r, .flavour = cases[i].flavour};
+            assert_int_equal(pthread_create(&thread[r], NULL, rank_flavour_run, &rank[r]), 0);
+        }
+        for (int r = 0; r < RANKS; r++) pthread_join(thread[r], NULL);
+        for (int r = 0; r < RANKS; r++) {
+            assert_int_equal(rank[r].status, 0);
+            assert_float_equal(rank[r].ms, rank[0].ms, 0);
+            assert_true(rank[r].all_ms >= rank[r].ms + MEASURE_PAUSE_MS);
+        }
+        /* Half a buffer each, to the rail peer; times are told beside it. */
+        size_t data = (size_t)cases[i].senders * LARGEST / 2;
+        assert_in_range(threads_world_bytes(world.nccl), data, data + 16384);
+    }
+    world_close(&world, RANKS);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(near_ranks_are_measured_through_windows, setup),
         cmocka_unit_test_setup(memory_that_one_rank_lacks_is_done_without_by_all, setup),
+        cmocka_unit_test_setup(flavours_differ_in_who_sends, setup),
         cmocka_unit_test_setup(a_slow_rank_slows_what_all_ranks_see, setup),
         cmocka_unit_test_setup(large_buffers_are_measured_through_small_windows, setup),
     };
