@@ -208,6 +208,8 @@ static int call_agree(const hm_call_t *call, hm_a2a_state_t *state, size_t row_b
 {
     size_t fixed = settings_get()->row_bytes;
     if (fixed != 0) row_bytes = fixed;
+    /* Rows that will be refused are not looked at: that takes memory for each of them. */
+    if (row_bytes < ROW_BYTES_MIN) row_bytes = 0;
     for (int round = 0; round < 2; round++) {
         int status = agree_table(call, state, row_bytes, identity, agreement);
         if (status != 0 || !agreement->able || agreement->row_fits) return status;
@@ -217,10 +219,10 @@ static int call_agree(const hm_call_t *call, hm_a2a_state_t *state, size_t row_b
     }
     if (agreement->row_fits) return 0;
     agreement->able = false;
-    agreement->reason = agreement->gcd == 0              ? HM_REASON_TOO_SMALL
-                        : fixed != 0                     ? HM_REASON_ROW_BYTES_MISFIT
-                        : agreement->gcd < ROW_BYTES_MIN ? HM_REASON_ROWS_TOO_SMALL
-                                                         : HM_REASON_CALLS_DIFFER;
+    agreement->reason = agreement->gcd == 0                            ? HM_REASON_TOO_SMALL
+                        : fixed >= ROW_BYTES_MIN                       ? HM_REASON_ROW_BYTES_MISFIT
+                        : fixed != 0 || agreement->gcd < ROW_BYTES_MIN ? HM_REASON_ROWS_TOO_SMALL
+                                                                       : HM_REASON_CALLS_DIFFER;
     return 0;
 }
 
@@ -251,8 +253,7 @@ static bool call_replace(const hm_call_t *call, hm_a2a_state_t *state, size_t ro
     if (status == 0) verdict = table_plan(call->comm, state, &agreement);
     bool worth = status == 0 && verdict.reason == HM_REASONS;
     if (status == 0 && agreement.gcd != 0)
-        learn_note(&state->learn, (int)call->form, (int)call->type, agreement.able ? state->table.row_bytes : 0,
-                   agreement.gcd, worth);
+        learn_note(&state->learn, agreement.able ? state->table.row_bytes : 0, agreement.gcd, worth);
     if (worth && state->observe) verdict.reason = HM_REASON_OBSERVE;
     if (status == 0 && verdict.reason == HM_REASONS) status = verdict_prepare(call, state, &verdict);
     if (status != 0) {
@@ -283,9 +284,9 @@ static bool call_replace(const hm_call_t *call, hm_a2a_state_t *state, size_t ro
 }
 
 /* Whether this call is to be agreed on at all: in observe mode only now and then. */
-static hm_expectation_t call_expect(const hm_call_t *call, hm_a2a_state_t *state)
+static hm_expectation_t call_expect(hm_a2a_state_t *state)
 {
-    hm_expectation_t expectation = learn_expect(&state->learn, (int)call->form, (int)call->type);
+    hm_expectation_t expectation = learn_expect(&state->learn);
     if (!state->observe) return expectation;
     uint64_t seen = state->observed++;
     if (seen >= OBSERVE_FIRST && seen % OBSERVE_EVERY != 0) expectation.agree = false;
@@ -313,7 +314,7 @@ static bool call_run(const hm_call_t *call, hm_a2a_state_t *state, ncclResult_t 
 {
     bool done;
     if (phase_settles(call, state, result, &done)) return done;
-    hm_expectation_t expectation = call_expect(call, state);
+    hm_expectation_t expectation = call_expect(state);
     if (!expectation.agree) {
         stats_leave(call->comm, state->observe ? HM_REASON_OBSERVE : HM_REASON_NO_COPIES);
         return false;

@@ -232,7 +232,7 @@ static int table_judge(const hm_a2a_state_t *state, size_t ranks, size_t row_byt
             agreement->able = false;
             agreement->reason = (hm_reason_t)head->reason;
         }
-        if (head->form != first->form || head->type != first->type || head->row_bytes != first->row_bytes) {
+        if (head->row_bytes != first->row_bytes) {
             agreement->able = false;
             agreement->reason = HM_REASON_CALLS_DIFFER;
         }

@@ -1,8 +1,9 @@
-/* What past agreements say about the next call of a kind: the row size to try, and whether to agree at all.
+/* What past agreements say about the next call: the row size to try, and whether to agree at all.
  *
- * Fed with agreed outcomes only and asked in the order of calls, so every rank expects the same. A kind is what all
- * ranks see alike: the form of the call and its type. Calls of one kind may still take turns (Megatron's dispatch and
- * combine do), so an expectation hangs on the last few outcomes of the kind: the place in the sequence. */
+ * Fed with agreed outcomes only and asked in the order of calls, so every rank expects the same. Nothing that a call
+ * shows of itself may count: a rank without tokens may pass empty tensors of another type than the others, or have
+ * equal splits where they have not. Calls take turns (Megatron's dispatch, probabilities and combine do), so an
+ * expectation hangs on the last few outcomes: the place in the sequence. */
 #ifndef HM_LEARN_H
 #define HM_LEARN_H
 
@@ -10,7 +11,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define HM_LEARN_KINDS 8
 #define HM_LEARN_PLACES 64
 
 typedef struct hm_place {
@@ -23,15 +23,10 @@ typedef struct hm_place {
     unsigned left;      /* calls still to be left alone before the next try */
 } hm_place_t;
 
-typedef struct hm_kind {
-    int form, type; /* -1: free */
+typedef struct hm_learn {
     uint64_t history[3];
     size_t row_bytes; /* of the last agreement, for places never seen */
     hm_place_t place[HM_LEARN_PLACES];
-} hm_kind_t;
-
-typedef struct hm_learn {
-    hm_kind_t kind[HM_LEARN_KINDS];
 } hm_learn_t;
 
 typedef struct hm_expectation {
@@ -41,12 +36,12 @@ typedef struct hm_expectation {
 
 void learn_init(hm_learn_t *learn);
 
-/* The expectation for the next call of a kind. Every call must be followed by one learn_note, unless agree was false. */
-hm_expectation_t learn_expect(hm_learn_t *learn, int form, int type);
+/* The expectation for the next call. Every call must be followed by one learn_note, unless agree was false. */
+hm_expectation_t learn_expect(hm_learn_t *learn);
 
 /* The agreed outcome: the row size the call was looked at with (0: none fitted), the gcd of all its counts in bytes, and
  * whether replacing it was worth it. The smallest row that fits is kept; a larger one is taken over once it would have
  * fitted a few times running, since a gcd may be a multiple of the true row by chance. */
-void learn_note(hm_learn_t *learn, int form, int type, size_t row_bytes, size_t gcd, bool worth);
+void learn_note(hm_learn_t *learn, size_t row_bytes, size_t gcd, bool worth);
 
 #endif

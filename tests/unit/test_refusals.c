@@ -142,6 +142,41 @@ static void calls_without_copies_stop_paying(void **context)
     world_close(&world, RANKS);
 }
 
+/* A rank without tokens may pass empty tensors of another type, one with equal splits may leave them out: NCCL looks at
+ * bytes alone, and so must what is learned. */
+static void ranks_may_differ_in_type_and_form(void **context)
+{
+    (void)context;
+    for (int worth = 0; worth < 2; worth++) {
+        world_t world;
+        doubles_settings.min_bytes = worth ? 0 : 1 << 30;
+        world_open(&world, RANKS);
+        for (int i = 0; i < 100; i++) {
+            world.odd[RANKS - 1] = i % 7 == 3;
+            assert_int_equal(calls_replaced(&world, 1, ROW), worth);
+        }
+        for (int r = 0; r < RANKS; r++)
+            assert_int_equal(world.comm[r].stats.agreements, world.comm[0].stats.agreements);
+        world_close(&world, RANKS);
+    }
+}
+
+/* Rows that are refused for their size are not looked at, which would take many times their own memory. */
+static void small_rows_take_no_memory(void **context)
+{
+    (void)context;
+    static const size_t set[] = {0, 16};
+    for (size_t i = 0; i < 2; i++) {
+        world_t world;
+        doubles_settings.row_bytes = set[i];
+        world_open(&world, RANKS);
+        assert_int_equal(calls_replaced(&world, 4, 16), 0);
+        assert_int_equal(left(&world, 5, HM_REASON_ROWS_TOO_SMALL), 4);
+        for (int r = 0; r < RANKS; r++) assert_int_equal(world.comm[r].a2a->identity_bytes, 0);
+        world_close(&world, RANKS);
+    }
+}
+
 /* HIERMOE_ROW_BYTES that does not divide the counts of one call. */
 static void misfitting_row_bytes_are_left_alone(void **context)
 {
@@ -242,6 +277,8 @@ int main(void)
         cmocka_unit_test_setup(small_rows_are_left_alone, setup),
         cmocka_unit_test_setup(small_calls_are_left_alone, setup),
         cmocka_unit_test_setup(calls_without_copies_stop_paying, setup),
+        cmocka_unit_test_setup(ranks_may_differ_in_type_and_form, setup),
+        cmocka_unit_test_setup(small_rows_take_no_memory, setup),
         cmocka_unit_test_setup(misfitting_row_bytes_are_left_alone, setup),
         cmocka_unit_test_setup(scratch_cap_leaves_alone, setup),
         cmocka_unit_test_setup(overlapping_buffers_are_left_alone, setup),

@@ -128,9 +128,13 @@ static void *rank_run(void *argument)
         in[p] = exchange->rows[p][thread->rank] * exchange->row_bytes;
     }
     if (thread->rank == exchange->ranks - 1) in[thread->rank - 1] -= exchange->expected_less * exchange->row_bytes;
+    bool odd = world->odd[thread->rank];
+    size_t width = odd ? sizeof(float) : 1;
+    for (int p = 0; p < exchange->ranks; p++) out[p] /= width, in[p] /= width;
     hm_call_t call = {.comm = &world->comm[thread->rank],
-                      .type = ncclUint8,
-                      .type_bytes = 1,
+                      .form = odd ? HM_FORM_ALLTOALL : HM_FORM_GROUP,
+                      .type = odd ? ncclFloat32 : ncclUint8,
+                      .type_bytes = width,
                       .send = send,
                       .recv = recv,
                       .send_count = out,

@@ -36,6 +36,7 @@ typedef struct world {
     hm_comm_t comm[RANKS_MAX];
     const hm_settings_t *settings[RANKS_MAX]; /* a rank's own, or NULL */
     exchange_t exchange;
+    bool odd[RANKS_MAX]; /* the rank passes its bytes as floats, and as if by ncclAlltoAll */
     bool replaced[RANKS_MAX];
     ncclResult_t result[RANKS_MAX];
 } world_t;
