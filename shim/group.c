@@ -123,7 +123,10 @@ static void group_replay(hm_group_t *group, const hm_real_t *real)
 ncclResult_t group_flush(hm_reason_t reason, const hm_real_t *real)
 {
     hm_group_t *group = &hm_group;
-    if (group->comm) real = group->comm->real;
+    if (group->comm)
+        real = group->comm->real;
+    else if (reason == HM_REASON_NESTED)
+        real = group->real[0]; /* the inner group may be another NCCL's */
     ncclResult_t result = real->ncclGroupStart();
     if (result == ncclSuccess) {
         group->real[0] = real;

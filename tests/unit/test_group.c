@@ -134,6 +134,44 @@ static void error_of_flushed_send_is_returned_at_end(void **state)
     assert_int_equal(end(), ncclSuccess);
 }
 
+static int outer_open, alone;
+
+static ncclResult_t outer_start(void)
+{
+    outer_open++;
+    return ncclSuccess;
+}
+
+static ncclResult_t outer_end(void)
+{
+    return outer_open-- > 0 ? ncclSuccess : ncclInvalidUsage;
+}
+
+static ncclResult_t outer_send(const void *buffer, size_t count, ncclDataType_t type, int peer, ncclComm_t comm,
+                               cudaStream_t stream)
+{
+    (void)buffer, (void)count, (void)type, (void)peer, (void)comm, (void)stream;
+    alone += outer_open == 0;
+    return ncclSuccess;
+}
+
+/* Outside its own NCCL's group a send would wait for its receive. */
+static void group_of_another_nccl_inside_leaves_the_outer_one_open(void **state)
+{
+    (void)state;
+    hm_real_t outer = front_real;
+    outer.ncclGroupStart = outer_start, outer.ncclGroupEnd = outer_end, outer.ncclSend = outer_send;
+    outer_open = alone = 0;
+    assert_int_equal(hook_ncclGroupStart(&outer, NULL), ncclSuccess);
+    assert_int_equal(start(), ncclSuccess);
+    assert_int_equal(end(), ncclSuccess);
+    assert_int_equal(hook_ncclSend(&outer, BUFF(1), 1, ncclInt8, 1, HANDLE(50), NULL), ncclSuccess);
+    assert_int_equal(hook_ncclGroupEnd(&outer, NULL), ncclSuccess);
+    assert_int_equal(alone, 0);
+    assert_int_equal(outer_open, 0);
+    assert_string_equal(front_double.calls, "< > ");
+}
+
 /* The recorded calls must not run one by one, outside a group: they would wait for each other. */
 static void group_that_nccl_will_not_open_is_dropped(void **state)
 {
@@ -260,6 +298,7 @@ int main(void)
         cmocka_unit_test_setup(result_of_real_end_is_handed_on, set_up),
         cmocka_unit_test_setup(error_of_replayed_send_is_returned_at_end, set_up),
         cmocka_unit_test_setup(error_of_flushed_send_is_returned_at_end, set_up),
+        cmocka_unit_test_setup(group_of_another_nccl_inside_leaves_the_outer_one_open, set_up),
         cmocka_unit_test_setup(group_that_nccl_will_not_open_is_dropped, set_up),
         cmocka_unit_test_setup(large_group_in_a_thread, set_up),
         cmocka_unit_test_setup(communicator_dropped_while_captured, set_up),
