@@ -99,10 +99,23 @@ static bool entry_insert(hm_entry_t *entry)
     return true;
 }
 
+/* Takes a handle's entry out of the table, under the write lock; the caller gets the table's reference. */
+static hm_comm_t *entry_remove(ncclComm_t handle)
+{
+    hm_entry_t *entry = NULL;
+    HASH_FIND_PTR(table, &handle, entry);
+    if (!entry) return NULL;
+    HASH_DEL(table, entry);
+    atomic_store_explicit(&entry->comm.cancelled, 1, memory_order_release);
+    return &entry->comm;
+}
+
+/* In place of whatever had the handle before: NCCL gives the memory of an ended communicator to the next one. */
 static bool comm_insert(ncclComm_t handle, const hm_real_t *real, bool blocking, int ranks, int rank)
 {
     bool done = false;
     pthread_rwlock_wrlock(&lock);
+    hm_comm_t *old = entry_remove(handle);
     hm_entry_t *entry = entry_take();
     if (entry) {
         entry_fill(entry, handle, real, blocking, ranks, rank);
@@ -113,6 +126,7 @@ static bool comm_insert(ncclComm_t handle, const hm_real_t *real, bool blocking,
         }
     }
     pthread_rwlock_unlock(&lock);
+    if (old) comm_release(old);
     return done;
 }
 
@@ -122,7 +136,6 @@ void comm_add(ncclComm_t handle, const hm_real_t *real, bool blocking)
     if (blocking && (!real->ncclCommCount || real->ncclCommCount(handle, &ranks) != ncclSuccess ||
                      !real->ncclCommUserRank || real->ncclCommUserRank(handle, &rank) != ncclSuccess))
         ranks = 0;
-    comm_drop(handle);
     if (!comm_insert(handle, real, blocking, ranks, rank))
         log_say(HM_LOG_WARN, NULL,
                 "no memory to record a communicator: rank %d of %d leaves its calls alone, and "
@@ -168,15 +181,10 @@ void comm_cancel(ncclComm_t handle)
 
 hm_comm_t *comm_take(ncclComm_t handle)
 {
-    hm_entry_t *entry = NULL;
     pthread_rwlock_wrlock(&lock);
-    HASH_FIND_PTR(table, &handle, entry);
-    if (entry) {
-        HASH_DEL(table, entry);
-        atomic_store_explicit(&entry->comm.cancelled, 1, memory_order_release);
-    }
+    hm_comm_t *comm = entry_remove(handle);
     pthread_rwlock_unlock(&lock);
-    return entry ? &entry->comm : NULL;
+    return comm;
 }
 
 void comm_drop(ncclComm_t handle)

@@ -102,7 +102,7 @@ static void *find_and_drop(void *argument)
         int n = 20 + (int)(rand_r(&seed) % HANDLES);
         if (rand_r(&seed) % 64 == 0)
             comm_drop(HANDLE(n));
-        else if (rand_r(&seed) % 64 == 0)
+        else if (rand_r(&seed) % 8 == 0)
             comm_add(HANDLE(n), &front_real, true);
         hm_comm_t *comm = comm_find(HANDLE(n));
         if (!comm) continue;
