@@ -175,6 +175,7 @@ void comm_cancel(ncclComm_t handle)
 {
     hm_comm_t *comm = comm_find(handle);
     if (!comm) return;
+    atomic_store(&comm->aborted, 1); /* NCCL's work ends here, near ranks may still read what this one shares */
     atomic_store_explicit(&comm->cancelled, 1, memory_order_release);
     comm_release(comm);
 }

@@ -76,6 +76,7 @@ static void cancelled_communicator_stays_known(void **state)
     hm_comm_t *comm = comm_find(HANDLE(5));
     assert_non_null(comm);
     assert_int_equal(comm->cancelled, 1);
+    assert_int_equal(comm->aborted, 1); /* its scratch stays: NCCL ended, near ranks may still read it */
     comm_release(comm);
     comm_drop(HANDLE(5));
 }
