@@ -1,6 +1,7 @@
 /* The CUDA back end's interface, and its plain operations on streams. */
 #include "cuda_context.h"
 #include "cuda_jobs.h"
+#include "patience.h"
 
 #include <errno.h>
 #include <sched.h>
@@ -74,23 +75,16 @@ int cuda_zero(hm_context_t *context, void *stream, void *memory, size_t bytes)
     return status;
 }
 
-static double clock_seconds(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
-
 /* Waits for the event `done`. Polls: a driver's blocking wait could not be cancelled. Spins only as long as ranks that
  * come together need: threads of NCCL's may want the core. */
 static int done_wait(hm_context_t *context, double seconds, const atomic_int *cancel)
 {
-    double begin = clock_seconds();
+    hm_patience_t patience = patience_begin();
     for (;;) {
         CUresult result = context->cuda->cuEventQuery_(context->done);
         if (result != CUDA_ERROR_NOT_READY) return cuda_check(context, result, "work on the device");
         if (cancel != NULL && atomic_load_explicit(cancel, memory_order_relaxed) != 0) return -ECANCELED;
-        double spent = clock_seconds() - begin;
+        double spent = patience_turn(&patience);
         if (spent >= seconds) return -ETIMEDOUT;
         if (spent > 1e-9 * YIELD_NANOSECONDS) {
             nanosleep(&(struct timespec){0, NAP_NANOSECONDS}, NULL);

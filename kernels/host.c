@@ -1,6 +1,7 @@
 /* The host back end: the same work on ordinary memory, in stream order where the library has streams. */
 #include "host_rows.h"
 #include "kernels.h"
+#include "patience.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -113,18 +114,15 @@ static int host_capturing(hm_context_t *context, void *stream)
 /* Waits in short turns so that a cancel is noticed soon. */
 static int host_wait(hm_context_t *context, void *stream, double seconds, const atomic_int *cancel)
 {
-    struct timespec now, begin;
     if (context->streams == NULL || context->streams->wait == NULL) return 0;
-    clock_gettime(CLOCK_MONOTONIC, &begin);
+    hm_patience_t patience = patience_begin();
     for (;;) {
         int busy = context->streams->wait(stream, 0.05);
         /* An abort ends the stream's work too, without its results. */
         if (cancel != NULL && atomic_load(cancel)) return -ECANCELED;
         if (busy < 0) return -EIO;
         if (busy == 0) break;
-        clock_gettime(CLOCK_MONOTONIC, &now);
-        double spent = (double)(now.tv_sec - begin.tv_sec) + 1e-9 * (double)(now.tv_nsec - begin.tv_nsec);
-        if (spent >= seconds) return -ETIMEDOUT;
+        if (patience_turn(&patience) >= seconds) return -ETIMEDOUT;
     }
     return atomic_load(&context->failed) ? -ENOMEM : 0;
 }

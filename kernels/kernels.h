@@ -115,8 +115,8 @@ struct hm_kernels {
     int (*copy)(hm_context_t *context, void *stream, void *dst, const void *src, size_t bytes);
     int (*zero)(hm_context_t *context, void *stream, void *memory, size_t bytes);
 
-    /* Waits on the host until the stream is idle. -ETIMEDOUT after `seconds`, -ECANCELED once *cancel is not 0 (cancel
-     * may be NULL). After 0 or an error all earlier staging memory of the context may be reused by it. */
+    /* Waits on the host until the stream is idle. -ETIMEDOUT after `seconds` in which the process was not stopped,
+     * -ECANCELED once *cancel is not 0 (cancel may be NULL). After 0 or an error all earlier staging memory of the context may be reused by it. */
     int (*wait)(hm_context_t *context, void *stream, double seconds, const atomic_int *cancel);
 
     /* Bytes of work memory that identify needs for n rows; 0 if n is beyond what it can do. */

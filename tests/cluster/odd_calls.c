@@ -1,6 +1,6 @@
-/* A rank that issues all-to-alls in odd surroundings, and checks every byte. One scenario per run: odd_calls NAME. Ranks
- * come from RANK, WORLD_SIZE and HOSTNCCL_ID_FILE. The function that issues whole all-to-alls is odd_all_to_all, for
- * HIERMOE_TRUST. */
+/* A rank that issues all-to-alls in odd surroundings, and checks every byte. One scenario per run: odd_calls NAME.
+ * Ranks come from RANK, WORLD_SIZE and HOSTNCCL_ID_FILE. The function that issues whole all-to-alls is odd_all_to_all,
+ * for HIERMOE_TRUST. */
 #include "../../shim/hiermoe.h"
 #include "ranks.h"
 
@@ -40,7 +40,8 @@ static void buffers_fill(buffers_t *buffers, const ranks_t *ranks, unsigned salt
     *buffers = (buffers_t){.ranks = ranks->ranks, .rank = ranks->rank};
     for (int s = 0; s < ranks->ranks; s++)
         for (int r = 0; r < ranks->ranks; r++)
-            buffers->rows[s][r] = (size_t)((s * 7 + r * 13 + (int)salt) % 5 == 0 ? 0 : (s * 17 + r * 5 + (int)salt) % ROWS);
+            buffers->rows[s][r] =
+                (size_t)((s * 7 + r * 13 + (int)salt) % 5 == 0 ? 0 : (s * 17 + r * 5 + (int)salt) % ROWS);
     buffers->send = malloc((rows_total(buffers, true) + 1) * ROW);
     buffers->recv = malloc((rows_total(buffers, false) + 1) * ROW);
     memset(buffers->recv, 0xA5, (rows_total(buffers, false) + 1) * ROW);
@@ -288,6 +289,20 @@ static void run_abort_while_waiting(const ranks_t *ranks)
     CHECK(end.tv_sec - begin.tv_sec < 3);
 }
 
+/* The last rank comes late by two seconds in which it runs, however long it is stopped. */
+static void run_last_rank_is_late(const ranks_t *ranks)
+{
+    buffers_t buffers;
+    ncclComm_t comm = ranks_comm(ranks);
+    buffers_fill(&buffers, ranks, 1);
+    for (int i = 0; i < 40 && ranks->rank == ranks->ranks - 1; i++)
+        nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL);
+    CHECK(odd_all_to_all(&buffers, comm, NULL) == ncclSuccess);
+    SYNC(NULL);
+    buffers_check(&buffers, 1);
+    CHECK(ncclCommDestroy(comm) == ncclSuccess);
+}
+
 /* One call, whose result the caller wants to see: 0 success, 3 an error from NCCL. */
 static int run_result(const ranks_t *ranks, bool last_stays_away)
 {
@@ -318,6 +333,7 @@ static const struct scenario {
     {"two_streams", run_two_streams},
     {"communicators_come_and_go", run_communicators_come_and_go},
     {"abort_while_waiting", run_abort_while_waiting},
+    {"last_rank_is_late", run_last_rank_is_late},
 };
 
 int main(int argc, char **argv)

@@ -2,8 +2,9 @@
 """Runs a program as ranks on this host, preloaded, and holds what they did against what was expected.
 
     run_ranks.py --ranks 8 --preload LIB [--env NAME=VALUE] [--rank-env RANK:NAME=VALUE] [--plain RANK]
-                 [--nodes 0,0,1,1] [--seconds 60] [--exit 0] [--exit-of RANK:ANY] [--said TEXT] [--not-said TEXT]
-                 [--replaced all|some|none|any] [--left REASON] [--counted NAME] [--alike] -- COMMAND ...
+                 [--nodes 0,0,1,1] [--seconds 60] [--stop AFTER:FOR] [--exit 0] [--exit-of RANK:ANY]
+                 [--said TEXT] [--not-said TEXT] [--replaced all|some|none|any] [--left REASON]
+                 [--counted NAME] [--alike] -- COMMAND ...
 
 Each rank gets RANK, WORLD_SIZE, LOCAL_RANK, LOCAL_WORLD_SIZE, the files for the unique id, and NCCL_HOSTID from --nodes.
 Statistics of the library are read back: --replaced looks at its counters, some and all
@@ -16,6 +17,7 @@ import argparse
 import glob
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -32,6 +34,7 @@ def arguments():
     ap.add_argument("--plain", type=int, action="append", default=[], help="a rank that runs without the library")
     ap.add_argument("--nodes", default="")
     ap.add_argument("--seconds", type=float, default=60)
+    ap.add_argument("--stop", help="seconds after which all ranks are stopped, and for how long")
     ap.add_argument("--exit", type=int, default=0)
     ap.add_argument("--exit-of", action="append", default=[])
     ap.add_argument("--said", action="append", default=[])
@@ -69,6 +72,14 @@ def environment(args, rank, folder):
     return env
 
 
+def stop(processes, after, seconds):
+    """What a batch system does that gives the machine to another job for a while."""
+    for wait, number in (after, signal.SIGSTOP), (seconds, signal.SIGCONT):
+        time.sleep(wait)
+        for process in processes:
+            process.send_signal(number)
+
+
 def run(args, folder):
     """Exit status of every rank (None: still running when time was up) and what it said."""
     ranks = []
@@ -77,6 +88,8 @@ def run(args, folder):
         ranks.append((subprocess.Popen(args.command, env=environment(args, rank, folder), stdout=out,
                                        stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL), out))
     end = time.monotonic() + args.seconds
+    if args.stop:
+        stop([process for process, _ in ranks], *map(float, args.stop.split(":")))
     status = []
     for process, _ in ranks:
         try:
