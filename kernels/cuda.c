@@ -112,6 +112,7 @@ static const hm_kernels_t cuda_kernels = {
     .slices = 1,
     .gpu = true,
     .context_create = cuda_context_create,
+    .prepare = cuda_prepare,
     .context_destroy = cuda_context_destroy,
     .alloc = cuda_memory_alloc,
     .free = cuda_memory_free,

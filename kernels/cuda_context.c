@@ -185,30 +185,59 @@ static CUresult pool_create(hm_context_t *context)
     return context->cuda->cuMemPoolSetAttribute_(context->pool, CU_MEMPOOL_ATTR_RELEASE_THRESHOLD, &keep);
 }
 
-static int context_fill(hm_context_t *context)
+/* The CUDA context that the work belongs to: the thread's, or where that has none or another device's, the primary one
+ * of the wanted device, which is what NCCL works in then. NCCL holds on to it, and so do we for good. */
+static int device_find(hm_context_t *context, int wanted)
 {
     const hm_cuda_t *cuda = context->cuda;
     CUresult result = cuda->cuInit_(0);
     if (result == CUDA_SUCCESS) result = cuda->cuCtxGetCurrent_(&context->device_context);
-    if (result == CUDA_SUCCESS && context->device_context == NULL) {
+    if (result == CUDA_SUCCESS && context->device_context != NULL) result = cuda->cuCtxGetDevice_(&context->device);
+    bool other = context->device_context == NULL || (wanted >= 0 && context->device != wanted);
+    if (result == CUDA_SUCCESS && other && wanted < 0) {
         cuda_say(context, "making a context", "no current context", "expected a thread with a current CUDA device");
         return -EIO;
     }
-    if (result == CUDA_SUCCESS) result = cuda->cuCtxGetDevice_(&context->device);
-    if (result == CUDA_SUCCESS)
-        result = cuda->cuDeviceGetAttribute_(&context->processors, CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT,
-                                             context->device);
+    if (result == CUDA_SUCCESS && other) result = cuda->cuDeviceGet_(&context->device, wanted);
+    if (result == CUDA_SUCCESS && other)
+        result = cuda->cuDevicePrimaryCtxRetain_(&context->device_context, context->device);
+    return cuda_check(context, result, "finding the device");
+}
+
+static int context_fill(hm_context_t *context)
+{
+    const hm_cuda_t *cuda = context->cuda;
+    CUevent *const events[] = {&context->allocated, &context->forked, &context->joined, &context->done};
+    CUresult result = CUDA_SUCCESS;
+    for (size_t i = 0; i < sizeof events / sizeof events[0] && result == CUDA_SUCCESS; i++)
+        result = cuda->cuEventCreate_(events[i], CU_EVENT_DISABLE_TIMING);
+    return cuda_check(context, result, "making a context");
+}
+
+static int context_prepare(hm_context_t *context)
+{
+    const hm_cuda_t *cuda = context->cuda;
+    CUresult result =
+        cuda->cuDeviceGetAttribute_(&context->processors, CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT, context->device);
     if (result == CUDA_SUCCESS)
         result = cuda->cuDeviceGetAttribute_(&context->cache_bytes, CU_DEVICE_ATTRIBUTE_L2_CACHE_SIZE, context->device);
     if (result == CUDA_SUCCESS) result = pool_create(context);
     if (result == CUDA_SUCCESS) result = cuda->cuStreamCreate_(&context->memory_stream, CU_STREAM_NON_BLOCKING);
     if (result == CUDA_SUCCESS) result = cuda->cuStreamCreate_(&context->beside, CU_STREAM_NON_BLOCKING);
-    CUevent *const events[] = {&context->allocated, &context->forked, &context->joined};
-    for (size_t i = 0; i < sizeof events / sizeof events[0] && result == CUDA_SUCCESS; i++)
-        result = cuda->cuEventCreate_(events[i], CU_EVENT_DISABLE_TIMING);
-    if (result == CUDA_SUCCESS) result = cuda->cuEventCreate_(&context->done, CU_EVENT_DISABLE_TIMING);
-    int status = cuda_check(context, result, "making a context");
-    return status != 0 ? status : cuda_kernels_load(context);
+    int status = cuda_check(context, result, "preparing a context");
+    if (status == 0) status = cuda_kernels_load(context);
+    if (status == 0) status = cuda_stage_reserve(context);
+    return status != 0 ? status : cuda_scan_reserve(context);
+}
+
+int cuda_prepare(hm_context_t *context)
+{
+    hm_cuda_entry_t entry;
+    int status = cuda_enter(context, &entry);
+    if (status != 0) return status;
+    status = context_prepare(context);
+    cuda_leave(context, &entry);
+    return status;
 }
 
 /* Shared scratch is worth a short wait for the last kernels of a communicator that ended in order. */
@@ -249,7 +278,7 @@ static void context_empty(hm_context_t *context)
 
 int cuda_context_create(const void *hook, hm_context_t **context)
 {
-    (void)hook;
+    const int *wanted = hook;
     const char *why;
     hm_cuda_entry_t entry;
     hm_context_t *made = calloc(1, sizeof *made);
@@ -258,17 +287,18 @@ int cuda_context_create(const void *hook, hm_context_t **context)
     /* The job may be capturing a graph, on this thread or another; without this its capture would be lost. */
     CUstreamCaptureMode mode = CU_STREAM_CAPTURE_MODE_RELAXED;
     made->cuda->cuThreadExchangeStreamCaptureMode_(&mode);
-    int status = context_fill(made);
+    int status = device_find(made, wanted != NULL ? *wanted : -1);
     made->cuda->cuThreadExchangeStreamCaptureMode_(&mode);
+    if (status == 0) status = cuda_enter(made, &entry);
     if (status == 0) {
-        *context = made;
-        return 0;
-    }
-    if (made->device_context != NULL && cuda_enter(made, &entry) == 0) {
-        context_empty(made);
+        status = context_fill(made);
+        if (status != 0) context_empty(made);
         cuda_leave(made, &entry);
     }
-    free(made);
+    if (status == 0)
+        *context = made;
+    else
+        free(made);
     return status;
 }
 

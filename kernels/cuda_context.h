@@ -95,10 +95,13 @@ int cuda_launch(hm_context_t *context, CUstream stream, hm_cuda_kernel_t kernel,
                 bool chained, void **arguments);
 
 /* Memory for `bytes` of a table, both sides on 16 bytes. Valid until work enqueued before the next cuda_end is done.
- * Call before cuda_begin: it may allocate. */
+ * Call before cuda_begin: it may allocate, or wait for earlier work where there is no memory. */
 int cuda_stage(hm_context_t *context, size_t bytes, hm_stage_t *stage);
 /* Enqueues the carrying of the first `bytes` of a table, a multiple of 16. */
 int cuda_stage_send(hm_context_t *context, CUstream stream, const hm_stage_t *stage, size_t bytes);
+/* Room at the start for all but the largest tables and picks, so that later there is little to be found lacking. */
+int cuda_stage_reserve(hm_context_t *context);
+int cuda_scan_reserve(hm_context_t *context);
 void cuda_stage_free(hm_context_t *context);
 void cuda_scan_free(hm_context_t *context);
 
@@ -123,6 +126,7 @@ static inline size_t cuda_round(size_t bytes)
 
 /* The interface's functions, one source file for each group. */
 int cuda_context_create(const void *hook, hm_context_t **context);
+int cuda_prepare(hm_context_t *context);
 void cuda_context_destroy(hm_context_t *context);
 int cuda_memory_alloc(hm_context_t *context, size_t bytes, void **memory);
 void cuda_memory_free(hm_context_t *context, void *memory);

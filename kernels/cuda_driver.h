@@ -9,9 +9,11 @@
     X(cuInit) \
     X(cuGetErrorName) \
     X(cuGetErrorString) \
+    X(cuDeviceGet) \
     X(cuDeviceGetCount) \
     X(cuDeviceGetAttribute) \
     X(cuDevicePrimaryCtxGetState) \
+    X(cuDevicePrimaryCtxRetain) \
     X(cuDeviceCanAccessPeer) \
     X(cuCtxGetCurrent) \
     X(cuCtxGetDevice) \

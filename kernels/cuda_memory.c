@@ -1,11 +1,13 @@
 /* Memory: a pool on the device, pinned memory, and the staging of small tables. */
 #include "cuda_context.h"
 #include "cuda_jobs.h"
+#include "patience.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
-enum { STAGE_FIRST = 256 * 1024 };
+enum { STAGE_FIRST = 1024 * 1024 };
+#define STAGE_WAIT_SECONDS 600.0
 
 /* In a process with several GPUs NCCL may hand our memory to a peer, and pools are closed to peers until opened. Only
  * devices that the process uses, lest others get a CUDA context for nothing. */
@@ -122,7 +124,22 @@ static int chunk_add(hm_context_t *context, size_t need)
     return 0;
 }
 
-/* Only the newest, largest chunk serves; older ones wait for the end of the context. */
+int cuda_stage_reserve(hm_context_t *context)
+{
+    return chunk_add(context, STAGE_FIRST);
+}
+
+/* Until earlier work, which reads the chunk, is done. It waits for nothing that this rank has yet to do. */
+static bool stage_wait(hm_context_t *context)
+{
+    hm_patience_t patience = patience_begin();
+    while (!cuda_idle(context) && patience_turn(&patience) < STAGE_WAIT_SECONDS)
+        nanosleep(&(struct timespec){.tv_nsec = 20000}, NULL);
+    return cuda_idle(context);
+}
+
+/* Only the newest, largest chunk serves; older ones wait for the end of the context. Other ranks may be at work on this
+ * call already, so where there is no memory for a larger one, the call takes longer rather than fail. */
 int cuda_stage(hm_context_t *context, size_t bytes, hm_stage_t *stage)
 {
     hm_stage_chunk_t *chunk = context->stage;
@@ -130,6 +147,8 @@ int cuda_stage(hm_context_t *context, size_t bytes, hm_stage_t *stage)
     if (chunk != NULL && chunk->bytes - chunk->used < bytes && cuda_idle(context)) chunk->used = 0;
     if (chunk == NULL || chunk->bytes - chunk->used < bytes) {
         int status = chunk_add(context, bytes);
+        bool fits = chunk != NULL && chunk->bytes >= bytes;
+        if (status == -ENOMEM && fits && stage_wait(context)) status = 0, chunk->used = 0;
         if (status != 0) return status;
         chunk = context->stage;
     }

@@ -3,7 +3,7 @@
 
 #include <errno.h>
 
-enum { SCAN_FIRST = 1024, SCAN_TICKET = 16 };
+enum { SCAN_FIRST = 64 * 1024, SCAN_TICKET = 16 };
 
 /* Makes room for the tiles' states, which stays with the context. Call before cuda_begin. */
 static int scan_reserve(hm_context_t *context, uint64_t tiles)
@@ -19,6 +19,11 @@ static int scan_reserve(hm_context_t *context, uint64_t tiles)
     context->scan_tiles = wanted;
     context->scan_tag = 0;
     return 0;
+}
+
+int cuda_scan_reserve(hm_context_t *context)
+{
+    return scan_reserve(context, SCAN_FIRST);
 }
 
 void cuda_scan_free(hm_context_t *context)

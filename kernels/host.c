@@ -64,6 +64,13 @@ static int host_submit(hm_context_t *context, void *stream, int (*run)(const voi
     return -EIO;
 }
 
+/* Streams and memory are the process's own. */
+static int host_prepare(hm_context_t *context)
+{
+    (void)context;
+    return 0;
+}
+
 static int host_context_create(const void *hook, hm_context_t **context)
 {
     hm_context_t *made = calloc(1, sizeof *made);
@@ -353,6 +360,7 @@ const hm_kernels_t hm_kernels_host = {
     .fit_bytes = (size_t)16 << 20,
     .slices = 4,
     .context_create = host_context_create,
+    .prepare = host_prepare,
     .context_destroy = host_context_destroy,
     .alloc = host_alloc,
     .free = host_free,

@@ -95,8 +95,13 @@ struct hm_kernels {
     int slices; /* pieces that a call of several levels is best cut into; 1 where moving rows is fast beside wires */
     bool gpu;   /* moving rows takes no time of the cores that work wires, nor, beside busy ones, any of its own */
 
-    /* Makes the context for the calling thread's current device. hook is the back end's (host: an hm_host_stream_t). */
+    /* Makes a context, which until prepare can host_alloc, wait, say whether a stream is captured, and be destroyed:
+     * enough to tell other ranks that there is no more. hook is the back end's: an hm_host_stream_t, or for CUDA the
+     * number of the device (an int; NULL or below 0: the calling thread's current one). */
     int (*context_create)(const void *hook, hm_context_t **context);
+    /* Gets what all else needs: kernels, and memory that must not be found lacking later. 0, or why it cannot be had;
+     * -EIO where this device or driver is not one that the back end knows. */
+    int (*prepare)(hm_context_t *context);
     void (*context_destroy)(hm_context_t *context);
 
     /* Device memory and memory that both sides see (pinned). Neither waits for the device. free takes NULL. */
@@ -116,7 +121,8 @@ struct hm_kernels {
     int (*zero)(hm_context_t *context, void *stream, void *memory, size_t bytes);
 
     /* Waits on the host until the stream is idle. -ETIMEDOUT after `seconds` in which the process was not stopped,
-     * -ECANCELED once *cancel is not 0 (cancel may be NULL). After 0 or an error all earlier staging memory of the context may be reused by it. */
+     * -ECANCELED once *cancel is not 0 (cancel may be NULL). After 0 or an error all earlier staging memory of the
+     * context may be reused by it. */
     int (*wait)(hm_context_t *context, void *stream, double seconds, const atomic_int *cancel);
 
     /* Bytes of work memory that identify needs for n rows; 0 if n is beyond what it can do. */

@@ -12,8 +12,11 @@
 #include <string.h>
 
 #define HELLO_MAGIC 0x31456f4d72656948u /* "HierMoE1" */
-#define HELLO_VERSION 4u
+#define HELLO_VERSION 5u
 #define FIRST_WORD_SECONDS 30.0 /* silent ranks are named this early, and once more when time is up */
+
+/* Whether a rank can take part, and if not, why. */
+enum { ABLE_NO_MEMORY, ABLE, ABLE_NO_BACK_END };
 
 /* One rank's word to every other. Its size never changes, so that ranks with different versions of the library can
  * still find that out. */
@@ -43,7 +46,7 @@ static uint64_t hello_check(const hello_t *hello)
     return bytes_hash(0xCBF29CE484222325u, hello, offsetof(hello_t, check));
 }
 
-static hello_t hello_make(const hm_comm_t *comm, const hm_a2a_state_t *state, bool able, const hm_offer_t *offer)
+static hello_t hello_make(const hm_comm_t *comm, const hm_a2a_state_t *state, uint32_t able, const hm_offer_t *offer)
 {
     hello_t hello = {.magic = HELLO_MAGIC,
                      .version = HELLO_VERSION,
@@ -128,7 +131,7 @@ static hm_reason_t hello_judge(const hm_comm_t *comm, const hello_t *in)
         return HM_REASON_SETTINGS_DIFFER;
     }
     for (int r = 0; r < comm->ranks; r++)
-        if (!in[r].able) return HM_REASON_NO_MEMORY;
+        if (in[r].able != ABLE) return in[r].able == ABLE_NO_BACK_END ? HM_REASON_NO_BACK_END : HM_REASON_NO_MEMORY;
     return HM_REASONS;
 }
 
@@ -186,6 +189,14 @@ static void hello_conclude(const hm_call_t *call, hm_a2a_state_t *state, const h
     if (status != 0) hello_fail(call, state, NULL, status);
 }
 
+/* What this rank can do, which the others will hear of. */
+static uint32_t able_find(const hm_comm_t *comm, hm_a2a_state_t *state)
+{
+    int status = state->kernels->prepare(state->context);
+    if (status == 0) status = state_table_reserve(state, comm->ranks);
+    return status == 0 ? ABLE : status == -ENOMEM ? ABLE_NO_MEMORY : ABLE_NO_BACK_END;
+}
+
 void hello_run(const hm_call_t *call, hm_a2a_state_t *state)
 {
     const hm_kernels_t *kernels = state->kernels;
@@ -200,7 +211,7 @@ void hello_run(const hm_call_t *call, hm_a2a_state_t *state)
     memset(in, 0, bytes);
     hm_offer_t *offer = (hm_offer_t *)(void *)&in[count + 1];
     offer_make(call->comm, kernels->fit_bytes, offer);
-    bool able = state_table_reserve(state, call->comm->ranks) == 0;
+    uint32_t able = able_find(call->comm, state);
     in[count] = in[call->comm->rank] = hello_make(call->comm, state, able, offer);
     if (hello_exchange(call, in, &in[count]) != ncclSuccess) {
         hello_fail(call, state, NULL, 0);

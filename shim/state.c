@@ -45,6 +45,14 @@ static void kernels_listen(void)
     hm_kernels_say = kernels_say;
 }
 
+/* The device of the communicator, whatever the calling thread's is; -1: NCCL does not say. */
+static int device_of(const hm_comm_t *comm)
+{
+    int device;
+    if (comm->real->ncclCommCuDevice == NULL) return -1;
+    return comm->real->ncclCommCuDevice(comm->handle, &device) == ncclSuccess ? device : -1;
+}
+
 /* The back end for the kind of memory this NCCL works on. */
 static int kernels_open(hm_a2a_state_t *state, const hm_comm_t *comm, hm_reason_t *reason)
 {
@@ -62,9 +70,11 @@ static int kernels_open(hm_a2a_state_t *state, const hm_comm_t *comm, hm_reason_
         state->kernels = kernels_cuda_open(&why);
     }
     if (state->kernels != NULL) {
+        int device = device_of(comm);
+        const void *hook = state->kernels == &hm_kernels_host ? (const void *)&state->host_stream : &device;
         /* What one rank alone may lack. */
         *reason = HM_REASON_NO_MEMORY;
-        return state->kernels->context_create(&state->host_stream, &state->context);
+        return state->kernels->context_create(hook, &state->context);
     }
     log_say(HM_LOG_WARN, comm, "calls are left alone: %s", why);
     return -ENODEV;

@@ -317,6 +317,7 @@ int main(int argc, char **argv)
     }
     hm_kernels_say = say;
     must(kernels->context_create(NULL, &context), "context_create");
+    must(kernels->prepare(context), "prepare");
     if (cache_bytes > 0) context->cache_bytes = cache_bytes;
     stream = gpu_stream();
     for (int i = 0; i < MOST_LAUNCHES; i++) {

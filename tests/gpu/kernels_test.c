@@ -354,6 +354,7 @@ int main(int argc, char **argv)
     hm_kernels_say = say;
     must(cuda.kernels->context_create(NULL, &cuda.context), "context_create");
     must(host.kernels->context_create(NULL, &host.context), "context_create");
+    must(cuda.kernels->prepare(cuda.context), "prepare");
     cuda.stream = gpu_stream();
     test_arguments();
     test_identify(small);

@@ -1,0 +1,93 @@
+/* Description: a GPU that the kernels do not know, or a driver that lacks what they need, must leave a job as it was:
+ * on one rank as on all, whatever plain NCCL can do there.
+ */
+#include "world.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+
+#include <cmocka.h>
+
+#define RANKS 4
+
+static random_t source;
+static hm_settings_t lacking; /* of the rank that cannot prepare */
+static hm_kernels_t table;    /* what stands for the CUDA back end */
+static hm_real_t elsewhere;   /* the threads' NCCL, in an image without host streams */
+static int refusal;
+
+const hm_kernels_t *kernels_cuda_open(const char **why)
+{
+    *why = NULL;
+    return &table;
+}
+
+static ncclResult_t comm_device(const ncclComm_t comm, int *device)
+{
+    (void)comm;
+    *device = 5;
+    return ncclSuccess;
+}
+
+/* Whatever device the calling thread is at. */
+static int context_create(const void *hook, hm_context_t **context)
+{
+    return *(const int *)hook == 5 ? hm_kernels_host.context_create(NULL, context) : -EINVAL;
+}
+
+static int prepare(hm_context_t *context)
+{
+    (void)context;
+    return doubles_own == &lacking ? refusal : 0;
+}
+
+static int setup(void **context)
+{
+    (void)context;
+    source.state = 1;
+    doubles_reset();
+    doubles_settings.topo = "2,2";
+    doubles_settings.depth = 2;
+    lacking = doubles_settings;
+    table = hm_kernels_host;
+    table.context_create = context_create;
+    table.prepare = prepare;
+    elsewhere = *threads_real();
+    elsewhere.ncclCommCuDevice = comm_device;
+    elsewhere.handle = dlopen("libm.so.6", RTLD_NOW);
+    return 0;
+}
+
+/* The last `ranks` ranks lack something. */
+static void world_lack(int ranks, hm_reason_t reason)
+{
+    world_t world;
+    world_open(&world, RANKS);
+    for (int r = 0; r < RANKS; r++) {
+        world.comm[r].real = &elsewhere;
+        if (r >= RANKS - ranks) world.settings[r] = &lacking;
+    }
+    for (int call = 0; call < 3; call++) assert_int_equal(world_exchange(&source, &world, RANKS, 256), ranks == 0);
+    for (int r = 0; r < RANKS && ranks > 0; r++) assert_int_equal(world.comm[r].stats.left[reason], 3);
+    world_close(&world, RANKS);
+}
+
+static void what_ranks_lack_is_left_alone_by_all(void **context)
+{
+    (void)context;
+    world_lack(0, HM_REASONS);
+    for (int ranks = 1; ranks <= RANKS; ranks += RANKS - 1) {
+        refusal = -EIO;
+        world_lack(ranks, HM_REASON_NO_BACK_END);
+        refusal = -ENOMEM;
+        world_lack(ranks, HM_REASON_NO_MEMORY);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test_setup(what_ranks_lack_is_left_alone_by_all, setup)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

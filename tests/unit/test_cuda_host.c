@@ -1,0 +1,141 @@
+/* Description: what the CUDA back end does on the host, over a driver that answers as told: contexts of GPUs that the
+ * kernels do not know, threads without a device, memory that runs short in the middle of a call.
+ */
+#include "fake_cuda.h"
+
+#include "../../kernels/kernels.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define JOBS 2000 /* of a move, too many for a kernel's parameters */
+
+static const hm_kernels_t *cuda;
+static char said[256];
+
+static void said_note(int level, const char *text)
+{
+    (void)level;
+    snprintf(said, sizeof said, "%s", text);
+}
+
+static int setup(void **state)
+{
+    const char *why = NULL;
+    (void)state;
+    memset(&fake_cuda, 0, sizeof fake_cuda);
+    fake_cuda.pool_allocations = -1;
+    said[0] = '\0';
+    hm_kernels_say = said_note;
+    cuda = kernels_cuda_open(&why);
+    assert_non_null(cuda);
+    return 0;
+}
+
+/* Memory that serves for the first meeting is there whatever the GPU is. */
+static void unknown_gpu_is_refused_by_prepare_alone(void **state)
+{
+    hm_context_t *context = NULL;
+    void *memory = NULL;
+    (void)state;
+    fake_cuda.device = 7; /* one for which no other test loads the kernels */
+    fake_cuda.module_load = CUDA_ERROR_NO_BINARY_FOR_GPU;
+    assert_int_equal(cuda->context_create(NULL, &context), 0);
+    assert_string_equal(said, "");
+    assert_int_equal(cuda->prepare(context), -EIO);
+    assert_non_null(strstr(said, "no kernel image"));
+    assert_int_equal(cuda->host_alloc(context, 4096, &memory), 0);
+    assert_int_equal(cuda->wait(context, NULL, 1, NULL), 0);
+    assert_int_equal(cuda->capturing(context, NULL), 0);
+    cuda->host_free(context, memory);
+    cuda->context_destroy(context);
+    assert_int_equal(fake_cuda.alive, 0);
+}
+
+static void memory_short_at_the_start_is_refused_by_prepare(void **state)
+{
+    hm_context_t *context = NULL;
+    (void)state;
+    fake_cuda.pool_allocations = 1;
+    assert_int_equal(cuda->context_create(NULL, &context), 0);
+    assert_int_equal(cuda->prepare(context), -ENOMEM);
+    cuda->context_destroy(context);
+    assert_int_equal(fake_cuda.alive, 0);
+}
+
+/* NCCL works on its communicator's device, whatever the calling thread is at. */
+static void work_is_done_on_the_wanted_device(void **state)
+{
+    static const struct {
+        CUdevice current;
+        int wanted, retained;
+    } cases[] = {{0, -1, 0}, {2, 2, 0}, {-1, 3, 1}, {0, 1, 1}};
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        hm_context_t *context = NULL;
+        CUcontext before, after;
+        setup(NULL);
+        fake_cuda.device = cases[i].current;
+        cuCtxGetCurrent(&before);
+        assert_int_equal(cuda->context_create(&cases[i].wanted, &context), 0);
+        assert_int_equal(cuda->prepare(context), 0);
+        assert_int_equal(cuda->wait(context, NULL, 1, NULL), 0);
+        cuda->context_destroy(context);
+        cuCtxGetCurrent(&after);
+        assert_int_equal(fake_cuda.retained, cases[i].retained);
+        assert_ptr_equal(before, after);
+        assert_int_equal(fake_cuda.pushed, 0);
+        assert_int_equal(fake_cuda.alive, 0);
+    }
+}
+
+static void no_device_at_all_is_said(void **state)
+{
+    hm_context_t *context = NULL;
+    (void)state;
+    fake_cuda.device = -1;
+    assert_int_equal(cuda->context_create(NULL, &context), -EIO);
+    assert_non_null(strstr(said, "expected a thread with a current CUDA device"));
+    assert_int_equal(fake_cuda.alive, 0);
+}
+
+/* Other ranks are at work on the call already: it may wait for its own earlier work, but not fail. */
+static void tables_that_find_no_memory_wait_for_earlier_ones(void **state)
+{
+    static char from[16], to[16];
+    hm_context_t *context = NULL;
+    hm_move_job_t *jobs = calloc(JOBS, sizeof *jobs);
+    (void)state;
+    for (int i = 0; i < JOBS; i++)
+        jobs[i] = (hm_move_job_t){.dst = to, .src = from, .dst_stride = 16, .src_stride = 16, .width = 16, .rows = 1};
+    assert_int_equal(cuda->context_create(NULL, &context), 0);
+    assert_int_equal(cuda->prepare(context), 0);
+    fake_cuda.pool_allocations = 0;
+    fake_cuda.busy = 1000; /* questions */
+    int launched = fake_cuda.launched;
+    for (int i = 0; i < 20; i++) assert_int_equal(cuda->move(context, NULL, jobs, JOBS), 0);
+    assert_int_equal(fake_cuda.launched - launched, 2 * 20); /* a table and its move */
+    assert_int_equal(fake_cuda.busy, 0);
+    assert_string_equal(said, "");
+    cuda->context_destroy(context);
+    assert_int_equal(fake_cuda.alive, 0);
+    free(jobs);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(unknown_gpu_is_refused_by_prepare_alone, setup),
+        cmocka_unit_test_setup(memory_short_at_the_start_is_refused_by_prepare, setup),
+        cmocka_unit_test_setup(work_is_done_on_the_wanted_device, setup),
+        cmocka_unit_test_setup(no_device_at_all_is_said, setup),
+        cmocka_unit_test_setup(tables_that_find_no_memory_wait_for_earlier_ones, setup),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
