@@ -27,6 +27,11 @@ static void row_write(char *row, int from, size_t i, unsigned salt)
     for (size_t b = 0; b < ROW; b++) row[b] = (char)((state = state * 1664525 + 1013904223) >> 24);
 }
 
+static size_t rows_between(int from, int to, unsigned salt)
+{
+    return (size_t)((from * 7 + to * 13 + (int)salt) % 5 == 0 ? 0 : (from * 17 + to * 5 + (int)salt) % ROWS);
+}
+
 static size_t rows_total(const buffers_t *buffers, bool sending)
 {
     size_t total = 0;
@@ -40,8 +45,7 @@ static void buffers_fill(buffers_t *buffers, const ranks_t *ranks, unsigned salt
     *buffers = (buffers_t){.ranks = ranks->ranks, .rank = ranks->rank};
     for (int s = 0; s < ranks->ranks; s++)
         for (int r = 0; r < ranks->ranks; r++)
-            buffers->rows[s][r] =
-                (size_t)((s * 7 + r * 13 + (int)salt) % 5 == 0 ? 0 : (s * 17 + r * 5 + (int)salt) % ROWS);
+            buffers->rows[s][r] = rows_between(s, r, salt);
     buffers->send = malloc((rows_total(buffers, true) + 1) * ROW);
     buffers->recv = malloc((rows_total(buffers, false) + 1) * ROW);
     memset(buffers->recv, 0xA5, (rows_total(buffers, false) + 1) * ROW);
@@ -108,12 +112,32 @@ static void run_companion(const ranks_t *ranks)
 {
     const hiermoe_api_t *api = hiermoe_api_load();
     hiermoe_stats_t stats = {.size = sizeof stats};
+    uint64_t raw = 0, least = 0;
+    char out[ROW] = {0}, in[ROW];
     CHECK(api != NULL && api->version == HIERMOE_API_VERSION && api->size == sizeof *api);
     ncclComm_t comm = ranks_comm(ranks);
-    for (unsigned salt = 0; salt < 5; salt++) plain_round(ranks, comm, NULL, salt);
+    for (unsigned salt = 0; salt < 5; salt++) {
+        size_t most = 0;
+        plain_round(ranks, comm, NULL, salt);
+        for (int p = 0; p < ranks->ranks; p++) {
+            size_t rows = p == ranks->rank ? 0 : rows_between(ranks->rank, p, salt);
+            raw += rows * ROW;
+            if (rows > most) most = rows;
+        }
+        least += (most < 8 ? most : 8) * ROW; /* eight different rows */
+    }
     CHECK(api->stats(comm, &stats) == 0);
     CHECK(stats.replaced == 5 && stats.left == 0 && stats.agreements >= 5);
-    CHECK(stats.bytes_raw > 0 && stats.bytes_sent > 0);
+    CHECK(stats.bytes_raw == raw);
+    CHECK(stats.bytes_sent >= least && stats.bytes_sent < raw);
+    /* A group that is no all-to-all is left. */
+    CHECK(ncclGroupStart() == ncclSuccess);
+    CHECK(ncclSend(out, ROW, ncclInt8, ranks->rank, comm, NULL) == ncclSuccess);
+    CHECK(ncclRecv(in, ROW, ncclInt8, ranks->rank, comm, NULL) == ncclSuccess);
+    CHECK(ncclGroupEnd() == ncclSuccess);
+    SYNC(NULL);
+    CHECK(api->stats(comm, &stats) == 0);
+    CHECK(stats.replaced == 5 && stats.left == 1);
     CHECK(api->stats(&stats, &stats) == -ENOENT);
     CHECK(api->stats(NULL, &stats) == -ENOENT);
     stats.size = 3;

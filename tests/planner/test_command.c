@@ -124,6 +124,91 @@ static void test_every_cost_model_and_routing_runs(void **state)
         }
 }
 
+static long whole(const json_t *root, const char *key)
+{
+    const json_t *value = json_object_get(root, key);
+    if (!json_is_integer(value)) fail_msg("no whole number %s", key);
+    return (long)json_integer_value(value);
+}
+
+static void test_models_are_what_they_are(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        long hidden, experts, top_k;
+    } models[] = {{"qwen3-30b-a3b", 2048, 128, 8},
+                  {"deepseek-v3", 7168, 256, 8},
+                  {"deepseek-v3-half", 3584, 256, 8},
+                  {"mixtral-8x7b", 4096, 8, 2}};
+    for (size_t i = 0; i < sizeof(models) / sizeof(models[0]); i++) {
+        char arguments[128];
+        snprintf(arguments, sizeof(arguments), "--profile prior:net,nvlink --topo 2,2 --model %s --element-bytes 4",
+                 models[i].name);
+        json_t *root = run_json(arguments);
+        assert_int_equal(whole(root, "hidden"), models[i].hidden);
+        assert_int_equal(whole(root, "experts"), models[i].experts);
+        assert_int_equal(whole(root, "topk"), models[i].top_k);
+        assert_int_equal(whole(root, "row_bytes"), 4 * models[i].hidden);
+        json_decref(root);
+    }
+}
+
+/* What plan predicts for depth 2 of the paper's cluster with these options. */
+static double predicted(const char *options)
+{
+    char arguments[256];
+    snprintf(arguments, sizeof(arguments), "--profile a6000-4x8 --model qwen3-30b-a3b --swaps 0 %s", options);
+    json_t *root = run_json(arguments);
+    double ms = number(root, "predicted_ms", "2");
+    json_decref(root);
+    return ms;
+}
+
+static void test_slices_and_seed_change_what_they_are_for(void **state)
+{
+    (void)state;
+    double padded = predicted("--cost padded");
+    assert_float_equal(predicted("--cost padded-sliced --slices 1"), padded, 0);
+    assert_true(predicted("--cost padded-sliced --slices 4") < 0.99 * padded);
+    assert_float_equal(predicted("--cost padded-sliced"), predicted("--cost padded-sliced --slices 4"), 0);
+    assert_float_equal(predicted("--cost links-sliced --slices 1"), predicted("--cost links"), 0);
+    assert_true(predicted("--cost links-sliced --slices 8") != predicted("--cost links-sliced --slices 4"));
+    double drawn = predicted("--routing zipf:1");
+    assert_float_equal(predicted("--routing zipf:1 --seed 1"), drawn, 0);
+    assert_true(fabs(predicted("--routing zipf:1 --seed 2") - drawn) > 1e-6);
+}
+
+/* A part of the tokens stands for all of them, in the counts and in what swaps are judged by. */
+static void test_a_sample_is_scaled_up(void **state)
+{
+    (void)state;
+    json_t *part = run_json("--profile a6000-4x8 --model qwen3-30b-a3b --routing zipf:0.8 --tokens 4096 --swaps 1 "
+                            "--sample 32768");
+    double all = predicted("--routing zipf:0.8 --tokens 4096"), ms = number(part, "predicted_ms", "3");
+    assert_float_equal(number(part, "predicted_ms", "2"), all, 0.03 * all);
+    const json_t *first = json_array_get(json_object_get(part, "swaps"), 0);
+    assert_non_null(first);
+    assert_int_equal(whole(part, "depth"), 3);
+    assert_float_equal(json_number_value(json_object_get(first, "before_ms")), ms, 1e-3 * ms);
+    json_decref(part);
+}
+
+/* A router that first chooses groups needs their experts to stay together. */
+static void test_swaps_stay_within_the_routing_groups(void **state)
+{
+    (void)state;
+    json_t *root = run_json("--profile prior:net,nvlink --topo 3,4 --hidden 7168 --experts 96 --topk 4 --tokens 1000 "
+                            "--routing group:16:4 --horizon 0 --swaps 6");
+    const json_t *swaps = json_object_get(root, "swaps");
+    assert_true(json_array_size(swaps) > 0);
+    for (size_t i = 0; i < json_array_size(swaps); i++) {
+        const json_t *swap = json_array_get(swaps, i);
+        assert_int_equal(whole(swap, "a") / 6, whole(swap, "b") / 6);
+    }
+    json_decref(root);
+}
+
 static void test_trace_is_read_and_counted(void **state)
 {
     (void)state;
@@ -143,10 +228,13 @@ static void test_trace_is_read_and_counted(void **state)
     root = run_json("--profile prior:nvlink --topo 2 --hidden 1024 --routing trace:t.trace --layer 1");
     assert_float_equal(number(root, "duplication", "2"), 0.5, 0);
     json_decref(root);
+    file[sizeof(header) - 1] = 2;
+    write_file("twice.trace", file, sizeof(file));
     file[sizeof(header) - 1] = 9;
     write_file("bad_id.trace", file, sizeof(file));
     write_file("short.trace", file, sizeof(file) - 2);
     write_file("header.trace", "HMTRACE1 ranks=2 layers=x\n", 26);
+    write_file("tail.trace", "HMTRACE1 ranks=2 layers=1 tokens=1 topk=1 experts=4 x\n\0\0\0\0", 58);
     write_file("other.trace", "PNG", 3);
 }
 
@@ -201,7 +289,14 @@ static void test_bad_input_is_named(void **state)
         {"plan --profile prior:tcp --topo 2 --hidden 8 --routing trace:short.trace",
          "30 bytes after line 1: expected 32"},
         {"plan --profile prior:tcp --topo 2 --hidden 8 --routing trace:bad_id.trace", "entry 0: expert 9: expected"},
+        {"plan --profile prior:tcp --topo 2 --hidden 8 --routing trace:twice.trace",
+         "entry 1: expert 2 twice in one token"},
+        {"plan --profile prior:tcp --topo 2 --hidden 8 --routing trace:tail.trace",
+         "line 1: expected its end after experts="},
         {"plan --profile prior:tcp --topo 4 --hidden 8 --routing trace:t.trace", "trace of 2 ranks: expected 4"},
+        {"plan --profile prior:tcp --topo 2 --hidden 8 --tokens 3 --routing trace:t.trace", "has tokens 2: expected 3"},
+        {"plan --profile prior:tcp --topo 2 --hidden 8 --experts 5 --routing trace:t.trace",
+         "has experts 4: expected 5"},
         {"plan --profile prior:tcp --topo 2 --hidden 8 --topk 3 --routing trace:t.trace", "has topk 2: expected 3"},
         {"plan --profile prior:tcp --topo 2 --hidden 8 --layer 2 --routing trace:t.trace", "--layer: 2: expected less"},
         {"profile bad.profile", "bad.profile: line 3: \"colour\""},
@@ -260,9 +355,16 @@ static void test_settings_are_those_of_the_library(void **state)
         assert_true(json_string_length(json_object_get(setting, "help")) > 0);
         assert_true(json_is_boolean(json_object_get(setting, "same_on_all_ranks")));
     }
-    json_decref(list);
     assert_int_equal(run("settings", text, sizeof(text)), 0);
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) assert_non_null(strstr(text, names[i]));
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        char *line = strstr(text, names[i]), *end = line != NULL ? strchr(line, '\n') : NULL;
+        assert_non_null(end);
+        *end = '\0';
+        bool same = json_boolean_value(json_object_get(json_array_get(list, i), "same_on_all_ranks"));
+        assert_true(strstr(line, same ? "  equal  " : "  any    ") != NULL);
+        *end = '\n';
+    }
+    json_decref(list);
 }
 
 /* What it shows was written by this job, not by one before. */
@@ -282,6 +384,23 @@ static void test_fit_shows_what_the_job_wrote_and_keeps_its_status(void **state)
     assert_int_equal(run("fit --preload bad.profile --out out.profile -- sh job.sh 7", text, sizeof(text)), 7);
     assert_non_null(strstr(text, "the job ended with 7"));
     assert_int_equal(run("fit --preload bad.profile --out out.profile -- true", text, sizeof(text)), 2);
+    assert_int_equal(run("fit --preload bad.profile --out out.profile -- sh -c 'kill -9 $$'", text, sizeof(text)), 137);
+    assert_non_null(strstr(text, "the job ended with 137"));
+    assert_int_equal(run("fit --preload bad.profile --out out.profile -- no_such_launcher", text, sizeof(text)), 127);
+    assert_non_null(strstr(text, "no_such_launcher: No such file"));
+}
+
+/* Ranks may start elsewhere, and what the user preloads is still needed. */
+static void test_fit_hands_on_a_whole_path_and_other_preloads(void **state)
+{
+    (void)state;
+    char text[16384], want[128];
+    setenv("LD_PRELOAD", "/nowhere/other.so", 1);
+    run("fit --preload bad.profile --out out.profile -- sh -c 'echo to=$HIERMOE_FIT_FILE with=$LD_PRELOAD'", text,
+        sizeof(text));
+    unsetenv("LD_PRELOAD");
+    snprintf(want, sizeof(want), "to=%s/out.profile with=%s/bad.profile:/nowhere/other.so\n", folder, folder);
+    assert_non_null(strstr(text, want));
 }
 
 /* Writes a profile with its last line replaced, and the name of the device. */
@@ -292,6 +411,38 @@ static void profile_change(const char *name, char *text, const char *last, const
     int length = snprintf(changed, sizeof(changed), "%.*sdevice %s%.*s%s\n", (int)(place - text), text, device,
                           (int)(end - rest), rest, last);
     write_file(name, changed, (size_t)length);
+}
+
+/* The row of a depth in the table. */
+static void text_row(const char *text, const char *depth, double row[4])
+{
+    char start[16];
+    snprintf(start, sizeof(start), "\n%-7s ", depth);
+    const char *line = strstr(text, start);
+    assert_non_null(line);
+    assert_int_equal(sscanf(line + strlen(start), "%lf %lf %lf %lfx", &row[0], &row[1], &row[2], &row[3]), 4);
+}
+
+/* A dear agreement leaves the paper's depth what it was, and the call alone. */
+static void test_what_comes_on_top_counts_in_speedup_and_depth(void **state)
+{
+    (void)state;
+    char text[8192];
+    double none[4], deep[4];
+    assert_int_equal(run("profile a6000-4x8", text, sizeof(text)), 0);
+    size_t length = (size_t)(strstr(text, "agree_ms 0") - text);
+    snprintf(text + length, sizeof(text) - length, "agree_ms 300\n");
+    write_file("own.profile", text, strlen(text));
+    json_t *root = run_json("--profile own.profile --model qwen3-30b-a3b --routing zipf:1");
+    assert_int_equal(whole(root, "depth"), 0);
+    assert_int_equal(whole(root, "depth_best"), 3);
+    assert_string_equal(json_string_value(json_object_get(root, "swaps_note")), "the call is best left alone");
+    json_decref(root);
+    assert_int_equal(run("plan --profile own.profile --model qwen3-30b-a3b", text, sizeof(text)), 0);
+    text_row(text, "none", none);
+    text_row(text, "3", deep);
+    assert_float_equal(deep[1], 300, 1e-3);
+    assert_float_equal(deep[3], none[0] / (deep[0] + deep[1]), 0.006);
 }
 
 /* On GPUs the rows that a rank keeps are moved while wires are busy; else they come on top. */
@@ -318,8 +469,8 @@ static int folder_make(void **state)
 
 static int folder_remove(void **state)
 {
-    static const char *const names[] = {"t.trace",     "bad_id.trace", "short.trace", "header.trace",
-                                        "other.trace", "bad.profile",  "own.profile", "out.json",
+    static const char *const names[] = {"t.trace",     "bad_id.trace", "short.trace", "header.trace", "other.trace",
+                                        "bad.profile", "own.profile",  "out.json",    "twice.trace",  "tail.trace",
                                         "job.profile", "out.profile",  "job.sh",      "none.profile"};
     (void)state;
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
@@ -344,6 +495,12 @@ int main(void)
         cmocka_unit_test(test_settings_are_those_of_the_library),
         cmocka_unit_test(test_own_rows_cost_extra_where_cores_move_them),
         cmocka_unit_test(test_fit_shows_what_the_job_wrote_and_keeps_its_status),
+        cmocka_unit_test(test_fit_hands_on_a_whole_path_and_other_preloads),
+        cmocka_unit_test(test_what_comes_on_top_counts_in_speedup_and_depth),
+        cmocka_unit_test(test_models_are_what_they_are),
+        cmocka_unit_test(test_slices_and_seed_change_what_they_are_for),
+        cmocka_unit_test(test_a_sample_is_scaled_up),
+        cmocka_unit_test(test_swaps_stay_within_the_routing_groups),
     };
     return cmocka_run_group_tests(tests, folder_make, folder_remove);
 }

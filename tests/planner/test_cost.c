@@ -341,6 +341,27 @@ static void test_floor_is_bytes_over_speed(void **state)
     profile_prior(topo, wire, NULL, &profile);
     assert_float_equal(cost_floor(topo, &profile, 14336, 4096 * 4.0), 4.70, 0.01);
     assert_float_equal(cost_floor(topo, &profile, 14336, 4096 * 1.0), 1.17, 0.01);
+    profile.intra[0].beta_ms *= 3; /* copies that crowd each other say nothing about what the wire can carry */
+    assert_float_equal(cost_floor(topo, &profile, 14336, 4096 * 4.0), 4.70, 0.01);
+    topo_destroy(topo);
+}
+
+/* Rows that stay in their node take the inside's time, also where next to nothing leaves it. */
+static void test_flat_exchange_inside_a_node_takes_the_inside_s_time(void **state)
+{
+    (void)state;
+    hm_topo_t *topo = test_topo("2,2", 4);
+    hm_profile_t profile = {.levels = 2, .groups = {1, 2, 4}};
+    profile.intra[0] = (hm_link_t){1, 0.1, 1, 1, 0, 0, 0};
+    profile.inter[1] = (hm_link_t){2, 0.01, 1, 1, 0, 0, 0};
+    profile.intra[1] = (hm_link_t){3, 0.2, 1, 1, 0, 0, 0};
+    uint32_t raw[16] = {0, 6, 1}, node[8] = {6, 1}, rank[16] = {0, 6, 1};
+    hm_table_t table = {.row_bytes = 10, .raw = raw, .distinct = {NULL, node, rank}};
+    hm_cost_options_t options = {.model = HM_COST_LINKS};
+    hm_cost_t cost;
+    assert_int_equal(cost_predict(topo, &profile, &table, &options, &cost), 0);
+    /* A buffer's beta is for half of its bytes leaving. */
+    assert_float_equal(cost.ms[0], 3 + 6 * 10 * 0.4, 1e-12);
     topo_destroy(topo);
 }
 
@@ -358,6 +379,7 @@ int main(void)
         cmocka_unit_test(test_own_rows_beside_the_wires_cost_what_wires_do_not_hide),
         cmocka_unit_test(test_own_memory_gives_the_same_and_bad_options_are_refused),
         cmocka_unit_test(test_floor_is_bytes_over_speed),
+        cmocka_unit_test(test_flat_exchange_inside_a_node_takes_the_inside_s_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -177,6 +177,28 @@ static void test_zipf_frequencies_follow_the_weights(void **state)
     free(ids);
 }
 
+/* After the first draw nearly all are of the expert that is taken; what is left is drawn by the weights all the same.
+ */
+static void test_later_choices_follow_the_weights_of_what_is_left(void **state)
+{
+    (void)state;
+    enum { EXPERTS = 16, TOKENS = 20000 };
+    uint16_t *ids = malloc(2 * TOKENS * sizeof(*ids));
+    double count[EXPERTS] = {0}, norm = 0;
+    assert_non_null(ids);
+    draw("zipf:8", EXPERTS, 2, TOKENS, ids);
+    for (int i = 0; i < 2 * TOKENS; i++) count[ids[i]]++;
+    for (int e = 2; e <= EXPERTS; e++) norm += pow(e, -8);
+    for (int place = 1; place <= 3; place++) {
+        int top = 0;
+        for (int e = 1; e < EXPERTS; e++)
+            if (count[e] > count[top]) top = e;
+        assert_float_equal(count[top] / TOKENS, place == 1 ? 1 : pow(place, -8) / norm, 0.01);
+        count[top] = -1;
+    }
+    free(ids);
+}
+
 static void test_tokens_hold_different_experts_however_skewed(void **state)
 {
     (void)state;
@@ -266,6 +288,7 @@ int main(void)
         cmocka_unit_test(test_uniform_duplication_is_that_of_the_papers_table),
         cmocka_unit_test(test_drawn_uniform_tokens_approach_the_expectation),
         cmocka_unit_test(test_zipf_frequencies_follow_the_weights),
+        cmocka_unit_test(test_later_choices_follow_the_weights_of_what_is_left),
         cmocka_unit_test(test_tokens_hold_different_experts_however_skewed),
         cmocka_unit_test(test_group_limited_tokens_stay_in_their_groups),
         cmocka_unit_test(test_bad_routing_specs_are_refused),

@@ -170,6 +170,20 @@ static void test_one_stalled_size_does_not_bend_the_link(void **state)
     }
 }
 
+/* A share below 0 would make a profile that no reader takes. */
+static void test_share_explained_is_never_negative(void **state)
+{
+    (void)state;
+    hm_timing_t timing[6];
+    hm_link_t link;
+    for (int i = 0; i < 6; i++) timing[i] = (hm_timing_t){1e6 * (i + 1), i == 2 ? 10 : 1, 1};
+    assert_int_equal(fit_straight(timing, 6, &link), 0);
+    assert_float_equal(link_ms(&link, 3e6), 1, 0.1); /* the stalled one is all that varies */
+    assert_true(link.r2 >= 0 && link.r2 <= 1);
+    assert_int_equal(fit_bend(timing, 6, &link), 0);
+    assert_true(link.r2 >= 0 && link.r2 <= 1);
+}
+
 static void test_bad_timings_change_nothing(void **state)
 {
     (void)state;
@@ -254,6 +268,7 @@ int main(void)
         cmocka_unit_test(test_bytes_that_get_cheaper_are_found),
         cmocka_unit_test(test_straight_timings_stay_straight),
         cmocka_unit_test(test_one_stalled_size_does_not_bend_the_link),
+        cmocka_unit_test(test_share_explained_is_never_negative),
         cmocka_unit_test(test_bad_timings_change_nothing),
         cmocka_unit_test(test_exact_line_is_found),
         cmocka_unit_test(test_noisy_line_matches_the_normal_equations),

@@ -112,6 +112,7 @@ static void test_bad_text_is_refused_with_its_line(void **state)
         {"intra 0 0.5 5e-7", "intra 0 0,5 5e-7", 9, "\"0,5\": expected alpha"},
         {"intra 0 0.5 5e-7", "intra 0 -1 5e-7", 9, "\"-1\": expected alpha"},
         {"intra 0 0.5 5e-7", "intra 0 1e400 5e-7", 9, "\"1e400\": expected alpha"},
+        {"intra 0 0.5 5e-7", "intra 0 0.5 1.5", 9, "\"1.5\": expected beta in ms per byte"},
         {"intra 0 0.5 5e-7 0.99 12", "intra 0 0.5 5e-7", 9, "the line ends where r2 or -"},
         {"0.99 12", "1.5 12", 9, "\"1.5\": expected r2"},
         {"0.99 12", "0.99 12 1e9 2e9 1e-8 13", 9, "\"13\" is too much"},
@@ -127,6 +128,7 @@ static void test_bad_text_is_refused_with_its_line(void **state)
         {"agree_ms 0.03", "agree_ms 0.03\nagree_ms 0.03", 13, "a second \"agree_ms\""},
         {"agree_ms 0.03", "alone 2 1e-7", 12, "whole number from 1 to 1"},
         {"agree_ms 0.03", "alone 1 1e-7 3", 12, "\"3\" is too much"},
+        {"agree_ms 0.03", "alone 1 1.5", 12, "\"1.5\": expected beta in ms per byte"},
         {"agree_ms 0.03", "alone 1 1e-7\nalone 1 1e-7", 13, "a second \"alone 1\""},
         {"agree_ms 0.03", "alone 1 1e-7\nfew 1 1e-7\nfew 1 1e-7", 14, "a second \"few 1\""},
         {"agree_ms 0.03", "agree_ms", 12, "the line ends where agree_ms"},
@@ -217,6 +219,12 @@ static void test_cluster_key_looks_at_everything_but_the_name(void **state)
     snprintf(two.versions, sizeof(two.versions), "nccl 2.28");
     assert_false(profile_same_cluster(&one, &two));
     two = one;
+    snprintf(two.device, sizeof(two.device), "NVIDIA H200");
+    assert_false(profile_same_cluster(&one, &two));
+    two = one;
+    snprintf(two.transport, sizeof(two.transport), "tcp");
+    assert_false(profile_same_cluster(&one, &two));
+    two = one;
     two.groups[2] = 9;
     assert_false(profile_same_cluster(&one, &two));
 }
@@ -268,7 +276,27 @@ static void test_prior_orders_wires_and_is_complete(void **state)
     assert_true(profile.intra[1].alpha_ms > 0 && profile.intra[1].alpha_ms < profile.intra[0].alpha_ms);
     assert_int_equal(profile.intra[0].samples, 0);
     assert_true(isnan(profile.intra[0].r2));
+    assert_string_equal(profile.transport, "net"); /* what the outermost level runs over */
+    assert_float_equal(profile.alone_ms[1], 0, 0);
+    wire[1] = HM_WIRE_TCP;
+    profile_prior(topo, wire, NULL, &profile);
+    assert_string_equal(profile.transport, "tcp");
+    assert_float_equal(profile.alone_ms[1], profile.inter[1].beta_ms / 8, 1e-18); /* 8 ranks share a node's port */
     topo_destroy(topo);
+}
+
+/* Every pair of ranks has its place in the table that all plan from. */
+static void test_prior_of_many_ranks_counts_the_planning(void **state)
+{
+    (void)state;
+    hm_topo_t *few = test_topo("4,2", 8), *many = test_topo("128,8", 1024);
+    hm_wire_t wire[HM_MAX_LEVELS + 1] = {0, HM_WIRE_NET, HM_WIRE_NVLINK};
+    hm_profile_t small, large;
+    profile_prior(few, wire, NULL, &small);
+    profile_prior(many, wire, NULL, &large);
+    assert_float_equal(large.agree_ms - small.agree_ms, 5e-6 * (1024.0 * 1024 - 8 * 8), 1e-9);
+    topo_destroy(many);
+    topo_destroy(few);
 }
 
 int main(void)
@@ -285,6 +313,7 @@ int main(void)
         cmocka_unit_test(test_cluster_key_looks_at_everything_but_the_name),
         cmocka_unit_test(test_levels_are_found_by_group_size),
         cmocka_unit_test(test_prior_orders_wires_and_is_complete),
+        cmocka_unit_test(test_prior_of_many_ranks_counts_the_planning),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -64,6 +64,8 @@ static void test_broken_times_change_nothing(void **state)
     assert_float_equal(refine_factor(&refine, 0, 1), 1, 0);
     for (int i = 0; i < 9; i++) refine_add(&refine, 0, 1, 1e-9, 1e9);
     assert_float_equal(refine_factor(&refine, 0, 1), 16, 0);
+    for (int i = 0; i < 9; i++) refine_add(&refine, 0, 1, 1e9, 1e-9);
+    assert_float_equal(refine_factor(&refine, 0, 1), 1.0 / 16, 0);
 }
 
 int main(void)

@@ -75,8 +75,8 @@ void a2a_replayed(struct hm_comm *comm, cudaStream_t stream)
 
 void a2a_state_destroy(struct hm_comm *comm)
 {
-    (void)comm;
     __atomic_add_fetch(&front_double.destroyed, 1, __ATOMIC_RELAXED);
+    __atomic_add_fetch(&front_double.aborted, comm->aborted, __ATOMIC_RELAXED);
 }
 
 int front_reset(void **state)

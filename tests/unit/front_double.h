@@ -16,6 +16,7 @@
 
 typedef struct hm_double {
     int runs, destroyed, replayed;
+    int aborted;                           /* of the destroyed: those that ncclCommAbort ended */
     bool accept;                           /* a2a_run says true */
     void (*inside)(const hm_call_t *call); /* called by a2a_run */
     hm_call_t call;                        /* the latest */

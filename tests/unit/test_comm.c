@@ -1,6 +1,8 @@
 #define _GNU_SOURCE
 #include "front_double.h"
 
+#include "hooks.h"
+
 #include <pthread.h>
 #include <stdlib.h>
 
@@ -92,6 +94,98 @@ static void size_of_non_blocking_communicator_is_not_asked(void **state)
     comm_drop(HANDLE(6));
 }
 
+static ncclResult_t ended(ncclComm_t comm)
+{
+    (void)comm;
+    return ncclSuccess;
+}
+
+/* Only after an abort may other ranks still be at work on memory of this one. */
+static void end_by_abort_is_told_from_others(void **state)
+{
+    hm_real_t real = front_real;
+    (void)state;
+    real.ncclCommAbort = real.ncclCommDestroy = real.ncclCommFinalize = ended;
+    comm_add(HANDLE(7), &real, true);
+    assert_int_equal(hook_ncclCommDestroy(&real, HANDLE(7)), ncclSuccess);
+    comm_add(HANDLE(7), &real, true);
+    assert_int_equal(hook_ncclCommFinalize(&real, HANDLE(7)), ncclSuccess);
+    assert_int_equal(front_double.destroyed, 2);
+    assert_int_equal(front_double.aborted, 0);
+    comm_add(HANDLE(7), &real, true);
+    assert_int_equal(hook_ncclCommAbort(&real, HANDLE(7)), ncclSuccess);
+    assert_int_equal(front_double.destroyed, 3);
+    assert_int_equal(front_double.aborted, 1);
+}
+
+static int cancelled_meanwhile;
+
+static ncclResult_t shrunk(ncclComm_t comm, int *excluded, int count, ncclComm_t *child, ncclConfig_t *config,
+                           int flags)
+{
+    (void)excluded, (void)count, (void)config, (void)flags;
+    hm_comm_t *parent = comm_find(comm);
+    cancelled_meanwhile = parent->cancelled;
+    comm_release(parent);
+    *child = HANDLE(9);
+    return ncclSuccess;
+}
+
+/* NCCL ends what the parent is at, so waits of ours must end as well. */
+static void shrink_with_abort_ends_waits_of_the_parent(void **state)
+{
+    hm_real_t real = front_real;
+    ncclComm_t child;
+    (void)state;
+    real.ncclCommShrink = shrunk;
+    comm_add(HANDLE(8), &real, true);
+    assert_int_equal(hook_ncclCommShrink(&real, HANDLE(8), NULL, 0, &child, NULL, 0), ncclSuccess);
+    assert_int_equal(cancelled_meanwhile, 0);
+    assert_int_equal(hook_ncclCommShrink(&real, HANDLE(8), NULL, 0, &child, NULL, HM_NCCL_SHRINK_ABORT), ncclSuccess);
+    assert_int_equal(cancelled_meanwhile, 1);
+    comm_drop(HANDLE(9));
+    comm_drop(HANDLE(8));
+}
+
+static ncclResult_t made(ncclComm_t *comm, int ranks, ncclUniqueId id, int rank, ncclConfig_t *config)
+{
+    (void)ranks, (void)id, (void)rank, (void)config;
+    *comm = HANDLE(10);
+    return ncclSuccess;
+}
+
+static bool blocking_with(const char *environment, int blocking)
+{
+    hm_real_t real = front_real;
+    ncclUniqueId id = {{0}};
+    ncclConfig_t config = {sizeof config, 0xcafebeef, 22809, blocking};
+    ncclComm_t comm;
+    real.ncclCommInitRankConfig = made;
+    if (environment) setenv("NCCL_COMM_BLOCKING", environment, 1);
+    assert_int_equal(hook_ncclCommInitRankConfig(&real, &comm, 4, id, 0, &config), ncclSuccess);
+    unsetenv("NCCL_COMM_BLOCKING");
+    hm_comm_t *known = comm_find(comm);
+    assert_non_null(known);
+    bool blocks = known->blocking;
+    comm_release(known);
+    comm_drop(comm);
+    return blocks;
+}
+
+/* As in NCCL: the environment before the config, the config before the default, other text is no answer. */
+static void environment_decides_what_blocks(void **state)
+{
+    (void)state;
+    unsetenv("NCCL_COMM_BLOCKING");
+    assert_true(blocking_with(NULL, HM_NCCL_UNDEF_INT));
+    assert_true(blocking_with(NULL, 1));
+    assert_false(blocking_with(NULL, 0));
+    assert_true(blocking_with("1", 0));
+    assert_false(blocking_with("0", 1));
+    assert_false(blocking_with("yes", 0));
+    assert_true(blocking_with("2", 1));
+}
+
 #define THREADS 4
 #define ROUNDS 20000
 #define HANDLES 3
@@ -138,6 +232,9 @@ int main(void)
         cmocka_unit_test_setup(reused_record_is_not_taken_for_the_old_communicator, front_reset),
         cmocka_unit_test_setup(cancelled_communicator_stays_known, front_reset),
         cmocka_unit_test_setup(size_of_non_blocking_communicator_is_not_asked, front_reset),
+        cmocka_unit_test_setup(end_by_abort_is_told_from_others, front_reset),
+        cmocka_unit_test_setup(shrink_with_abort_ends_waits_of_the_parent, front_reset),
+        cmocka_unit_test_setup(environment_decides_what_blocks, front_reset),
         cmocka_unit_test_setup(threads_find_while_others_drop_and_add, front_reset),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -120,6 +120,15 @@ static void chance_divisors_of_small_rows_do_not_wear_off(void **context)
     assert_true(small < 100);
 }
 
+/* Every seventh call brings nothing: each gain in between makes the place patient again. */
+static void seldom_without_copies_is_looked_at_every_time(void **context)
+{
+    (void)context;
+    hm_learn_t learn;
+    learn_init(&learn);
+    for (int i = 0; i < 700; i++) assert_true(call_play(&learn, 4096, i % 7 != 6));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -128,6 +137,7 @@ int main(void)
         cmocka_unit_test(smaller_rows_are_taken_at_once_larger_ones_slowly),
         cmocka_unit_test(chance_divisors_of_small_rows_do_not_wear_off),
         cmocka_unit_test(layers_of_a_step_are_told_apart),
+        cmocka_unit_test(seldom_without_copies_is_looked_at_every_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

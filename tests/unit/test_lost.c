@@ -237,6 +237,97 @@ static hm_context_t *context_open(void)
     return made;
 }
 
+static int stream_answer;
+static void *stream_waited;
+
+static int stream_enqueue(void *stream, void (*run)(void *), void *argument)
+{
+    (void)stream;
+    run(argument);
+    return 0;
+}
+
+static int stream_wait(void *stream, double seconds)
+{
+    (void)seconds;
+    stream_waited = stream;
+    return stream_answer;
+}
+
+/* A stream that never comes to its end, one that is no more, and an abort that ends its work without results. */
+static void wait_ends_with_time_error_or_abort(void **context)
+{
+    (void)context;
+    const hm_host_stream_t hook = {stream_enqueue, stream_wait};
+    atomic_int cancel = 0;
+    hm_context_t *kernels = NULL;
+    assert_int_equal(hm_kernels_host.context_create(&hook, &kernels), 0);
+    stream_answer = 1;
+    assert_int_equal(hm_kernels_host.wait(kernels, NULL, 0, NULL), -ETIMEDOUT);
+    assert_int_equal(hm_kernels_host.wait(kernels, NULL, 0, &cancel), -ETIMEDOUT);
+    cancel = 1;
+    assert_int_equal(hm_kernels_host.wait(kernels, NULL, 20, &cancel), -ECANCELED);
+    stream_answer = 0;
+    assert_int_equal(hm_kernels_host.wait(kernels, NULL, 20, &cancel), -ECANCELED);
+    assert_int_equal(hm_kernels_host.wait(kernels, NULL, 20, NULL), 0);
+    stream_answer = -1;
+    assert_int_equal(hm_kernels_host.wait(kernels, NULL, 20, NULL), -EIO);
+    hm_kernels_host.context_destroy(kernels);
+}
+
+/* A call on another stream than the one before waits for what that one still does with the scratch. */
+static void streams_are_joined(void **context)
+{
+    (void)context;
+    const hm_host_stream_t hook = {stream_enqueue, stream_wait};
+    char stream[2], word[4] = "abc";
+    hm_context_t *kernels = NULL;
+    assert_int_equal(hm_kernels_host.context_create(&hook, &kernels), 0);
+    stream_answer = 0;
+    stream_waited = NULL;
+    assert_int_equal(hm_kernels_host.join(kernels, &stream[0]), 0);
+    assert_null(stream_waited);
+    assert_int_equal(hm_kernels_host.zero(kernels, &stream[0], word, 3), 0);
+    assert_int_equal(hm_kernels_host.join(kernels, &stream[0]), 0);
+    assert_null(stream_waited);
+    assert_int_equal(hm_kernels_host.join(kernels, &stream[1]), 0);
+    assert_ptr_equal(stream_waited, &stream[0]);
+    hm_kernels_host.context_destroy(kernels);
+}
+
+/* Distinct rows that identify finds among `count` different ones that all come twice; fingerprints of one bit. */
+static uint32_t distinct_of_colliding(uint32_t count)
+{
+    hm_context_t *kernels = context_open();
+    uint32_t n = 2 * count, bit = 0, *rows = malloc(n * 8 * sizeof *rows), counts[1];
+    uint32_t *id = malloc(n * sizeof *id), *first = malloc(n * sizeof *first);
+    uint8_t *mask = malloc(4 * (size_t)n);
+    void *work = malloc(hm_kernels_host.identify_bytes(n));
+    assert_true(rows && id && first && mask && work);
+    for (uint32_t i = 0; i < 8 * n; i++) rows[i] = (i / 8 % count) * 2654435761u + i % 8;
+    hm_rows_t all = {1, (const void *const[]){rows}, (const size_t[]){n}, 32};
+    hm_identity_t identity = {id, first, mask, counts, 4};
+    assert_int_equal(hm_kernels_host.identify(kernels, NULL, &all, &bit, NULL, 0, 1, work, &identity), 0);
+    for (uint32_t i = 0; i < n; i++) assert_memory_equal(rows + 8 * i, rows + 8 * first[id[i]], 32);
+    free(work);
+    free(mask);
+    free(first);
+    free(id);
+    free(rows);
+    hm_kernels_host.context_destroy(kernels);
+    return counts[0];
+}
+
+/* A few rows of one fingerprint are told apart and found again; of very many some pass for new, so that rows made to
+ * collide cost a bounded number of compares each. */
+static void colliding_rows_are_found_among_few(void **context)
+{
+    (void)context;
+    assert_int_equal(distinct_of_colliding(60), 60);
+    uint32_t found = distinct_of_colliding(1000);
+    assert_true(found > 1000 && found <= 2000);
+}
+
 static void pick_stops_at_most(void **context)
 {
     (void)context;
@@ -285,6 +376,9 @@ int main(void)
         cmocka_unit_test_setup(scratch_stays_under_its_cap, setup),
         cmocka_unit_test_setup(kept_scratch_leaves_room_for_slices, setup),
         cmocka_unit_test_setup(shared_memory_of_an_abandoned_context_stays, setup),
+        cmocka_unit_test_setup(colliding_rows_are_found_among_few, setup),
+        cmocka_unit_test_setup(wait_ends_with_time_error_or_abort, setup),
+        cmocka_unit_test_setup(streams_are_joined, setup),
         cmocka_unit_test_setup(pick_stops_at_most, setup),
         cmocka_unit_test_setup(move_skips_rows_that_are_not_there, setup),
     };

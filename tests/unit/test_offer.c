@@ -18,7 +18,7 @@
 
 static random_t source;
 static char folder[] = "/tmp/hiermoe_offer_XXXXXX";
-static char good[64], other[64], broken[64], missing[64], fitted[64];
+static char good[64], other[64], broken[64], missing[64], missing_folder[80], fitted[64], huge[64];
 
 static void file_write(const char *path, const char *name, const char *agree)
 {
@@ -39,7 +39,9 @@ static int group_setup(void **context)
     snprintf(other, sizeof other, "%s/other", folder);
     snprintf(broken, sizeof broken, "%s/broken", folder);
     snprintf(missing, sizeof missing, "%s/missing", folder);
+    snprintf(missing_folder, sizeof missing_folder, "%s/fitted", missing);
     snprintf(fitted, sizeof fitted, "%s/fitted", folder);
+    snprintf(huge, sizeof huge, "%s/huge", folder);
     file_write(good, "good", "0.5");
     file_write(other, "other", "0.25");
     file_write(broken, "broken", "soon");
@@ -54,6 +56,7 @@ static int group_teardown(void **context)
     unlink(other);
     unlink(broken);
     unlink(fitted);
+    unlink(huge);
     return rmdir(folder);
 }
 
@@ -160,6 +163,57 @@ static void broken_file_on_rank_0_is_said_once_with_its_line(void **context)
     assert_string_equal(profile_of_all(0, &own, 1).name, "prior");
     assert_int_equal(doubles_said, 1);
     assert_non_null(strstr(doubles_text, "line 10: \"soon\": expected agree_ms"));
+}
+
+static void built_in_name_serves_all(void **context)
+{
+    (void)context;
+    doubles_settings.profile = "a6000-4x8";
+    assert_string_equal(profile_of_all(-1, NULL, 2).name, "a6000-4x8");
+    assert_int_equal(doubles_said, 0);
+}
+
+/* Cut off where reading stops it would still be a profile, of whatever lies before. */
+static void file_beyond_all_measure_is_refused(void **context)
+{
+    (void)context;
+    FILE *file = fopen(huge, "w");
+    assert_non_null(file);
+    fprintf(file, "hiermoe-profile 1\nname huge\ndevice cpu\nversions any\ntransport none\ngroups 8\n"
+                  "intra 0 0 1e-4 - 0\n");
+    for (int i = 0; i < 70000; i++) fputc('#', file);
+    fclose(file);
+    doubles_settings.profile = huge;
+    assert_string_equal(profile_of_all(-1, NULL, 1).name, "prior");
+    assert_int_equal(doubles_said, 1);
+    assert_non_null(strstr(doubles_text, "File too large"));
+}
+
+static void sizes_not_understood_are_said(void **context)
+{
+    (void)context;
+    doubles_settings.profile = "auto";
+    doubles_settings.fit_sizes = "64K";
+    doubles_settings.max_scratch = 32 << 10; /* so that nothing is measured, which is said second */
+    assert_string_equal(profile_of_all(-1, NULL, 1).name, "prior");
+    assert_int_equal(doubles_said, 2);
+}
+
+/* Two ranks, so that larger communicators are measured anew. */
+static void profile_that_cannot_be_written_is_said_and_used(void **context)
+{
+    (void)context;
+    world_t world;
+    doubles_settings.topo = NULL;
+    doubles_settings.fit_file = missing_folder;
+    doubles_settings.fit_sizes = "4K,16K";
+    world_open(&world, 2);
+    world_exchange(&source, &world, 2, 512);
+    for (int r = 0; r < 2; r++) assert_string_equal(world.comm[r].a2a->profile.name, "measured");
+    world_close(&world, 2);
+    assert_int_equal(doubles_said, 1);
+    assert_non_null(strstr(doubles_text, "HIERMOE_FIT_FILE="));
+    assert_non_null(strstr(doubles_text, "No such file"));
 }
 
 static void only_rank_0_can_ask_for_a_measurement(void **context)
@@ -271,6 +325,10 @@ int main(void)
         cmocka_unit_test_setup(other_and_broken_files_on_later_ranks_change_nothing, setup),
         cmocka_unit_test_setup(file_missing_on_rank_0_gives_all_the_prior, setup),
         cmocka_unit_test_setup(broken_file_on_rank_0_is_said_once_with_its_line, setup),
+        cmocka_unit_test_setup(built_in_name_serves_all, setup),
+        cmocka_unit_test_setup(file_beyond_all_measure_is_refused, setup),
+        cmocka_unit_test_setup(sizes_not_understood_are_said, setup),
+        cmocka_unit_test_setup(profile_that_cannot_be_written_is_said_and_used, setup),
         cmocka_unit_test_setup(only_rank_0_can_ask_for_a_measurement, setup),
         cmocka_unit_test_setup(no_memory_to_measure_on_one_rank_gives_all_the_prior, setup),
         cmocka_unit_test_setup(too_little_scratch_to_measure_gives_all_the_prior, setup),

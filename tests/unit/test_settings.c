@@ -148,9 +148,15 @@ static void hash_is_of_values(void **state)
     setenv("HIERMOE_TIMEOUT", "5", 1);       /* each rank its own */
     load();
     assert_int_equal(settings_hash(), plain);
-    static const char *const names[] = {"HIERMOE_MODE",      "HIERMOE_DEPTH",       "HIERMOE_TOPO", "HIERMOE_ROW_BYTES",
-                                        "HIERMOE_MIN_BYTES", "HIERMOE_MAX_SCRATCH", "HIERMOE_TRUST"};
-    static const char *const values[] = {"off", "2", "2,2", "64", "1M", "1G", "shape"};
+    static const char *const names[] = {"HIERMOE_MODE",      "HIERMOE_DEPTH",     "HIERMOE_TOPO",
+                                        "HIERMOE_ROW_BYTES", "HIERMOE_MIN_BYTES", "HIERMOE_MAX_SCRATCH",
+                                        "HIERMOE_TRUST",     "HIERMOE_SLICES",    "HIERMOE_SPREAD",
+                                        "HIERMOE_WINDOWS",   "HIERMOE_GATHER"};
+    static const char *const values[] = {"off", "2", "2,2", "64", "1M", "1G", "shape", "3", "0", "0", "nccl"};
+    hm_setting_info_t info;
+    size_t same = 0;
+    for (int i = 0; settings_info(i, &info); i++) same += info.same;
+    assert_int_equal(same, sizeof names / sizeof names[0]); /* a new one belongs into this list */
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         clear(state);
         setenv(names[i], values[i], 1);

@@ -1,0 +1,173 @@
+/* Description: what calls took, on ranks that see times of their own, and what is learned from it and counted. */
+#include "world.h"
+
+#include "../../shim/timing.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define RANKS 6
+#define ROW 512
+#define CALLS 12
+
+static hm_kernels_t told;
+static hm_settings_t own[RANKS];
+
+/* Rank r has agreed after 3 + r ms and transferred after 20 + 10 r more. */
+static int span_told(hm_context_t *context, int from, int to, double *ms)
+{
+    (void)context;
+    ptrdiff_t rank = doubles_own - own;
+    from %= HM_MARKS / 2, to %= HM_MARKS / 2;
+    if (from > 1 || to != from + 1) return -EAGAIN;
+    *ms = from == 0 ? 3 + (double)rank : 20 + 10 * (double)rank;
+    return 0;
+}
+
+/* Every rank sends the same two rows to every rank. */
+static void exchange_make(exchange_t *exchange)
+{
+    *exchange = (exchange_t){.ranks = RANKS, .row_bytes = ROW};
+    for (int s = 0; s < RANKS; s++) {
+        exchange->memory[s] = malloc(2 * ROW);
+        memset(exchange->memory[s], s, ROW);
+        memset(exchange->memory[s] + ROW, 100 + s, ROW);
+        for (int r = 0; r < RANKS; r++) {
+            exchange->rows[s][r] = 2;
+            exchange->send[s][r] = exchange->memory[s];
+            exchange->recv[r][s] = malloc(2 * ROW + 8);
+            memset(exchange->recv[r][s], 0xA5, 2 * ROW + 8);
+        }
+    }
+}
+
+static void call_make(world_t *world, bool replaced)
+{
+    world_call(world);
+    for (int r = 0; r < RANKS; r++) {
+        assert_int_equal(world->result[r], ncclSuccess);
+        assert_int_equal(world->replaced[r], replaced);
+    }
+    assert_int_equal(exchange_check(&world->exchange), 0);
+}
+
+static int setup(void **context)
+{
+    (void)context;
+    doubles_reset();
+    doubles_settings.topo = "3,2";
+    doubles_settings.depth = 2;
+    doubles_settings.row_bytes = ROW; /* with equal counts there is no telling */
+    for (int r = 0; r < RANKS; r++) own[r] = doubles_settings;
+    told = hm_kernels_host;
+    told.span = span_told;
+    return 0;
+}
+
+/* The last rank to come in saw the shortest lead, and all wait for the slowest transfer: 3 + 70 ms. What a call took is
+ * known two calls later; from the fourth such call on the prediction is that. */
+static void all_learn_the_last_rank_s_lead_and_the_slowest_transfer(void **context)
+{
+    (void)context;
+    world_t world;
+    world_open(&world, RANKS);
+    for (int r = 0; r < RANKS; r++) world.settings[r] = &own[r];
+    exchange_make(&world.exchange);
+    for (int i = 0; i < CALLS; i++) {
+        call_make(&world, true);
+        for (int r = 0; r < RANKS; r++) world.comm[r].a2a->kernels = &told;
+    }
+    for (int r = 0; r < RANKS; r++) {
+        const hm_stats_t *stats = &world.comm[r].stats;
+        const hm_timed_t *last = &world.comm[r].a2a->timing.timed[CALLS % 2];
+        uint64_t times = CALLS - 2, lead = 3001, transfer = 70001;
+        assert_int_equal(stats->timed, times);
+        assert_int_equal(stats->timed_lead_us, times * lead);
+        assert_int_equal(stats->timed_us, times * (lead + transfer));
+        const hm_ratios_t *ratios = &world.comm[r].a2a->refine.depth[last->size][2];
+        assert_int_equal(ratios->count, times);
+        double ms = 1e-3 * (double)(lead + transfer), ratio = ms / last->model_ms < 16 ? ms / last->model_ms : 16;
+        for (int i = 0; i < 9; i++) assert_float_equal(ratios->ratio[i], ratio, 1e-9);
+        assert_float_equal(last->predicted_ms, ratio * last->model_ms, 1e-6);
+        assert_in_range(stats->timed_plan_us, 5 * (stats_us(last->model_ms) + stats_us(last->predicted_ms)) - 20,
+                        5 * (stats_us(last->model_ms) + stats_us(last->predicted_ms)) + 20);
+    }
+    exchange_free(&world.exchange);
+    world_close(&world, RANKS);
+}
+
+/* What was looked at and what would have been sent, on each rank. */
+static void rows_and_bytes_are_counted(void **context)
+{
+    (void)context;
+    world_t world;
+    world_open(&world, RANKS);
+    exchange_make(&world.exchange);
+    for (int i = 0; i < 3; i++) call_make(&world, true);
+    for (int r = 0; r < RANKS; r++) {
+        const hm_stats_t *stats = &world.comm[r].stats;
+        assert_int_equal(stats->rows, 3 * 2 * RANKS);
+        assert_int_equal(stats->distinct, 3 * 2);
+        assert_int_equal(stats->bytes_raw, 3 * 2 * (RANKS - 1) * ROW);
+        /* Two rows to each of two nodes and to the neighbour; what comes for it from other nodes is sent on. */
+        assert_in_range(stats->bytes_sent, 3 * 2 * 5 * ROW, 3 * 2 * 5 * ROW + 3 * 16 * 64);
+        assert_int_equal(stats->planned, 3);
+        assert_true(stats->plain_us != stats->plan_us);
+    }
+    exchange_free(&world.exchange);
+    world_close(&world, RANKS);
+}
+
+static void min_bytes_is_a_rank_s_mean(void **context)
+{
+    (void)context;
+    for (int above = 0; above < 2; above++) {
+        world_t world;
+        doubles_settings.min_bytes = 2 * RANKS * ROW + (size_t)above;
+        world_open(&world, RANKS);
+        exchange_make(&world.exchange);
+        call_make(&world, above == 0);
+        assert_int_equal(world.comm[1].stats.left[HM_REASON_TOO_SMALL], above);
+        exchange_free(&world.exchange);
+        world_close(&world, RANKS);
+    }
+}
+
+/* A call left alone is predicted without what looking at it costs, and is none that was replaced. */
+static void a_call_left_alone_is_held_against_its_transfer(void **context)
+{
+    (void)context;
+    hm_a2a_state_t *state = calloc(1, sizeof *state);
+    hm_comm_t comm = {.ranks = 2, .rank = 0};
+    assert_non_null(state);
+    state->kernels = &told;
+    for (int depth = 0; depth < 2; depth++) {
+        hm_timed_t *read = &state->timing.read;
+        *read = (hm_timed_t){.planned = true, .depth = depth, .size = 1, .model_ms = 1, .predicted_ms = 1.5};
+        timing_learn(&comm, state, false, 500, 4000);
+        assert_int_equal(state->refine.depth[1][depth].count, 0);
+        for (int i = 0; i < 2; i++) timing_learn(&comm, state, true, 500, 4000);
+        assert_int_equal(state->refine.depth[1][depth].count, 2);
+        assert_float_equal(state->refine.depth[1][depth].ratio[0], depth == 0 ? 4 : 4.5, 1e-12);
+        assert_int_equal(comm.stats.timed, 2 * depth);
+    }
+    assert_int_equal(comm.stats.timed_us, 2 * 4500);
+    assert_int_equal(comm.stats.timed_plan_us, 2 * 1500);
+    free(state);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(all_learn_the_last_rank_s_lead_and_the_slowest_transfer, setup),
+        cmocka_unit_test_setup(rows_and_bytes_are_counted, setup),
+        cmocka_unit_test_setup(min_bytes_is_a_rank_s_mean, setup),
+        cmocka_unit_test_setup(a_call_left_alone_is_held_against_its_transfer, setup),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
