@@ -228,15 +228,21 @@ static int call_agree(const hm_call_t *call, hm_a2a_state_t *state, size_t row_b
 
 static void replaced_count(hm_comm_t *comm, const hm_a2a_state_t *state, const verdict_t *verdict)
 {
-    uint64_t raw = 0, rows = 0;
-    for (int r = 0; r < comm->ranks; r++) {
-        uint64_t count = state->table.raw[(size_t)comm->rank * (size_t)comm->ranks + (size_t)r];
-        rows += count;
-        if (r != comm->rank) raw += count * state->table.row_bytes;
-    }
+    const uint32_t *raw = state->table.raw + (size_t)comm->rank * (size_t)comm->ranks;
+    uint64_t rows = 0;
+    for (int r = 0; r < comm->ranks; r++)
+        if (r != comm->rank) rows += raw[r];
     atomic_fetch_add(&comm->stats.replaced, 1);
     atomic_fetch_add(&comm->stats.depth[verdict->depth], 1);
-    atomic_fetch_add(&comm->stats.bytes_raw, raw);
+    atomic_fetch_add(&comm->stats.bytes_raw, rows * state->table.row_bytes);
+}
+
+/* Counts the copies among the rows that were looked at, whatever becomes of the call. */
+static void rows_count(hm_comm_t *comm, const hm_a2a_state_t *state)
+{
+    const uint32_t *raw = state->table.raw + (size_t)comm->rank * (size_t)comm->ranks;
+    uint64_t rows = 0;
+    for (int r = 0; r < comm->ranks; r++) rows += raw[r];
     atomic_fetch_add(&comm->stats.rows, rows);
     atomic_fetch_add(&comm->stats.distinct, state->distinct[comm->rank]);
 }
@@ -252,6 +258,7 @@ static bool call_replace(const hm_call_t *call, hm_a2a_state_t *state, size_t ro
     atomic_fetch_add(&call->comm->stats.agreements, 1);
     if (status == 0) verdict = table_plan(call->comm, state, &agreement);
     bool worth = status == 0 && verdict.reason == HM_REASONS;
+    if (status == 0 && agreement.able) rows_count(call->comm, state);
     if (status == 0 && agreement.gcd != 0)
         learn_note(&state->learn, agreement.able ? state->table.row_bytes : 0, agreement.gcd, worth);
     if (worth && state->observe) verdict.reason = HM_REASON_OBSERVE;

@@ -23,7 +23,7 @@ static const char help[] =
     "usage: hiermoe plan [OPTIONS]\n"
     "Predicts the time of one MoE all-to-all at every depth and says which experts should trade places.\n\n"
     "  --routing R       uniform (default), zipf:S, group:N:G (N groups, a token uses G) or trace:FILE\n"
-    "  --profile P       a built-in profile, a file, or prior:KIND,... (nvlink, pci, net, tcp by level); needed\n"
+    "  --profile P       a built-in profile, a file, or prior:KIND,... (nvlink, pci, shm, net, tcp by level); needed\n"
     "  --topo T          nested groups, outermost first, such as 4,8; default: those of the profile\n"
     "  --model M         qwen3-30b-a3b, deepseek-v3, deepseek-v3-half or mixtral-8x7b: sets the next four\n"
     "  --hidden N        elements of a row\n"
@@ -146,7 +146,7 @@ int plan_options_parse(int argc, char **argv, plan_options_t *options)
     static const char *const names[] = {"routing",       "profile", "topo", "model",  "hidden", "experts",
                                         "topk",          "tokens",  "cost", "slices", "swaps",  "horizon",
                                         "element-bytes", "layer",   "seed", "sample", "json",   "expert-bytes"};
-    enum { NAMES = sizeof(names) / sizeof(names[0]) };
+    enum { NAMES = sizeof(names) / sizeof(names[0]), FIRST = 256 };
     struct option longs[NAMES + 2] = {{0}};
     *options = (plan_options_t){.routing_text = "uniform",
                                 .element_bytes = 2,
@@ -156,18 +156,20 @@ int plan_options_parse(int argc, char **argv, plan_options_t *options)
                                 .slices = 4,
                                 .expert_bytes = -1,
                                 .horizon = 1000};
-    for (int i = 0; i < NAMES; i++) longs[i] = (struct option){names[i], required_argument, NULL, 'o'};
+    for (int i = 0; i < NAMES; i++) longs[i] = (struct option){names[i], required_argument, NULL, FIRST + i};
     longs[NAMES] = (struct option){"help", no_argument, NULL, 'h'};
     opterr = 0;
-    for (int at, found; (found = getopt_long(argc, argv, ":", longs, &at)) != -1;) {
+    for (int found; (found = getopt_long(argc, argv, ":", longs, NULL)) != -1;) {
         if (found == 'h') {
             fputs(help, stdout);
             options->help = 1;
             return 0;
         }
         if (found == ':') return command_fail("%s: expected a value after it", argv[optind - 1]);
-        if (found != 'o') return command_fail("%s: no such option; hiermoe plan --help lists them", argv[optind - 1]);
-        int rc = option_take(longs[at].name, optarg, options);
+        if (found < FIRST)
+            return command_fail("%s: no such option, or short for several; hiermoe plan --help lists them",
+                                argv[optind - 1]);
+        int rc = option_take(names[found - FIRST], optarg, options);
         if (rc != 0) return rc;
     }
     if (optind < argc) return command_fail("\"%s\": expected options only", argv[optind]);

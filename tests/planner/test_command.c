@@ -336,6 +336,19 @@ static void test_a_printed_profile_can_be_used(void **state)
     assert_int_equal(run("--help", text, sizeof(text)), 0);
 }
 
+/* Short for --topo, --topk or --tokens: taken for one of them, the answer would be to another question. */
+static void test_abbreviations_of_several_options_are_refused(void **state)
+{
+    (void)state;
+    static const char *const short_for_several[] = {"--to 4,8", "--exp 3", "--s 3"};
+    char arguments[128], text[4096];
+    for (size_t i = 0; i < sizeof(short_for_several) / sizeof(short_for_several[0]); i++) {
+        snprintf(arguments, sizeof(arguments), "plan --profile a6000-4x8 --model deepseek-v3 %s", short_for_several[i]);
+        assert_int_equal(run(arguments, text, sizeof(text)), 2);
+        assert_non_null(strstr(text, "short for several"));
+    }
+}
+
 static void test_settings_are_those_of_the_library(void **state)
 {
     (void)state;
@@ -492,6 +505,7 @@ int main(void)
         cmocka_unit_test(test_sixteen_thousand_ranks_take_seconds),
         cmocka_unit_test(test_bad_input_is_named),
         cmocka_unit_test(test_a_printed_profile_can_be_used),
+        cmocka_unit_test(test_abbreviations_of_several_options_are_refused),
         cmocka_unit_test(test_settings_are_those_of_the_library),
         cmocka_unit_test(test_own_rows_cost_extra_where_cores_move_them),
         cmocka_unit_test(test_fit_shows_what_the_job_wrote_and_keeps_its_status),

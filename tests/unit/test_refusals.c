@@ -106,6 +106,7 @@ static void observe_replaces_nothing(void **context)
     assert_int_equal(calls_replaced(&world, 10, ROW), 0);
     assert_int_equal(left(&world, 0, HM_REASON_OBSERVE), 10);
     assert_true(world.comm[0].stats.agreements >= 1 && world.comm[0].stats.agreements < 10);
+    assert_true(world.comm[0].stats.distinct > 0 && world.comm[0].stats.distinct < world.comm[0].stats.rows);
     world_close(&world, RANKS);
 }
 
