@@ -14,6 +14,7 @@
 static pthread_once_t contexts_once = PTHREAD_ONCE_INIT;
 static ucp_context_h context_net, context_data;
 static ucs_status_t contexts_status;
+static char device[64]; /* the network interface; empty: UCX chooses */
 
 double worker_clock(void)
 {
@@ -45,8 +46,7 @@ static ucs_status_t context_open(bool net_only, ucp_context_h *context)
     ucp_config_t *config;
     ucs_status_t status = ucp_config_read(NULL, NULL, &config);
     if (status != UCS_OK) return status;
-    char device[64];
-    if (iface_choose(NULL, device, sizeof device) == 0) context_default(config, "NET_DEVICES", device);
+    if (device[0] != '\0') context_default(config, "NET_DEVICES", device);
     if (net_only) {
         ucp_config_modify(config, "TLS", "tcp");
         /* Over TCP its rendezvous takes half as long again as the wire does (8 MB to three peers at 1 Gbit/s: 65 ms,
@@ -68,6 +68,7 @@ static ucs_status_t context_open(bool net_only, ucp_context_h *context)
 
 static void contexts_open(void)
 {
+    if (iface_choose(NULL, device, sizeof device) != 0) device[0] = '\0';
     contexts_status = context_open(true, &context_net);
     if (contexts_status == UCS_OK) contexts_status = context_open(false, &context_data);
 }
@@ -93,8 +94,8 @@ ucs_status_t worker_open(bool net_only, host_worker_t *worker)
     if (contexts_status != UCS_OK) return contexts_status;
     host_worker_t opened = {.fd = -1, .far_fd = -1};
     ucs_status_t status = half_open(net_only ? context_net : context_data, &opened.ucp, &opened.fd);
-    /* Not without need: UCX 1.13 can trip over descriptors that pass from one worker of a process to another. */
-    bool nodes = !net_only && getenv("NCCL_HOSTID");
+    /* Over loopback there are no other nodes, unless somebody says so. */
+    bool nodes = !net_only && (getenv("NCCL_HOSTID") || strcmp(device, "lo") != 0);
     if (status == UCS_OK && nodes) status = half_open(context_net, &opened.far, &opened.far_fd);
     if (status == UCS_OK)
         *worker = opened;

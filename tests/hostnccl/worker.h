@@ -10,7 +10,7 @@
 /* What one set of endpoints is progressed by. One thread at a time. */
 typedef struct host_worker {
     ucp_worker_h ucp;
-    ucp_worker_h far; /* for ranks of other nodes, with NCCL_HOSTID; else NULL */
+    ucp_worker_h far; /* for ranks of other nodes, where there can be some; else NULL */
     int fd, far_fd;
 } host_worker_t;
 
