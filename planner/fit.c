@@ -15,17 +15,7 @@ static int sample_valid(double bytes, double ms)
     return isfinite(bytes) && isfinite(ms) && bytes >= 0 && ms >= 0;
 }
 
-int fit_add(hm_fit_t *fit, double bytes, double ms, double keep)
-{
-    if (!sample_valid(bytes, ms) || !(keep > 0 && keep <= 1)) return -EINVAL;
-    fit->sxx *= keep;
-    fit->sxy *= keep;
-    fit->syy *= keep;
-    fit->weight *= keep;
-    return fit_add_weighted(fit, bytes, ms, 1);
-}
-
-int fit_add_weighted(hm_fit_t *fit, double bytes, double ms, double weight)
+int fit_add(hm_fit_t *fit, double bytes, double ms, double weight)
 {
     if (!sample_valid(bytes, ms) || !isfinite(weight) || !(weight > 0)) return -EINVAL;
     fit->weight += weight;
@@ -91,7 +81,7 @@ static int bend_sums(const hm_timing_t *timing, int count, bend_t bend, const hm
         double off = before != NULL ? fabs(timing_off(&timing[i], before)) : 1;
         double weight = timing[i].weight / (timing[i].ms * timing[i].ms) / (off > FIT_NEAR ? off : FIT_NEAR);
         hm_fit_t *sum = &sums[i < bend.flat ? 0 : i < bend.turn ? 1 : 2];
-        int rc = fit_add_weighted(sum, timing[i].bytes, timing[i].ms, weight);
+        int rc = fit_add(sum, timing[i].bytes, timing[i].ms, weight);
         if (rc != 0) return rc;
     }
     return 0;
@@ -149,7 +139,7 @@ static double bend_quality(const hm_timing_t *timing, int count, const hm_link_t
     for (int i = 0; i < count; i++) {
         double off = timing_off(&timing[i], link);
         error += timing[i].weight * off * off;
-        fit_add_weighted(&all, timing[i].bytes, timing[i].ms, timing[i].weight / (timing[i].ms * timing[i].ms));
+        fit_add(&all, timing[i].bytes, timing[i].ms, timing[i].weight / (timing[i].ms * timing[i].ms));
     }
     double r2 = all.syy > 0 ? 1 - error / all.syy : 1;
     return r2 < 0 ? 0 : r2;
@@ -182,37 +172,5 @@ int fit_bend(const hm_timing_t *timing, int count, hm_link_t *link)
         }
     best.r2 = bend_quality(timing, count, &best);
     *link = best;
-    return 0;
-}
-
-int fit_seed(hm_fit_t *fit, const hm_link_t *link, double low, double high, double weight)
-{
-    hm_fit_t seed = {0};
-    if (!isfinite(weight) || weight <= 0 || !(low < high)) return -EINVAL;
-    int rc = fit_add(&seed, low, link->alpha_ms + low * link->beta_ms, 1);
-    if (rc == 0) rc = fit_add(&seed, high, link->alpha_ms + high * link->beta_ms, 1);
-    if (rc != 0) return rc;
-    double scale = weight / seed.weight;
-    seed.weight *= scale;
-    seed.sxx *= scale;
-    seed.sxy *= scale;
-    seed.syy *= scale;
-    *fit = seed;
-    return 0;
-}
-
-int fit_refine(hm_fit_t *fit, double bytes, double ms, double keep, hm_link_t *link)
-{
-    double expected = link_ms(link, bytes);
-    if (isfinite(expected) && expected > 0) {
-        if (ms > expected * HM_FIT_OUTLIER) ms = expected * HM_FIT_OUTLIER;
-        if (ms >= 0 && ms < expected / HM_FIT_OUTLIER) ms = expected / HM_FIT_OUTLIER;
-    }
-    int rc = fit_add(fit, bytes, ms, keep);
-    if (rc != 0) return rc;
-    if (fit_solve(fit, link) == 0) return 0;
-    double alpha = fit->mean_ms - link->beta_ms * fit->mean_bytes;
-    link->alpha_ms = alpha > 0 ? alpha : 0;
-    link->samples = fit->samples;
     return 0;
 }

@@ -31,12 +31,9 @@ typedef struct hm_fit {
     uint32_t samples;
 } hm_fit_t;
 
-/* Takes one sample. keep in (0, 1] scales the weight of all earlier samples: 1 for a plain fit, less to follow a
- * changing network. -EINVAL (fit unchanged) for a negative or non-finite number or a keep out of range. */
-int fit_add(hm_fit_t *fit, double bytes, double ms, double keep);
-
-/* The same with a weight > 0 of its own for the sample: 1 / ms^2 makes relative errors count. */
-int fit_add_weighted(hm_fit_t *fit, double bytes, double ms, double weight);
+/* Takes one sample. weight > 0: 1 / ms^2 makes relative errors count. -EINVAL (fit unchanged) for a negative or
+ * non-finite number. */
+int fit_add(hm_fit_t *fit, double bytes, double ms, double weight);
 
 /* Least squares; a slope or intercept that comes out negative is held at 0 and the other fitted again. -ENODATA (link
  * unchanged) unless there are samples of two sizes. */
@@ -54,14 +51,5 @@ int fit_straight(const hm_timing_t *timing, int count, hm_link_t *link);
  * a line, or two lines, for the rest, whichever is nearer to all. Nearness is relative to a timing, since noise is.
  * -EINVAL for a bad timing, -ENODATA unless there are two sizes; *link unchanged then. */
 int fit_bend(const hm_timing_t *timing, int count, hm_link_t *link);
-
-/* Starts a fit that agrees with `link`: two weighted samples on its line, at low and high bytes. */
-int fit_seed(hm_fit_t *fit, const hm_link_t *link, double low, double high, double weight);
-
-/* Refines *link by one more timing: fit_add, then fit_solve. A timing more than HM_FIT_OUTLIER times off what *link
- * predicts counts as that far off, so that one stalled call cannot turn the plan over. Where only one size has been
- * seen for long, the slope is kept and the intercept follows. -EINVAL as fit_add. */
-#define HM_FIT_OUTLIER 4.0
-int fit_refine(hm_fit_t *fit, double bytes, double ms, double keep, hm_link_t *link);
 
 #endif

@@ -1,5 +1,6 @@
 #include "agree.h"
 
+#include "bytes.h"
 #include "gather.h"
 #include "log.h"
 #include "settings.h"
@@ -38,22 +39,12 @@ static bool buffers_overlap(const hm_call_t *call, hm_interval_t *ranges)
     return false;
 }
 
-static size_t gcd(size_t a, size_t b)
-{
-    while (b != 0) {
-        size_t rest = a % b;
-        a = b;
-        b = rest;
-    }
-    return a;
-}
-
 static size_t counts_gcd(const hm_call_t *call)
 {
     size_t common = 0;
     for (int r = 0; r < call->comm->ranks; r++) {
-        common = gcd(common, call->send_count[r] * call->type_bytes);
-        common = gcd(common, call->recv_count[r] * call->type_bytes);
+        common = bytes_gcd(common, call->send_count[r] * call->type_bytes);
+        common = bytes_gcd(common, call->recv_count[r] * call->type_bytes);
     }
     return common;
 }
@@ -223,7 +214,7 @@ static int table_judge(const hm_a2a_state_t *state, size_t ranks, size_t row_byt
     for (size_t s = 0; s < ranks; s++) {
         const hm_agree_head_t *head = (const hm_agree_head_t *)row_of(state, state->table_host, (int)s);
         if (head->magic != AGREE_MAGIC || head->sequence != first->sequence) return -EPROTO;
-        agreement->gcd = gcd(agreement->gcd, head->gcd);
+        agreement->gcd = bytes_gcd(agreement->gcd, head->gcd);
         if (head->transfer_us == 0) agreement->timed = false;
         if (head->lead_us < agreement->lead_us) agreement->lead_us = head->lead_us;
         if (head->transfer_us > agreement->transfer_us) agreement->transfer_us = head->transfer_us;

@@ -1,6 +1,7 @@
 #include "hello.h"
 
 #include "agree.h"
+#include "bytes.h"
 #include "gather.h"
 #include "log.h"
 #include "offer.h"
@@ -34,16 +35,9 @@ typedef struct hello {
 } hello_t;
 _Static_assert(sizeof(hello_t) == 128, "ranks must exchange words of one size");
 
-static uint64_t bytes_hash(uint64_t hash, const void *memory, size_t bytes)
-{
-    const unsigned char *at = memory;
-    for (size_t i = 0; i < bytes; i++) hash = (hash ^ at[i]) * 0x100000001B3u;
-    return hash;
-}
-
 static uint64_t hello_check(const hello_t *hello)
 {
-    return bytes_hash(0xCBF29CE484222325u, hello, offsetof(hello_t, check));
+    return bytes_hash(BYTES_HASH_START, hello, offsetof(hello_t, check));
 }
 
 static hello_t hello_make(const hm_comm_t *comm, const hm_a2a_state_t *state, uint32_t able, const hm_offer_t *offer)

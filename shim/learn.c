@@ -1,5 +1,7 @@
 #include "learn.h"
 
+#include "bytes.h"
+
 #include <string.h>
 
 #define PATIENCE 2    /* agreements without a gain before a place stops paying for them */
@@ -50,24 +52,14 @@ hm_expectation_t learn_expect(hm_learn_t *learn)
     return (hm_expectation_t){false, place->row_bytes};
 }
 
-static size_t common_divisor(size_t a, size_t b)
-{
-    while (b != 0) {
-        size_t rest = a % b;
-        a = b;
-        b = rest;
-    }
-    return a;
-}
-
 /* The row size to expect at a place after an outcome. */
 static size_t row_bytes_settle(hm_place_t *place, size_t row_bytes, size_t gcd)
 {
     if (row_bytes == 0 || gcd <= row_bytes) {
         place->streak = 0;
-        return row_bytes == 0 ? common_divisor(place->row_bytes, gcd) : row_bytes;
+        return row_bytes == 0 ? bytes_gcd(place->row_bytes, gcd) : row_bytes;
     }
-    size_t common = place->streak == 0 ? gcd : common_divisor(place->wider, gcd);
+    size_t common = place->streak == 0 ? gcd : bytes_gcd(place->wider, gcd);
     place->wider = common;
     place->streak = common > row_bytes ? place->streak + 1 : 0;
     if (place->streak < WIDEN_AFTER) return row_bytes;

@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "offer.h"
 
+#include "bytes.h"
 #include "log.h"
 #include "settings.h"
 
@@ -22,14 +23,6 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static hm_profile_t measured;
 static int measured_ranks;
 
-static uint64_t bytes_hash(const void *memory, size_t bytes)
-{
-    uint64_t hash = 0xCBF29CE484222325u;
-    const unsigned char *at = memory;
-    for (size_t i = 0; i < bytes; i++) hash = (hash ^ at[i]) * 0x100000001B3u;
-    return hash;
-}
-
 /* Once, though every communicator reads the same setting. */
 static void refuse(const hm_comm_t *comm, const char *name, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
@@ -41,7 +34,7 @@ static void refuse(const hm_comm_t *comm, const char *name, const char *format, 
     va_start(arguments, format);
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    uint64_t hash = bytes_hash(text, strlen(text));
+    uint64_t hash = bytes_hash(BYTES_HASH_START, text, strlen(text));
     if (atomic_exchange(&said, hash) == hash) return;
     log_say(HM_LOG_WARN, comm, "HIERMOE_PROFILE=%s: %s; all ranks use the prior", name, text);
 }
@@ -115,7 +108,7 @@ void offer_make(const hm_comm_t *comm, size_t fit_bytes, hm_offer_t *offer)
 
 static uint64_t offer_check(const hm_offer_t *offer)
 {
-    return bytes_hash(offer, offsetof(hm_offer_t, check));
+    return bytes_hash(BYTES_HASH_START, offer, offsetof(hm_offer_t, check));
 }
 
 /* Rank 0's offer to all ranks. */

@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "settings.h"
 
+#include "bytes.h"
 #include "log.h"
 
 #include <ctype.h>
@@ -249,12 +250,6 @@ bool settings_info(int index, hm_setting_info_t *info)
     return true;
 }
 
-static uint64_t bytes_hash(uint64_t hash, const void *data, size_t bytes)
-{
-    for (const unsigned char *byte = data; bytes--; byte++) hash = (hash ^ *byte) * 0x100000001b3u;
-    return hash;
-}
-
 /* Hashes values, not text: 64K and 65536 are the same setting. */
 uint64_t settings_hash(void)
 {
@@ -262,7 +257,7 @@ uint64_t settings_hash(void)
                                     [HM_KIND_number] = sizeof(hm_number_t),
                                     [HM_KIND_size] = sizeof(hm_size_t),
                                     [HM_KIND_flag] = sizeof(hm_flag_t)};
-    uint64_t hash = 0xcbf29ce484222325u;
+    uint64_t hash = BYTES_HASH_START;
     const hm_settings_t *now = settings_get();
     for (int i = 0; i < HM_ROWS; i++) {
         const char *field = (const char *)now + rows[i].offset;
