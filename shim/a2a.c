@@ -109,7 +109,7 @@ static verdict_t table_plan(hm_comm_t *comm, hm_a2a_state_t *state, const hm_agr
     timing_learn(comm, state, agreement->timed, agreement->lead_us, agreement->transfer_us);
     if (!agreement->able) return verdict;
     verdict.reason = HM_REASON_TOO_SMALL;
-    if (agreement->bytes < settings_get()->min_bytes * (uint64_t)state->topo->ranks) return verdict;
+    if (agreement->bytes / (uint64_t)state->topo->ranks < settings_get()->min_bytes) return verdict;
     verdict.reason = HM_REASON_ROWS_TOO_SMALL;
     if (state->table.row_bytes < ROW_BYTES_MIN) return verdict;
     int size = refine_size((double)agreement->bytes / state->topo->ranks);

@@ -126,13 +126,14 @@ static void rows_and_bytes_are_counted(void **context)
 static void min_bytes_is_a_rank_s_mean(void **context)
 {
     (void)context;
-    for (int above = 0; above < 2; above++) {
+    static const size_t least[] = {2 * RANKS * ROW, 2 * RANKS * ROW + 1, SIZE_MAX / 2};
+    for (int i = 0; i < 3; i++) {
         world_t world;
-        doubles_settings.min_bytes = 2 * RANKS * ROW + (size_t)above;
+        doubles_settings.min_bytes = least[i];
         world_open(&world, RANKS);
         exchange_make(&world.exchange);
-        call_make(&world, above == 0);
-        assert_int_equal(world.comm[1].stats.left[HM_REASON_TOO_SMALL], above);
+        call_make(&world, i == 0);
+        assert_int_equal(world.comm[1].stats.left[HM_REASON_TOO_SMALL], i > 0);
         exchange_free(&world.exchange);
         world_close(&world, RANKS);
     }
