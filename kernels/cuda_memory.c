@@ -107,11 +107,12 @@ static int chunk_add(hm_context_t *context, size_t need)
     hm_stage_chunk_t *chunk = calloc(1, sizeof *chunk);
     if (chunk == NULL) return -ENOMEM;
     void *host = NULL;
-    int status = cuda_check(context, context->cuda->cuMemHostAlloc_(&host, bytes, CU_MEMHOSTALLOC_PORTABLE),
-                            "allocating pinned memory");
+    /* Pinned memory last: it can be given back only when the context ends. */
+    int status = cuda_alloc(context, bytes, &chunk->device);
     if (status == 0) {
-        status = cuda_alloc(context, bytes, &chunk->device);
-        if (status != 0) cuda_host_free(context, host);
+        status = cuda_check(context, context->cuda->cuMemHostAlloc_(&host, bytes, CU_MEMHOSTALLOC_PORTABLE),
+                            "allocating pinned memory");
+        if (status != 0) cuda_free(context, chunk->device);
     }
     if (status != 0) {
         free(chunk);

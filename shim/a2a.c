@@ -293,11 +293,11 @@ static bool call_replace(const hm_call_t *call, hm_a2a_state_t *state, size_t ro
 /* Whether this call is to be agreed on at all: in observe mode only now and then. */
 static hm_expectation_t call_expect(hm_a2a_state_t *state)
 {
-    hm_expectation_t expectation = learn_expect(&state->learn);
-    if (!state->observe) return expectation;
-    uint64_t seen = state->observed++;
-    if (seen >= OBSERVE_FIRST && seen % OBSERVE_EVERY != 0) expectation.agree = false;
-    return expectation;
+    if (state->observe) {
+        uint64_t seen = state->observed++;
+        if (seen >= OBSERVE_FIRST && seen % OBSERVE_EVERY != 0) return (hm_expectation_t){.agree = false};
+    }
+    return learn_expect(&state->learn);
 }
 
 /* Leaves this call and all later ones alone. */

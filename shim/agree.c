@@ -121,8 +121,6 @@ static hm_agree_head_t *row_write(const hm_call_t *call, hm_a2a_state_t *state, 
     memset(own, 0, state->row_words * sizeof *own);
     *head = (hm_agree_head_t){.magic = AGREE_MAGIC,
                               .sequence = state->sequence,
-                              .form = (uint32_t)call->form,
-                              .type = (uint32_t)call->type,
                               .able = HM_ABLE_GCD,
                               .gcd = counts_gcd(call),
                               .row_bytes = row_bytes,

@@ -7,7 +7,7 @@
 /* One rank's row starts with this; raw[ranks], want[ranks] and counts[1 + groups] follow, 32-bit words each. */
 typedef struct hm_agree_head {
     uint32_t magic, sequence;
-    uint32_t form, type;
+    uint32_t spare[2];             /* 0; fills the head up to a multiple of 16 bytes, which copies like */
     uint32_t able;                 /* HM_ABLE_* */
     uint32_t reason;               /* hm_reason_t where not able */
     uint64_t gcd;                  /* of all counts of this rank in bytes, 0 where it has none */

@@ -1,4 +1,4 @@
-/* What the library keeps per communicator while it replaces calls: memory, topology, routes, learned kinds. */
+/* What the library keeps per communicator while it replaces calls: memory, topology, routes, what calls taught. */
 #ifndef HM_STATE_H
 #define HM_STATE_H
 
@@ -115,8 +115,9 @@ typedef struct hm_a2a_state {
     size_t refused;                             /* agreed: a capacity that some rank could not get; 0: none */
 } hm_a2a_state_t;
 
-/* Makes the state of a communicator, without talking to anyone. NULL with the reason set: NO_MEMORY where this rank is
- * out of memory before it could say so, else the same on all ranks. */
+/* Makes the state of a communicator, without talking to anyone. NULL with the reason set: NO_MEMORY where this rank
+ * lacks what it would say so with, TOO_MANY_RANKS, or NO_BACK_END where library or driver cannot reach this NCCL's
+ * memory at all, which has to be so on all ranks. */
 hm_a2a_state_t *state_create(hm_comm_t *comm, hm_reason_t *reason);
 
 /* Memory for the agreed table, enough for any topology the settings allow. Before the ranks meet, so that a rank

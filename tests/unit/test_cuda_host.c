@@ -118,9 +118,10 @@ static void tables_that_find_no_memory_wait_for_earlier_ones(void **state)
     assert_int_equal(cuda->prepare(context), 0);
     fake_cuda.pool_allocations = 0;
     fake_cuda.busy = 1000; /* questions */
-    int launched = fake_cuda.launched;
+    int launched = fake_cuda.launched, alive = fake_cuda.alive;
     for (int i = 0; i < 20; i++) assert_int_equal(cuda->move(context, NULL, jobs, JOBS), 0);
     assert_int_equal(fake_cuda.launched - launched, 2 * 20); /* a table and its move */
+    assert_int_equal(fake_cuda.alive, alive);                /* what is short is not taken bit by bit */
     assert_int_equal(fake_cuda.busy, 0);
     assert_string_equal(said, "");
     cuda->context_destroy(context);

@@ -6,7 +6,6 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <cmocka.h>
 
@@ -192,126 +191,6 @@ static void misfitting_row_bytes_are_left_alone(void **context)
     world_close(&world, RANKS);
 }
 
-static bool windows_open_after_a_call(void)
-{
-    world_t world;
-    doubles_settings.windows = true;
-    doubles_settings.slices = 1;
-    world_open(&world, RANKS);
-    assert_int_equal(calls_replaced(&world, 2, ROW), 2);
-    for (int r = 1; r < RANKS; r++) assert_int_equal(world.comm[r].a2a->windows, world.comm[0].a2a->windows);
-    bool open = world.comm[0].a2a->windows == HM_WINDOWS_ON;
-    assert_int_equal(world.comm[0].stats.windows, open ? 2 : 0);
-    world_close(&world, RANKS);
-    return open;
-}
-
-/* Who keeps NCCL from reading other GPUs' memory keeps us from it. */
-static void nccl_s_own_settings_shut_windows(void **context)
-{
-    (void)context;
-    unsetenv("NCCL_P2P_DISABLE");
-    unsetenv("NCCL_P2P_LEVEL");
-    assert_true(windows_open_after_a_call());
-    setenv("NCCL_P2P_DISABLE", "0", 1);
-    assert_true(windows_open_after_a_call());
-    setenv("NCCL_P2P_DISABLE", "1", 1);
-    assert_false(windows_open_after_a_call());
-    unsetenv("NCCL_P2P_DISABLE");
-    setenv("NCCL_P2P_LEVEL", "SYS", 1);
-    assert_false(windows_open_after_a_call());
-    unsetenv("NCCL_P2P_LEVEL");
-}
-
-static hm_kernels_t blurred;
-
-/* Reads of other ranks' memory come out wrong on rank 1; the probe is one row of 4096 bytes. */
-static int move_blurred(hm_context_t *context, void *stream, const hm_move_job_t *jobs, int count)
-{
-    int status = hm_kernels_host.move(context, stream, jobs, count);
-    if (doubles_own != NULL && count == 1 && jobs->rows == 1 && jobs->width == 4096) ((char *)jobs->dst)[4095] ^= 1;
-    return status;
-}
-
-static void windows_that_show_other_bytes_stay_shut(void **context)
-{
-    (void)context;
-    world_t world;
-    doubles_settings.windows = true;
-    doubles_settings.slices = 1;
-    doubles_settings.min_bytes = 1 << 30; /* the first call only brings the ranks together */
-    hm_settings_t own = doubles_settings;
-    world_open(&world, RANKS);
-    world.settings[1] = &own;
-    assert_int_equal(calls_replaced(&world, 1, ROW), 0);
-    blurred = hm_kernels_host;
-    blurred.move = move_blurred;
-    for (int r = 0; r < RANKS; r++) world.comm[r].a2a->kernels = &blurred;
-    doubles_settings.min_bytes = own.min_bytes = 0;
-    assert_int_equal(calls_replaced(&world, 2, ROW), 2);
-    for (int r = 0; r < RANKS; r++) assert_int_equal(world.comm[r].a2a->windows, HM_WINDOWS_OFF);
-    world_close(&world, RANKS);
-}
-
-static hm_kernels_t late;
-static hm_settings_t reader, sender; /* of ranks 1 and 0 */
-static const char *sent_from, *sent_to;
-static _Atomic int reads, reads_at_end;
-
-/* The reader takes its time with what the sender wrote. */
-static int move_late(hm_context_t *context, void *stream, const hm_move_job_t *jobs, int count)
-{
-    const char *src = jobs->src;
-    bool near = doubles_own == &reader && src >= sent_from && src < sent_to;
-    if (near) nanosleep(&(struct timespec){0, 50000000}, NULL);
-    int status = hm_kernels_host.move(context, stream, jobs, count);
-    if (near) reads++;
-    return status;
-}
-
-/* The end of a call. */
-static int merge_watched(hm_context_t *context, void *stream)
-{
-    if (doubles_own == &sender) reads_at_end = reads;
-    return hm_kernels_host.merge(context, stream);
-}
-
-/* As with NCCL, a call of the sender ends no sooner than its bytes have been read. */
-static void sender_waits_until_its_window_was_read(void **context)
-{
-    (void)context;
-    world_t world;
-    int calls = 0;
-    doubles_settings.windows = true;
-    doubles_settings.slices = 1;
-    reader = sender = doubles_settings;
-    world_open(&world, RANKS);
-    world.settings[0] = &sender;
-    world.settings[1] = &reader;
-    assert_int_equal(calls_replaced(&world, 2, 16 * ROW), 2); /* makes scratch that is large enough */
-    late = hm_kernels_host;
-    late.move = move_late;
-    late.merge = merge_watched;
-    for (int r = 0; r < RANKS; r++) world.comm[r].a2a->kernels = &late;
-    sent_from = world.comm[0].a2a->scratch;
-    sent_to = sent_from + world.comm[0].a2a->capacity;
-    for (int i = 0; i < 4; i++) {
-        reads = reads_at_end = 0;
-        exchange_draw(&source, &world.exchange, RANKS, ROW);
-        world_call(&world);
-        assert_true(world.replaced[0]);
-        if (world.exchange.rows[0][1] > 0) {
-            assert_true(reads > 0);
-            assert_int_equal(reads_at_end, reads);
-            calls++;
-        }
-        assert_int_equal(exchange_check(&world.exchange), 0);
-        exchange_free(&world.exchange);
-    }
-    assert_true(calls > 0);
-    world_close(&world, RANKS);
-}
-
 /* A scratch cap too small for even 16 bytes of a row. */
 static void scratch_cap_leaves_alone(void **context)
 {
@@ -403,9 +282,6 @@ int main(void)
         cmocka_unit_test_setup(small_rows_take_no_memory, setup),
         cmocka_unit_test_setup(misfitting_row_bytes_are_left_alone, setup),
         cmocka_unit_test_setup(scratch_cap_leaves_alone, setup),
-        cmocka_unit_test_setup(nccl_s_own_settings_shut_windows, setup),
-        cmocka_unit_test_setup(windows_that_show_other_bytes_stay_shut, setup),
-        cmocka_unit_test_setup(sender_waits_until_its_window_was_read, setup),
         cmocka_unit_test_setup(overlapping_buffers_are_left_alone, setup),
         cmocka_unit_test_setup(differing_counts_are_left_to_nccl, setup),
     };
