@@ -40,6 +40,12 @@ const hm_profile_t *profile_builtin_at(int index);
  * transport are equal (the name is not looked at). */
 int profile_same_cluster(const hm_profile_t *stored, const hm_profile_t *wanted);
 
+/* The profile of a usual start, from those that several starts of a job measured on one cluster: links through the
+ * medians of what the starts say of each size, medians of the rest. Starts differ where nodes are joined by sockets. 0;
+ * -EINVAL
+ * (*middle unchanged) for no profile, one of another cluster than the first, or a link that takes no time; -ENOMEM. */
+int profile_middle(const hm_profile_t *start, int count, hm_profile_t *middle);
+
 /* Where the levels of a topology lie in a profile, by the size of their groups: map[l] is the deepest profile level
  * whose groups hold at least as many ranks as those of topology level l. So a profile of 4 nodes serves 64 such nodes,
  * or one of them, or the same nodes taken as flat boxes of 8. Levels of the same numbers of groups map one to one. */

@@ -4,6 +4,7 @@
 #include "command.h"
 #include "profile_find.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,23 +52,49 @@ int profile_find(const char *name, const hm_topo_t *topo, hm_profile_t *profile)
     return rc == 0 ? 0 : command_fail("%s: line %d: %s", name, error.line, error.text);
 }
 
+static int profile_list(void)
+{
+    const hm_profile_t *builtin;
+    for (int i = 0; (builtin = profile_builtin_at(i)) != NULL; i++) printf("%s\n", builtin->name);
+    return 0;
+}
+
+/* One as it is, several as the usual one of them. */
+static int profiles_read(int count, char **names, hm_profile_t *read, hm_profile_t *profile)
+{
+    for (int i = 0; i < count; i++) {
+        int rc = profile_find(names[i], NULL, &read[i]);
+        if (rc != 0) return rc;
+        if (!profile_same_cluster(&read[i], &read[0]))
+            return command_fail("%s: expected the levels, groups, device, versions and transport of %s", names[i],
+                                names[0]);
+    }
+    if (count == 1) {
+        *profile = read[0];
+        return 0;
+    }
+    int rc = profile_middle(read, count, profile);
+    return rc == 0 ? 0
+                   : command_fail("%s and others: %s", names[0], rc == -EINVAL ? "a link takes no time" : "no memory");
+}
+
 int profile_main(int argc, char **argv)
 {
     char text[8192];
     size_t length;
     hm_profile_t profile;
-    const hm_profile_t *builtin;
-    if (argc == 1) {
-        for (int i = 0; (builtin = profile_builtin_at(i)) != NULL; i++) printf("%s\n", builtin->name);
-        return 0;
-    }
-    if (argc != 2 || argv[1][0] == '-') {
+    if (argc == 1) return profile_list();
+    if (argv[1][0] == '-') {
         int help = argc == 2 && strcmp(argv[1], "--help") == 0;
-        fputs("usage: hiermoe profile [NAME|FILE]\nLists the built-in profiles, or checks one and prints it.\n",
+        fputs("usage: hiermoe profile [NAME|FILE...]\nLists the built-in profiles, or checks one and prints it. Of "
+              "several, measured by\nseveral starts of a job on one cluster, prints the usual one: medians.\n",
               help ? stdout : stderr);
         return help ? 0 : EXIT_BAD_INPUT;
     }
-    int rc = profile_find(argv[1], NULL, &profile);
+    hm_profile_t *read = malloc((size_t)(argc - 1) * sizeof(*read));
+    if (read == NULL) return command_fail("profile: out of memory");
+    int rc = profiles_read(argc - 1, argv + 1, read, &profile);
+    free(read);
     if (rc != 0) return rc;
     if (profile_write(&profile, text, sizeof(text), &length) != 0) return command_fail("%s: too long", argv[1]);
     fputs(text, stdout);

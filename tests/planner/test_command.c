@@ -1,35 +1,16 @@
-/* The hiermoe command as users run it: numbers in its JSON, files it reads, messages for what it cannot take. */
-#define _DEFAULT_SOURCE
-#include "planner_test.h"
+/* hiermoe plan as users run it: numbers in its JSON, files it reads, messages for what it cannot take. */
+#include "command_run.h"
 
 #include <jansson.h>
 
 #include <stdio.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-static char folder[] = "/tmp/hiermoe_command_XXXXXX";
-
-/* Runs the command with these arguments; returns its exit status, output and errors together in text. */
-static int run(const char *arguments, char *text, size_t size)
-{
-    char line[4096];
-    snprintf(line, sizeof(line), "cd %s && timeout 60 %s %s 2>&1", folder, HM_COMMAND, arguments);
-    FILE *pipe = popen(line, "r");
-    assert_non_null(pipe);
-    size_t length = fread(text, 1, size - 1, pipe);
-    text[length] = '\0';
-    int status = pclose(pipe);
-    assert_true(WIFEXITED(status));
-    return WEXITSTATUS(status);
-}
 
 static json_t *run_json(const char *arguments)
 {
     char line[1024], text[65536];
     json_error_t error;
     snprintf(line, sizeof(line), "plan %s --json -", arguments);
-    int status = run(line, text, sizeof(text));
+    int status = command_run(line, text, sizeof(text));
     if (status != 0) fail_msg("%s: status %d: %s", line, status, text);
     json_t *root = json_loads(text, 0, &error);
     if (root == NULL) fail_msg("%s: line %d: %s", line, error.line, error.text);
@@ -41,16 +22,6 @@ static double number(const json_t *root, const char *object, const char *key)
     const json_t *value = json_object_get(json_object_get(root, object), key);
     if (!json_is_number(value)) fail_msg("no number %s.%s", object, key);
     return json_number_value(value);
-}
-
-static void write_file(const char *name, const void *data, size_t size)
-{
-    char path[256];
-    snprintf(path, sizeof(path), "%s/%s", folder, name);
-    FILE *file = fopen(path, "wb");
-    assert_non_null(file);
-    assert_int_equal(fwrite(data, 1, size, file), size);
-    fclose(file);
 }
 
 static void test_duplication_is_that_of_the_papers_table(void **state)
@@ -221,7 +192,7 @@ static void test_trace_is_read_and_counted(void **state)
         file[sizeof(header) - 1 + 2 * i] = ids[i];
         file[sizeof(header) + 2 * i] = 0;
     }
-    write_file("t.trace", file, sizeof(file));
+    command_file_write("t.trace", file, sizeof(file));
     json_t *root = run_json("--profile prior:nvlink --topo 2 --hidden 1024 --routing trace:t.trace");
     assert_float_equal(number(root, "duplication", "2"), 0, 0);
     json_decref(root);
@@ -229,13 +200,13 @@ static void test_trace_is_read_and_counted(void **state)
     assert_float_equal(number(root, "duplication", "2"), 0.5, 0);
     json_decref(root);
     file[sizeof(header) - 1] = 2;
-    write_file("twice.trace", file, sizeof(file));
+    command_file_write("twice.trace", file, sizeof(file));
     file[sizeof(header) - 1] = 9;
-    write_file("bad_id.trace", file, sizeof(file));
-    write_file("short.trace", file, sizeof(file) - 2);
-    write_file("header.trace", "HMTRACE1 ranks=2 layers=x\n", 26);
-    write_file("tail.trace", "HMTRACE1 ranks=2 layers=1 tokens=1 topk=1 experts=4 x\n\0\0\0\0", 58);
-    write_file("other.trace", "PNG", 3);
+    command_file_write("bad_id.trace", file, sizeof(file));
+    command_file_write("short.trace", file, sizeof(file) - 2);
+    command_file_write("header.trace", "HMTRACE1 ranks=2 layers=x\n", 26);
+    command_file_write("tail.trace", "HMTRACE1 ranks=2 layers=1 tokens=1 topk=1 experts=4 x\n\0\0\0\0", 58);
+    command_file_write("other.trace", "PNG", 3);
 }
 
 static void test_sixteen_thousand_ranks_take_seconds(void **state)
@@ -299,20 +270,12 @@ static void test_bad_input_is_named(void **state)
          "has experts 4: expected 5"},
         {"plan --profile prior:tcp --topo 2 --hidden 8 --topk 3 --routing trace:t.trace", "has topk 2: expected 3"},
         {"plan --profile prior:tcp --topo 2 --hidden 8 --layer 2 --routing trace:t.trace", "--layer: 2: expected less"},
-        {"profile bad.profile", "bad.profile: line 3: \"colour\""},
-        {"profile one two", "usage: hiermoe profile"},
-        {"settings all", "usage: hiermoe settings"},
-        {"fit", "expected -- and the command"},
-        {"fit --out", "--out: expected a value"},
-        {"fit --size 1M -- true", "\"--size\": expected --out, --sizes, --preload or --"},
-        {"fit --preload /nowhere/lib.so -- true", "/nowhere/lib.so: No such file"},
-        {"fit --preload bad.profile --out none.profile -- true", "the job left no profile"},
     };
     static const char bad[] = "hiermoe-profile 1\nname x\ncolour red\n";
-    write_file("bad.profile", bad, sizeof(bad) - 1);
+    command_file_write("bad.profile", bad, sizeof(bad) - 1);
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         char text[8192];
-        int status = run(cases[i].arguments, text, sizeof(text));
+        int status = command_run(cases[i].arguments, text, sizeof(text));
         if (status != 2 || strstr(text, cases[i].says) == NULL)
             fail_msg("hiermoe %s: status %d: %s", cases[i].arguments, status, text);
     }
@@ -322,18 +285,19 @@ static void test_a_printed_profile_can_be_used(void **state)
 {
     (void)state;
     char text[8192];
-    assert_int_equal(run("profile a6000-4x8", text, sizeof(text)), 0);
-    write_file("own.profile", text, strlen(text));
+    assert_int_equal(command_run("profile a6000-4x8", text, sizeof(text)), 0);
+    command_file_write("own.profile", text, strlen(text));
     json_t *root = run_json("--profile own.profile --model qwen3-30b-a3b");
     assert_float_equal(number(root, "predicted_ms", "3"), 12.40, 0.124);
     json_decref(root);
-    assert_int_equal(run("profile", text, sizeof(text)), 0);
+    assert_int_equal(command_run("profile", text, sizeof(text)), 0);
     assert_non_null(strstr(text, "a6000-4x8"));
-    assert_int_equal(run("plan --help", text, sizeof(text)), 0);
+    assert_int_equal(command_run("plan --help", text, sizeof(text)), 0);
     assert_non_null(strstr(text, "--routing"));
-    assert_int_equal(run("plan --profile own.profile --model qwen3-30b-a3b --json out.json", text, sizeof(text)), 0);
+    assert_int_equal(
+        command_run("plan --profile own.profile --model qwen3-30b-a3b --json out.json", text, sizeof(text)), 0);
     assert_non_null(strstr(text, "<- best"));
-    assert_int_equal(run("--help", text, sizeof(text)), 0);
+    assert_int_equal(command_run("--help", text, sizeof(text)), 0);
 }
 
 /* Short for --topo, --topk or --tokens: taken for one of them, the answer would be to another question. */
@@ -344,76 +308,9 @@ static void test_abbreviations_of_several_options_are_refused(void **state)
     char arguments[128], text[4096];
     for (size_t i = 0; i < sizeof(short_for_several) / sizeof(short_for_several[0]); i++) {
         snprintf(arguments, sizeof(arguments), "plan --profile a6000-4x8 --model deepseek-v3 %s", short_for_several[i]);
-        assert_int_equal(run(arguments, text, sizeof(text)), 2);
+        assert_int_equal(command_run(arguments, text, sizeof(text)), 2);
         assert_non_null(strstr(text, "short for several"));
     }
-}
-
-static void test_settings_are_those_of_the_library(void **state)
-{
-    (void)state;
-    static const char *const names[] = {
-#define HM_SETTING(field, variable, kind, standard, accepted, same, help) variable,
-#include "../../shim/settings.def"
-    };
-    char text[16384];
-    json_error_t error;
-    assert_int_equal(run("settings --json", text, sizeof(text)), 0);
-    json_t *list = json_loads(text, 0, &error);
-    assert_non_null(list);
-    assert_int_equal(json_array_size(list), sizeof(names) / sizeof(names[0]));
-    for (size_t i = 0; i < json_array_size(list); i++) {
-        json_t *setting = json_array_get(list, i);
-        assert_string_equal(json_string_value(json_object_get(setting, "name")), names[i]);
-        assert_true(json_string_length(json_object_get(setting, "help")) > 0);
-        assert_true(json_is_boolean(json_object_get(setting, "same_on_all_ranks")));
-    }
-    assert_int_equal(run("settings", text, sizeof(text)), 0);
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        char *line = strstr(text, names[i]), *end = line != NULL ? strchr(line, '\n') : NULL;
-        assert_non_null(end);
-        *end = '\0';
-        bool same = json_boolean_value(json_object_get(json_array_get(list, i), "same_on_all_ranks"));
-        assert_true(strstr(line, same ? "  equal  " : "  any    ") != NULL);
-        *end = '\n';
-    }
-    json_decref(list);
-}
-
-/* What it shows was written by this job, not by one before. */
-static void test_fit_shows_what_the_job_wrote_and_keeps_its_status(void **state)
-{
-    (void)state;
-    char text[16384];
-    assert_int_equal(run("profile a6000-4x8", text, sizeof(text)), 0);
-    write_file("job.profile", text, strlen(text));
-    write_file("out.profile", "old", 3);
-    write_file("job.sh", "cp job.profile $HIERMOE_FIT_FILE; echo sizes $HIERMOE_FIT_SIZES; exit $1",
-               sizeof("cp job.profile $HIERMOE_FIT_FILE; echo sizes $HIERMOE_FIT_SIZES; exit $1") - 1);
-    assert_int_equal(
-        run("fit --preload bad.profile --sizes 1M,2M --out out.profile -- sh job.sh 0", text, sizeof(text)), 0);
-    assert_non_null(strstr(text, "sizes 1M,2M"));
-    assert_non_null(strstr(text, "32 ranks, NVIDIA RTX A6000"));
-    assert_int_equal(run("fit --preload bad.profile --out out.profile -- sh job.sh 7", text, sizeof(text)), 7);
-    assert_non_null(strstr(text, "the job ended with 7"));
-    assert_int_equal(run("fit --preload bad.profile --out out.profile -- true", text, sizeof(text)), 2);
-    assert_int_equal(run("fit --preload bad.profile --out out.profile -- sh -c 'kill -9 $$'", text, sizeof(text)), 137);
-    assert_non_null(strstr(text, "the job ended with 137"));
-    assert_int_equal(run("fit --preload bad.profile --out out.profile -- no_such_launcher", text, sizeof(text)), 127);
-    assert_non_null(strstr(text, "no_such_launcher: No such file"));
-}
-
-/* Ranks may start elsewhere, and what the user preloads is still needed. */
-static void test_fit_hands_on_a_whole_path_and_other_preloads(void **state)
-{
-    (void)state;
-    char text[16384], want[128];
-    setenv("LD_PRELOAD", "/nowhere/other.so", 1);
-    run("fit --preload bad.profile --out out.profile -- sh -c 'echo to=$HIERMOE_FIT_FILE with=$LD_PRELOAD'", text,
-        sizeof(text));
-    unsetenv("LD_PRELOAD");
-    snprintf(want, sizeof(want), "to=%s/out.profile with=%s/bad.profile:/nowhere/other.so\n", folder, folder);
-    assert_non_null(strstr(text, want));
 }
 
 /* Writes a profile with its last line replaced, and the name of the device. */
@@ -423,7 +320,7 @@ static void profile_change(const char *name, char *text, const char *last, const
     assert_non_null(end);
     int length = snprintf(changed, sizeof(changed), "%.*sdevice %s%.*s%s\n", (int)(place - text), text, device,
                           (int)(end - rest), rest, last);
-    write_file(name, changed, (size_t)length);
+    command_file_write(name, changed, (size_t)length);
 }
 
 /* The row of a depth in the table. */
@@ -442,16 +339,16 @@ static void test_what_comes_on_top_counts_in_speedup_and_depth(void **state)
     (void)state;
     char text[8192];
     double none[4], deep[4];
-    assert_int_equal(run("profile a6000-4x8", text, sizeof(text)), 0);
+    assert_int_equal(command_run("profile a6000-4x8", text, sizeof(text)), 0);
     size_t length = (size_t)(strstr(text, "agree_ms 0") - text);
     snprintf(text + length, sizeof(text) - length, "agree_ms 300\n");
-    write_file("own.profile", text, strlen(text));
+    command_file_write("own.profile", text, strlen(text));
     json_t *root = run_json("--profile own.profile --model qwen3-30b-a3b --routing zipf:1");
     assert_int_equal(whole(root, "depth"), 0);
     assert_int_equal(whole(root, "depth_best"), 3);
     assert_string_equal(json_string_value(json_object_get(root, "swaps_note")), "the call is best left alone");
     json_decref(root);
-    assert_int_equal(run("plan --profile own.profile --model qwen3-30b-a3b", text, sizeof(text)), 0);
+    assert_int_equal(command_run("plan --profile own.profile --model qwen3-30b-a3b", text, sizeof(text)), 0);
     text_row(text, "none", none);
     text_row(text, "3", deep);
     assert_float_equal(deep[1], 300, 1e-3);
@@ -463,7 +360,7 @@ static void test_own_rows_cost_extra_where_cores_move_them(void **state)
 {
     (void)state;
     char text[8192];
-    assert_int_equal(run("profile a6000-4x8", text, sizeof(text)), 0);
+    assert_int_equal(command_run("profile a6000-4x8", text, sizeof(text)), 0);
     profile_change("job.profile", text, "pack_ms_per_byte 1e-9", "some GPU");
     profile_change("own.profile", text, "pack_ms_per_byte 1e-9", "cpu");
     json_t *gpu = run_json("--profile job.profile --model qwen3-30b-a3b --cost links");
@@ -472,26 +369,6 @@ static void test_own_rows_cost_extra_where_cores_move_them(void **state)
     assert_float_equal(number(cpu, "predicted_ms", "2"), number(gpu, "predicted_ms", "2"), 0);
     json_decref(gpu);
     json_decref(cpu);
-}
-
-static int folder_make(void **state)
-{
-    (void)state;
-    return mkdtemp(folder) != NULL ? 0 : -1;
-}
-
-static int folder_remove(void **state)
-{
-    static const char *const names[] = {"t.trace",     "bad_id.trace", "short.trace", "header.trace", "other.trace",
-                                        "bad.profile", "own.profile",  "out.json",    "twice.trace",  "tail.trace",
-                                        "job.profile", "out.profile",  "job.sh",      "none.profile"};
-    (void)state;
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        char path[256];
-        snprintf(path, sizeof(path), "%s/%s", folder, names[i]);
-        unlink(path);
-    }
-    return rmdir(folder);
 }
 
 int main(void)
@@ -506,15 +383,12 @@ int main(void)
         cmocka_unit_test(test_bad_input_is_named),
         cmocka_unit_test(test_a_printed_profile_can_be_used),
         cmocka_unit_test(test_abbreviations_of_several_options_are_refused),
-        cmocka_unit_test(test_settings_are_those_of_the_library),
         cmocka_unit_test(test_own_rows_cost_extra_where_cores_move_them),
-        cmocka_unit_test(test_fit_shows_what_the_job_wrote_and_keeps_its_status),
-        cmocka_unit_test(test_fit_hands_on_a_whole_path_and_other_preloads),
         cmocka_unit_test(test_what_comes_on_top_counts_in_speedup_and_depth),
         cmocka_unit_test(test_models_are_what_they_are),
         cmocka_unit_test(test_slices_and_seed_change_what_they_are_for),
         cmocka_unit_test(test_a_sample_is_scaled_up),
         cmocka_unit_test(test_swaps_stay_within_the_routing_groups),
     };
-    return cmocka_run_group_tests(tests, folder_make, folder_remove);
+    return cmocka_run_group_tests(tests, command_folder_make, command_folder_remove);
 }

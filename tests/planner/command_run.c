@@ -1,0 +1,54 @@
+#define _DEFAULT_SOURCE
+#include "command_run.h"
+
+#include <dirent.h>
+#include <stdio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static char folder[] = "/tmp/hiermoe_command_XXXXXX";
+
+int command_folder_make(void **state)
+{
+    (void)state;
+    return mkdtemp(folder) != NULL ? 0 : -1;
+}
+
+int command_folder_remove(void **state)
+{
+    (void)state;
+    DIR *all = opendir(folder);
+    if (all == NULL) return -1;
+    for (struct dirent *entry; (entry = readdir(all)) != NULL;)
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) unlinkat(dirfd(all), entry->d_name, 0);
+    closedir(all);
+    return rmdir(folder);
+}
+
+const char *command_folder(void)
+{
+    return folder;
+}
+
+int command_run(const char *arguments, char *text, size_t size)
+{
+    char line[4096];
+    snprintf(line, sizeof(line), "cd %s && timeout 60 %s %s 2>&1", folder, HM_COMMAND, arguments);
+    FILE *pipe = popen(line, "r");
+    assert_non_null(pipe);
+    size_t length = fread(text, 1, size - 1, pipe);
+    text[length] = '\0';
+    int status = pclose(pipe);
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+void command_file_write(const char *name, const void *data, size_t size)
+{
+    char path[256];
+    snprintf(path, sizeof(path), "%s/%s", folder, name);
+    FILE *file = fopen(path, "wb");
+    assert_non_null(file);
+    assert_int_equal(fwrite(data, 1, size, file), size);
+    fclose(file);
+}

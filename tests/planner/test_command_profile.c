@@ -1,0 +1,148 @@
+/* hiermoe profile, fit and settings as users run them. */
+#include "command_run.h"
+
+#include <jansson.h>
+
+#include <stdio.h>
+
+static void test_settings_are_those_of_the_library(void **state)
+{
+    (void)state;
+    static const char *const names[] = {
+#define HM_SETTING(field, variable, kind, standard, accepted, same, help) variable,
+#include "../../shim/settings.def"
+    };
+    char text[16384];
+    json_error_t error;
+    assert_int_equal(command_run("settings --json", text, sizeof(text)), 0);
+    json_t *list = json_loads(text, 0, &error);
+    assert_non_null(list);
+    assert_int_equal(json_array_size(list), sizeof(names) / sizeof(names[0]));
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        json_t *setting = json_array_get(list, i);
+        assert_string_equal(json_string_value(json_object_get(setting, "name")), names[i]);
+        assert_true(json_string_length(json_object_get(setting, "help")) > 0);
+        assert_true(json_is_boolean(json_object_get(setting, "same_on_all_ranks")));
+    }
+    assert_int_equal(command_run("settings", text, sizeof(text)), 0);
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        char *line = strstr(text, names[i]), *end = line != NULL ? strchr(line, '\n') : NULL;
+        assert_non_null(end);
+        *end = '\0';
+        bool same = json_boolean_value(json_object_get(json_array_get(list, i), "same_on_all_ranks"));
+        assert_true(strstr(line, same ? "  equal  " : "  any    ") != NULL);
+        *end = '\n';
+    }
+    json_decref(list);
+}
+
+/* What it shows was written by this job, not by one before. */
+static void test_fit_shows_what_the_job_wrote_and_keeps_its_status(void **state)
+{
+    (void)state;
+    char text[16384];
+    assert_int_equal(command_run("profile a6000-4x8", text, sizeof(text)), 0);
+    command_file_write("job.profile", text, strlen(text));
+    command_file_write("out.profile", "old", 3);
+    command_file_write("job.sh", "cp job.profile $HIERMOE_FIT_FILE; echo sizes $HIERMOE_FIT_SIZES; exit $1",
+                       sizeof("cp job.profile $HIERMOE_FIT_FILE; echo sizes $HIERMOE_FIT_SIZES; exit $1") - 1);
+    assert_int_equal(
+        command_run("fit --preload bad.profile --sizes 1M,2M --out out.profile -- sh job.sh 0", text, sizeof(text)), 0);
+    assert_non_null(strstr(text, "sizes 1M,2M"));
+    assert_non_null(strstr(text, "32 ranks, NVIDIA RTX A6000"));
+    assert_int_equal(command_run("fit --preload bad.profile --out out.profile -- sh job.sh 7", text, sizeof(text)), 7);
+    assert_non_null(strstr(text, "the job ended with 7"));
+    assert_int_equal(command_run("fit --preload bad.profile --out out.profile -- true", text, sizeof(text)), 2);
+    assert_int_equal(
+        command_run("fit --preload bad.profile --out out.profile -- sh -c 'kill -9 $$'", text, sizeof(text)), 137);
+    assert_non_null(strstr(text, "the job ended with 137"));
+    assert_int_equal(command_run("fit --preload bad.profile --out out.profile -- no_such_launcher", text, sizeof(text)),
+                     127);
+    assert_non_null(strstr(text, "no_such_launcher: No such file"));
+}
+
+/* Ranks may start elsewhere, and what the user preloads is still needed. */
+static void test_fit_hands_on_a_whole_path_and_other_preloads(void **state)
+{
+    (void)state;
+    char text[16384], want[128];
+    setenv("LD_PRELOAD", "/nowhere/other.so", 1);
+    command_run("fit --preload bad.profile --out out.profile -- sh -c 'echo to=$HIERMOE_FIT_FILE with=$LD_PRELOAD'",
+                text, sizeof(text));
+    unsetenv("LD_PRELOAD");
+    snprintf(want, sizeof(want), "to=%s/out.profile with=%s/bad.profile:/nowhere/other.so\n", command_folder(),
+             command_folder());
+    assert_non_null(strstr(text, want));
+}
+
+static void test_bad_input_is_named(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *arguments, *says;
+    } cases[] = {
+        {"profile bad.profile", "bad.profile: line 3: \"colour\""},
+        {"profile -x", "usage: hiermoe profile"},
+        {"profile a6000-4x8 nowhere", "nowhere: No such file"},
+        {"profile a6000-4x8 other.profile", "other.profile: expected the levels, groups, device, versions and"},
+        {"profile still.profile still.profile", "still.profile and others: a link takes no time"},
+        {"settings all", "usage: hiermoe settings"},
+        {"fit", "expected -- and the command"},
+        {"fit --out", "--out: expected a value"},
+        {"fit --size 1M -- true", "\"--size\": expected --out, --sizes, --preload or --"},
+        {"fit --preload /nowhere/lib.so -- true", "/nowhere/lib.so: No such file"},
+        {"fit --preload bad.profile --out none.profile -- true", "the job left no profile"},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char text[8192];
+        int status = command_run(cases[i].arguments, text, sizeof(text));
+        if (status != 2 || strstr(text, cases[i].says) == NULL)
+            fail_msg("hiermoe %s: status %d: %s", cases[i].arguments, status, text);
+    }
+}
+
+/* A slow start and a fast one do not move what most starts take. */
+static void test_several_profiles_become_the_usual_one(void **state)
+{
+    (void)state;
+    char text[8192], line[64], *tail;
+    for (int start = 0; start < 3; start++) {
+        static const double agree[] = {0.5, 9, 0.25};
+        assert_int_equal(command_run("profile one_level.profile", text, sizeof(text)), 0);
+        assert_non_null(tail = strstr(text, "agree_ms"));
+        snprintf(tail, sizeof(text) - (size_t)(tail - text), "agree_ms %g\n", agree[start]);
+        snprintf(line, sizeof(line), "start%d.profile", start);
+        command_file_write(line, text, strlen(text));
+    }
+    assert_int_equal(command_run("profile start0.profile start1.profile start2.profile", text, sizeof(text)), 0);
+    assert_non_null(strstr(text, "agree_ms 0.5\n"));
+    command_file_write("usual.profile", text, strlen(text));
+    assert_int_equal(command_run("profile usual.profile", text, sizeof(text)), 0);
+}
+
+static int files_make(void **state)
+{
+    static const char bad[] = "hiermoe-profile 1\nname x\ncolour red\n";
+    static const char level[] = "hiermoe-profile 1\nname x\ndevice cpu\nversions 1\ntransport tcp\ngroups 4\n"
+                                "intra 0 0.5 5e-7 0.99 12\n";
+    static const char still[] = "hiermoe-profile 1\nname x\ndevice cpu\nversions 1\ntransport tcp\ngroups 4\n"
+                                "intra 0 0 0 0.99 12\n";
+    if (command_folder_make(state) != 0) return -1;
+    command_file_write("bad.profile", bad, sizeof(bad) - 1);
+    command_file_write("other.profile", level, sizeof(level) - 1);
+    command_file_write("one_level.profile", level, sizeof(level) - 1);
+    command_file_write("still.profile", still, sizeof(still) - 1);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_bad_input_is_named),
+        cmocka_unit_test(test_several_profiles_become_the_usual_one),
+        cmocka_unit_test(test_settings_are_those_of_the_library),
+        cmocka_unit_test(test_fit_shows_what_the_job_wrote_and_keeps_its_status),
+        cmocka_unit_test(test_fit_hands_on_a_whole_path_and_other_preloads),
+    };
+    return cmocka_run_group_tests(tests, files_make, command_folder_remove);
+}
