@@ -2,10 +2,11 @@
 """Measures a profile on emulated nodes, then holds the planner against the clock: is the predicted time right, and is the
 depth it takes the fastest one?
 
-    plan_check.py --build BUILD [--rate 1gbit] [--repeats 3] [--only NAME,...] [--json FILE] [--prior]
+    plan_check.py --build BUILD [--rate 1gbit] [--repeats 3] [--starts 1] [--only NAME,...] [--json FILE] [--prior]
                   [--within 10] [--best 3] [--loose] [--gpu]
 
-For each layout of nodes the profile is fitted once (HIERMOE_FIT_FILE), then every shape runs with HIERMOE_DEPTH forced
+For each layout of nodes the profile is fitted (HIERMOE_FIT_FILE), with --starts by several starts of a job, of which
+`hiermoe profile` then makes the usual one. Then every shape runs with HIERMOE_DEPTH forced
 to 0, 1, ... and with the planner's choice, each --repeats times, in turns. A time is the median over iterations of the
 slowest rank, then the median over repeats; the spread over repeats is printed beside it. "refined" is the prediction for
 the last call of the runs at the chosen depth, when earlier ones have taught it. "same job" holds what a job predicted that
@@ -146,6 +147,12 @@ def predictions_of(words):
     return [float(line[1])] + [float(ms) for ms in re.findall(r", (\S+) ms at depth", line[2])], int(line[3])
 
 
+def steps_of(words):
+    """Where the time of the last call that was replaced went; None where none was."""
+    found = re.findall(r"call \d+, depth \d+: (.*)", words)
+    return found[-1] if found else None
+
+
 def refined_of(words, depth):
     """Predicted for the last of the calls at a depth whose time is known; None where none is."""
     found = re.findall(rf"depth {depth} took \S+ ms, predicted (\S+) ms", words)
@@ -164,7 +171,7 @@ def shape_check(args, cluster, folder, shape, profile):
     settings = {"HIERMOE_PROFILE": profile}
     _, _, words = cluster.run(folder, options_of(shape, 2), settings | {"HIERMOE_DEPTH": "auto"})
     predicted, chosen = predictions_of(words)
-    times, refined = {depth: [] for depth in range(len(predicted))}, []
+    times, refined, steps = {depth: [] for depth in range(len(predicted))}, [], []
     for _ in range(args.repeats):
         for depth in times:
             forced = {"HIERMOE_MODE": "off"} if depth == 0 else {"HIERMOE_DEPTH": str(depth)}
@@ -172,6 +179,8 @@ def shape_check(args, cluster, folder, shape, profile):
             if depth == chosen and refined_of(words, chosen):
                 refined.append(refined_of(words, chosen))
             times[depth].append(result["results"]["dispatch"]["ms"]["median"])
+            if steps_of(words):
+                steps.append(f"depth {depth}: {steps_of(words)}")
         if chosen == 0:  # nothing above had the library on and left calls alone
             _, _, words = cluster.run(folder, options_of(shape, args.iters), settings | {"HIERMOE_DEPTH": "auto"})
             if refined_of(words, chosen):
@@ -186,7 +195,20 @@ def shape_check(args, cluster, folder, shape, profile):
             "refined_percent": 100 * (statistics.median(refined) / medians[chosen] - 1) if refined else None,
             "same_job_percent": same, "best": best, "off_percent": 100 * (predicted[chosen] / medians[chosen] - 1),
             "behind_percent": 100 * (medians[chosen] / medians[best] - 1), "noise_percent": 100 * noise,
-            "times_ms": list(times.values())}
+            "times_ms": list(times.values()), "steps": steps}
+
+
+def profile_fit(args, cluster, folder, path, shape):
+    """Fits a profile as a user does who starts a short job a few times; prints what the last start measured."""
+    starts = [f"{path}.{start}" for start in range(args.starts)]
+    for start in starts:
+        _, _, words = cluster.run(folder, options_of(shape, 1), {"HIERMOE_FIT_FILE": start})
+    print("\n".join(re.findall("measured .* times", words)))
+    with open(path, "w") as file:
+        subprocess.run([f"{args.build}/bin/hiermoe", "profile", *starts], stdout=file, check=True)
+    for name in [*starts, path] if args.starts > 1 else [path]:
+        with open(name) as file:
+            print("\n".join("  " + line.strip() for line in file if re.match("groups|int|alone|agree|ident|pack", line)))
 
 
 def main():
@@ -196,6 +218,7 @@ def main():
     parser.add_argument("--nccl", help="folder of the stand-in libnccl.so.2; default BUILD/lib/hostnccl")
     parser.add_argument("--rate", default="1gbit")
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--starts", type=int, default=1)
     parser.add_argument("--iters", type=int, default=16)
     parser.add_argument("--only", default="", help="layouts")
     parser.add_argument("--shapes", type=int, default=0, help="at most so many for each layout")
@@ -220,10 +243,7 @@ def main():
                 shapes = [shape for shape in all_shapes if shape[0] == layout][:args.shapes or None]
                 if not args.prior:
                     profile = f"{folder}/{layout}.profile"
-                    _, _, words = cluster.run(folder, options_of(shapes[0], 1), {"HIERMOE_FIT_FILE": profile})
-                    print("\n".join(re.findall("measured .* times", words)))
-                    with open(profile) as file:
-                        print("\n".join("  " + line.strip() for line in file if re.match("groups|int|alone|agree|ident|pack", line)))
+                    profile_fit(args, cluster, folder, profile, shapes[0])
                 for shape in shapes:
                     row = shape_check(args, cluster, folder, shape, profile)
                     rows.append(row)
