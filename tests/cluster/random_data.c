@@ -1,14 +1,13 @@
 #include "random_data.h"
 
+#include "../splitmix.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 uint64_t data_next(data_random_t *random)
 {
-    uint64_t z = random->state += 0x9E3779B97F4A7C15u;
-    z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9u;
-    z = (z ^ z >> 27) * 0x94D049BB133111EBu;
-    return z ^ z >> 31;
+    return splitmix_next(&random->state);
 }
 
 size_t data_below(data_random_t *random, size_t limit)

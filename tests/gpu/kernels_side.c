@@ -1,6 +1,8 @@
 /* Running one case on two back ends. */
 #include "kernels_side.h"
 
+#include "../splitmix.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,10 +12,7 @@ int failures, checks;
 
 uint64_t random64(void)
 {
-    uint64_t x = seed += 0x9E3779B97F4A7C15u;
-    x = (x ^ x >> 30) * 0xBF58476D1CE4E5B9u;
-    x = (x ^ x >> 27) * 0x94D049BB133111EBu;
-    return x ^ x >> 31;
+    return splitmix_next(&seed);
 }
 
 uint32_t below(uint32_t n)

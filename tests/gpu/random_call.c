@@ -1,5 +1,7 @@
 #include "random_call.h"
 
+#include "../splitmix.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,17 +9,9 @@
 #define ROW_BYTES_MOST ((size_t)16 << 10)
 #define POISON 0x5a
 
-static uint64_t next(uint64_t *state)
-{
-    uint64_t x = *state += 0x9e3779b97f4a7c15u;
-    x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
-    x = (x ^ x >> 27) * 0x94d049bb133111ebu;
-    return x ^ x >> 31;
-}
-
 static size_t below(uint64_t *state, size_t limit)
 {
-    return (size_t)(next(state) % limit);
+    return (size_t)(splitmix_next(state) % limit);
 }
 
 int random_call_alloc(int ranks, int rank, random_call_t *call)
@@ -138,7 +132,7 @@ void random_call_draw(random_call_t *call, uint64_t seed, uint32_t index, const 
     uint64_t shared = seed * 0x2545f4914f6cdd1du + index, own;
     call->seed = seed;
     call->index = index;
-    next(&shared);
+    splitmix_next(&shared);
     call->by_name = limits->by_name && below(&shared, 5) == 0;
     call->plain_first = below(&shared, 2);
     call->together = below(&shared, 2);
@@ -168,7 +162,7 @@ static void row_write(uint8_t *row, const uint8_t *before, const random_call_t *
         for (size_t i = size - 1; kind && i < bytes; i += size) row[i] = 0x80;
         break;
     case 2: /* NaNs with payloads: all exponent bits, then whatever */
-        for (size_t i = 0; i < bytes; i++) row[i] = (uint8_t)next(own) | (i % size + 2 >= size ? 0x7f : 1);
+        for (size_t i = 0; i < bytes; i++) row[i] = (uint8_t)splitmix_next(own) | (i % size + 2 >= size ? 0x7f : 1);
         break;
     case 6:
         row[bytes - 1] ^= (uint8_t)(1 + below(own, 255));
@@ -181,7 +175,7 @@ static void row_write(uint8_t *row, const uint8_t *before, const random_call_t *
         break;
     default:
         for (size_t i = 0; i < bytes; i += 8) {
-            uint64_t word = next(own);
+            uint64_t word = splitmix_next(own);
             memcpy(row + i, &word, bytes - i < 8 ? bytes - i : 8);
         }
     }

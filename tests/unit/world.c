@@ -1,5 +1,7 @@
 #include "world.h"
 
+#include "../splitmix.h"
+
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,10 +18,7 @@ typedef struct rank_thread {
 
 uint64_t random_next(random_t *random)
 {
-    uint64_t z = random->state += 0x9E3779B97F4A7C15u;
-    z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9u;
-    z = (z ^ z >> 27) * 0x94D049BB133111EBu;
-    return z ^ z >> 31;
+    return splitmix_next(&random->state);
 }
 
 size_t random_below(random_t *random, size_t limit)
