@@ -48,12 +48,6 @@ int count_source(const hm_topo_t *topo, const hm_placement_t *placement, const u
     return 0;
 }
 
-const uint16_t *trace_source(const hm_trace_t *trace, int rank, int layer)
-{
-    size_t at = (size_t)rank * (size_t)trace->layers + (size_t)layer;
-    return trace->ids + at * trace->tokens * (size_t)trace->top_k;
-}
-
 int count_trace(const hm_topo_t *topo, const hm_placement_t *placement, const hm_trace_t *trace, int layer,
                 uint32_t *raw, uint32_t *const *distinct)
 {

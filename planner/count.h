@@ -6,6 +6,7 @@
 #define HM_COUNT_H
 
 #include "plan.h"
+#include "trace.h"
 
 /* Where experts live. rank[e] for e < experts; swap two entries to trade two experts' places. */
 typedef struct hm_placement {
@@ -23,14 +24,8 @@ size_t count_scratch(const hm_topo_t *topo);
 int count_source(const hm_topo_t *topo, const hm_placement_t *placement, const uint16_t *ids, size_t tokens, int top_k,
                  uint32_t *raw, uint32_t *const *distinct, uint32_t *seen);
 
-/* The whole table of one layer of a trace experts[rank][layer][token][k]; raw and distinct are its arrays as in
+/* The whole table of one layer of a trace; raw and distinct are its arrays as in
  * hm_table_t. 0, -EINVAL (an id out of range), -ENOMEM. */
-typedef struct hm_trace {
-    int ranks, layers, top_k, experts;
-    size_t tokens;       /* of one rank and layer */
-    const uint16_t *ids; /* [ranks][layers][tokens][top_k] */
-} hm_trace_t;
-const uint16_t *trace_source(const hm_trace_t *trace, int rank, int layer);
 int count_trace(const hm_topo_t *topo, const hm_placement_t *placement, const hm_trace_t *trace, int layer,
                 uint32_t *raw, uint32_t *const *distinct);
 

@@ -8,6 +8,7 @@
 #define HM_PROFILE_H
 
 #include "fit.h"
+#include "parse_error.h"
 #include "topo.h"
 
 #define HM_PROFILE_TEXT 64
@@ -71,13 +72,8 @@ int profile_wire_find(const char *name, size_t length);
  */
 void profile_prior(const hm_topo_t *topo, const hm_wire_t *wire, const double *gb_per_s, hm_profile_t *profile);
 
-/* Text form, one item a line, '#' starts a comment. See profile_text.c for the grammar. */
-typedef struct hm_parse_error {
-    int line;       /* 1-based */
-    char text[192]; /* what was found and what was expected */
-} hm_parse_error_t;
-
-/* Reads a profile from memory (need not end in NUL). 0; -EINVAL with *error filled and *profile unchanged. */
+/* Reads a profile's text form, one item a line, '#' starts a comment; see profile_text.c for the grammar. It need not end
+ * in NUL. 0; -EINVAL with *error filled and *profile unchanged. */
 int profile_parse(const char *text, size_t length, hm_profile_t *profile, hm_parse_error_t *error);
 
 /* Writes at most `size` bytes, NUL included; *length is what it takes without the NUL. -ENOSPC if it did not fit. */

@@ -2,7 +2,7 @@
 #include "command.h"
 #include "plan_command.h"
 #include "profile_find.h"
-#include "trace.h"
+#include "trace_file.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -121,17 +121,16 @@ int plan_main(int argc, char **argv)
     plan_options_t options;
     hm_profile_t profile;
     hm_topo_t *topo = NULL;
-    hm_trace_t trace;
-    void *memory = NULL;
+    hm_trace_t trace = {.ids = NULL};
     int rc = plan_options_parse(argc, argv, &options);
     if (rc != 0 || options.help) return rc;
     rc = topo_and_profile(&options, &topo, &profile);
     if (rc == 0 && options.trace_path != NULL) {
-        rc = trace_load(options.trace_path, &trace, &memory);
+        rc = trace_file_read(options.trace_path, &trace);
         if (rc == 0) rc = trace_agree(&options, topo, &trace);
     }
     if (rc == 0) rc = plan_run(&options, topo, &profile, options.trace_path != NULL ? &trace : NULL);
-    free(memory);
+    trace_free(&trace);
     topo_destroy(topo);
     return rc;
 }

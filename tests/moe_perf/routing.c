@@ -1,7 +1,9 @@
 #include "routing.h"
 
 #include "say.h"
-#include "trace.h"
+#include "trace_file.h"
+
+#include "../splitmix.h"
 
 #include <errno.h>
 #include <math.h>
@@ -11,10 +13,7 @@
 /* A bijection on 64 bits with good avalanche: numbers by position, so any rank can draw any rank's routing. */
 static uint64_t mix(uint64_t x)
 {
-    x += 0x9e3779b97f4a7c15u;
-    x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
-    x = (x ^ x >> 27) * 0x94d049bb133111ebu;
-    return x ^ x >> 31;
+    return splitmix_next(&x);
 }
 
 /* In (0, 1). */
@@ -147,9 +146,9 @@ static int options_fit(const mp_options_t *options, int experts, int topk)
 
 static int routing_from_trace(const mp_options_t *options, mp_routing_t *routing)
 {
-    mp_trace_t trace;
+    hm_trace_t trace;
     char why[512];
-    int status = trace_read(options->trace, &trace, why, sizeof(why));
+    int status = trace_file_read(options->trace, &trace, why, sizeof(why));
     if (status) {
         say("%s", why);
         return status;
@@ -162,11 +161,11 @@ static int routing_from_trace(const mp_options_t *options, mp_routing_t *routing
     }
     *routing = (mp_routing_t){.ranks = trace.ranks,
                               .layers = trace.layers,
-                              .topk = trace.topk,
+                              .topk = trace.top_k,
                               .experts = trace.experts,
                               .tokens = trace.tokens,
-                              .expert = trace.expert};
-    routing->layer_stride = trace.tokens * (size_t)trace.topk;
+                              .expert = trace.ids};
+    routing->layer_stride = trace.tokens * (size_t)trace.top_k;
     routing->rank_stride = routing->layer_stride * (size_t)trace.layers;
     return 0;
 }

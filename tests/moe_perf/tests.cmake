@@ -1,10 +1,10 @@
-# The benchmark's own tests: its parts with cmocka, whole runs over the stand-in NCCL, and the trace parser's fuzzer.
+# The benchmark's own tests: its parts with cmocka, whole runs over the stand-in NCCL.
 find_library(MOE_PERF_CMOCKA cmocka REQUIRED)
-set(MOE_PERF_PARTS options.c parse.c say.c trace.c routing.c layout.c volume.c payload.c wire.c report.c)
-foreach(part trace routing layout payload)
+set(MOE_PERF_PARTS options.c parse.c say.c trace_file.c routing.c layout.c volume.c payload.c wire.c report.c)
+foreach(part trace_file routing layout payload)
     add_executable(moe_perf_test_${part} test/test_${part}.c ${MOE_PERF_PARTS})
     target_compile_definitions(moe_perf_test_${part} PRIVATE _GNU_SOURCE)
-    target_link_libraries(moe_perf_test_${part} PRIVATE ${MOE_PERF_CMOCKA} m)
+    target_link_libraries(moe_perf_test_${part} PRIVATE hm_planner ${MOE_PERF_CMOCKA} m)
     add_test(NAME moe_perf.${part} COMMAND moe_perf_test_${part})
     set_tests_properties(moe_perf.${part} PROPERTIES LABELS moe_perf TIMEOUT 60)
 endforeach()
@@ -46,13 +46,4 @@ if(NOT HM_SANITIZE MATCHES thread)
         ${CMAKE_CURRENT_SOURCE_DIR}/../cluster/netns.sh)
     set_tests_properties(moe_perf.wire_counts PROPERTIES LABELS "moe_perf;cluster" TIMEOUT 90 PROCESSORS 2
         ENVIRONMENT "LD_LIBRARY_PATH=$<TARGET_FILE_DIR:hostnccl>")
-endif()
-
-if(CMAKE_C_COMPILER_ID STREQUAL "Clang")
-    add_executable(fuzz_trace ../fuzz/fuzz_trace.c trace.c)
-    target_compile_options(fuzz_trace PRIVATE -fsanitize=fuzzer,address,undefined)
-    target_link_options(fuzz_trace PRIVATE -fsanitize=fuzzer,address,undefined)
-    add_test(NAME fuzz.trace COMMAND fuzz_trace -dict=${CMAKE_CURRENT_SOURCE_DIR}/../fuzz/trace.dict -runs=1000000
-        -max_len=256 -seed=1)
-    set_tests_properties(fuzz.trace PROPERTIES LABELS fuzz TIMEOUT 120)
 endif()
