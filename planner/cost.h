@@ -64,10 +64,12 @@ int cost_terms(const hm_topo_t *topo, const hm_profile_t *profile, size_t row_by
 /* Eq. 6: the best depth of 1..levels by ms alone; 1 only where it beats all others. */
 int cost_depth_best(const hm_cost_t *cost);
 
-#define HM_COST_MARGIN 0.05 /* of the time of a call left alone: what predictions are easily off by */
+/* Of the time of a call left alone. Predictions are easily off by that; more, and calls that gain as much are missed.
+ */
+#define HM_COST_MARGIN 0.03
 
-/* The depth to use: the one with the least ms + extra_ms, or 0 where that gains no more than the margin over leaving the
- * call alone. */
+/* The depth to use: the one with the least ms + extra_ms, or 0 where that gains no more than the margin over leaving
+ * the call alone. */
 int cost_depth_choose(const hm_cost_t *cost);
 
 /* Time in which the bytes of a call can leave the outermost groups at all, without start-up and with perfect balance:
