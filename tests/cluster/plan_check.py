@@ -1,19 +1,19 @@
 #!/usr/bin/env python3
-"""Measures a profile on emulated nodes, then holds the planner against the clock: is the predicted time right, and is the
+"""Measures profiles on emulated nodes, then holds the planner against the clock: is the predicted time right, and is the
 depth it takes the fastest one?
 
-    plan_check.py --build BUILD [--rate 1gbit] [--repeats 3] [--starts 1] [--only NAME,...] [--json FILE] [--prior]
+    plan_check.py --build BUILD [--rate 1gbit] [--repeats 3] [--only NAME,...] [--json FILE] [--prior]
                   [--within 10] [--best 3] [--loose] [--gpu]
 
-For each layout of nodes the profile is fitted (HIERMOE_FIT_FILE), with --starts by several starts of a job, of which
-`hiermoe profile` then makes the usual one. Then every shape runs with HIERMOE_DEPTH forced
-to 0, 1, ... and with the planner's choice, each --repeats times, in turns. A time is the median over iterations of the
-slowest rank, then the median over repeats; the spread over repeats is printed beside it. "refined" is the prediction for
-the last call of the runs at the chosen depth, when earlier ones have taught it. "same job" holds what a job predicted that
-measured the profile itself (HIERMOE_PROFILE=auto) against its own times, at the chosen depth: jobs on the same nodes
-differ from start to start. Needs root or user namespaces (netns.sh);
-with --gpu, GPUs and real NCCL (tests/gpu/nodes.sh) instead. --prior uses no profile. Exit status 1 where more shapes than
-half miss a bound; --loose: only where a run fails or a choice is more than half again as slow as the best.
+On each layout of nodes there are --repeats rounds, since machines get slower and faster: a job that fits a profile
+(HIERMOE_FIT_FILE), then each shape with HIERMOE_DEPTH forced to 0, 1, ... in turn and once with HIERMOE_PROFILE=auto. A
+time is the median over iterations of the slowest rank, then the median over rounds; its spread over rounds is printed
+beside it ("noise"). Predicted is what the rounds' usual profile (`hiermoe profile FILE...`) says, chosen the depth that
+the planner takes with it. "same job" holds what the jobs with HIERMOE_PROFILE=auto, which measured the profile themselves,
+predicted for the depth they chose against their own times. "refined" is the prediction for the last call of the runs at the
+chosen depth, when earlier ones have taught it. Needs root or user namespaces (netns.sh); with --gpu, GPUs and real NCCL
+(tests/gpu/nodes.sh) instead. --prior uses no profile. Exit status 1 where more shapes than half miss a bound; --loose: only
+where a run fails or a choice is more than half again as slow as the best.
 """
 import argparse
 import json
@@ -159,56 +159,91 @@ def refined_of(words, depth):
     return float(found[-1]) if found else None
 
 
-def same_job_check(args, cluster, folder, shape, chosen):
-    """How far off in percent a job is that fits a profile, predicts and then measures."""
-    settings = {"HIERMOE_PROFILE": "auto", "HIERMOE_DEPTH": str(chosen) if chosen else "auto"}
-    result, _, words = cluster.run(folder, options_of(shape, args.iters), settings)
-    return 100 * (predictions_of(words)[0][chosen] / result["results"]["dispatch"]["ms"]["median"] - 1)
+class Shape:
+    """What the rounds saw of one shape."""
 
+    def __init__(self, shape):
+        self.shape, self.times, self.refined, self.steps, self.same = shape, {}, {}, [], []
 
-def shape_check(args, cluster, folder, shape, profile):
-    # Left alone as it is: the library off, so that no agreement is paid.
-    settings = {"HIERMOE_PROFILE": profile}
-    _, _, words = cluster.run(folder, options_of(shape, 2), settings | {"HIERMOE_DEPTH": "auto"})
-    predicted, chosen = predictions_of(words)
-    times, refined, steps = {depth: [] for depth in range(len(predicted))}, [], []
-    for _ in range(args.repeats):
-        for depth in times:
+    def measure(self, args, cluster, folder, profile):
+        """One round. Left alone as it is: the library off, so that no agreement is paid."""
+        settings, depth, depths = {"HIERMOE_PROFILE": profile}, 0, 1
+        while depth < depths:
             forced = {"HIERMOE_MODE": "off"} if depth == 0 else {"HIERMOE_DEPTH": str(depth)}
-            result, _, words = cluster.run(folder, options_of(shape, args.iters), settings | forced)
-            if depth == chosen and refined_of(words, chosen):
-                refined.append(refined_of(words, chosen))
-            times[depth].append(result["results"]["dispatch"]["ms"]["median"])
+            result, _, words = cluster.run(folder, options_of(self.shape, args.iters), settings | forced)
+            self.times.setdefault(depth, []).append(result["results"]["dispatch"]["ms"]["median"])
+            if depth == 0:
+                depths = 2  # at least; how many there are is said where the library is on
+            else:
+                depths = len(predictions_of(words)[0])
+                self.refine(words, depth)
             if steps_of(words):
-                steps.append(f"depth {depth}: {steps_of(words)}")
-        if chosen == 0:  # nothing above had the library on and left calls alone
-            _, _, words = cluster.run(folder, options_of(shape, args.iters), settings | {"HIERMOE_DEPTH": "auto"})
-            if refined_of(words, chosen):
-                refined.append(refined_of(words, chosen))
-    same = None if args.prior else statistics.median(
-        same_job_check(args, cluster, folder, shape, chosen) for _ in range(args.repeats))
-    medians = [statistics.median(times[depth]) for depth in times]
-    noise = max((max(ms) - min(ms)) / statistics.median(ms) for ms in times.values())
-    best = min(range(len(medians)), key=lambda depth: medians[depth])
-    return {"shape": "/".join(map(str, shape)), "measured_ms": medians, "predicted_ms": predicted, "chosen": chosen,
-            "refined_ms": statistics.median(refined) if refined else None,
-            "refined_percent": 100 * (statistics.median(refined) / medians[chosen] - 1) if refined else None,
-            "same_job_percent": same, "best": best, "off_percent": 100 * (predicted[chosen] / medians[chosen] - 1),
-            "behind_percent": 100 * (medians[chosen] / medians[best] - 1), "noise_percent": 100 * noise,
-            "times_ms": list(times.values()), "steps": steps}
+                self.steps.append(f"depth {depth}: {steps_of(words)}")
+            depth += 1
+
+    def refine(self, words, depth):
+        if refined_of(words, depth):
+            self.refined.setdefault(depth, []).append(refined_of(words, depth))
+
+    def measure_same_job(self, args, cluster, folder):
+        """A job that fits a profile, predicts, chooses and then takes its time."""
+        result, _, words = cluster.run(folder, options_of(self.shape, args.iters), {"HIERMOE_PROFILE": "auto"})
+        predicted, chosen = predictions_of(words)
+        self.same.append(100 * (predicted[chosen] / result["results"]["dispatch"]["ms"]["median"] - 1))
+        if chosen == 0:  # else nothing has the library on and leaves calls alone
+            self.refine(words, 0)
+
+    def row(self, cluster, folder, profile):
+        """All in all, with what that profile predicts."""
+        _, _, words = cluster.run(folder, options_of(self.shape, 2), {"HIERMOE_PROFILE": profile})
+        predicted, chosen = predictions_of(words)
+        medians = [statistics.median(ms) for ms in self.times.values()]
+        best = min(range(len(medians)), key=lambda depth: medians[depth])
+        refined = statistics.median(self.refined[chosen]) if chosen in self.refined else None
+        return {"shape": "/".join(map(str, self.shape)), "measured_ms": medians, "predicted_ms": predicted,
+                "chosen": chosen, "best": best, "refined_ms": refined,
+                "refined_percent": 100 * (refined / medians[chosen] - 1) if refined else None,
+                "same_job_percent": statistics.median(self.same) if self.same else None,
+                "off_percent": 100 * (predicted[chosen] / medians[chosen] - 1),
+                "behind_percent": 100 * (medians[chosen] / medians[best] - 1),
+                "noise_percent": 100 * max((max(ms) - min(ms)) / statistics.median(ms) for ms in self.times.values()),
+                "times_ms": list(self.times.values()), "same_jobs_percent": self.same, "steps": self.steps}
 
 
-def profile_fit(args, cluster, folder, path, shape):
-    """Fits a profile as a user does who starts a short job a few times; prints what the last start measured."""
-    starts = [f"{path}.{start}" for start in range(args.starts)]
-    for start in starts:
-        _, _, words = cluster.run(folder, options_of(shape, 1), {"HIERMOE_FIT_FILE": start})
-    print("\n".join(re.findall("measured .* times", words)))
-    with open(path, "w") as file:
-        subprocess.run([f"{args.build}/bin/hiermoe", "profile", *starts], stdout=file, check=True)
-    for name in [*starts, path] if args.starts > 1 else [path]:
-        with open(name) as file:
-            print("\n".join("  " + line.strip() for line in file if re.match("groups|int|alone|agree|ident|pack", line)))
+def profile_show(path):
+    with open(path) as file:
+        print("\n".join("  " + line.strip() for line in file if re.match("groups|int|alone|few|agree|ident|pack", line)))
+
+
+def layout_check(args, cluster, folder, shapes):
+    """A row for each shape."""
+    profiles, seen = [], [Shape(shape) for shape in shapes]
+    for _ in range(args.repeats):
+        if not args.prior:
+            profiles.append(f"{folder}/profile.{len(profiles)}")
+            _, _, words = cluster.run(folder, options_of(shapes[0], 1), {"HIERMOE_FIT_FILE": profiles[-1]})
+            print("\n".join(re.findall("measured .* times", words)))
+            profile_show(profiles[-1])
+        for shape in seen:
+            shape.measure(args, cluster, folder, "prior" if args.prior else profiles[-1])
+            if not args.prior:
+                shape.measure_same_job(args, cluster, folder)
+    usual = "prior"
+    if not args.prior:
+        usual = f"{folder}/profile"
+        with open(usual, "w") as file:
+            subprocess.run([f"{args.build}/bin/hiermoe", "profile", *profiles], stdout=file, check=True)
+        profile_show(usual)
+    return [shape.row(cluster, folder, usual) for shape in seen]
+
+
+def row_show(row):
+    same = "" if row["same_job_percent"] is None else f"{row['same_job_percent']:.1f}"
+    refined = "" if row["refined_percent"] is None else f"{row['refined_percent']:.1f}"
+    print(f"{row['shape']:44} {', '.join(f'{ms:.4g}' for ms in row['measured_ms']):32} "
+          f"{', '.join(f'{ms:.4g}' for ms in row['predicted_ms']):32} {row['chosen']:6} {row['best']:4} "
+          f"{row['off_percent']:6.1f} {same:>10} {refined:>9} {row['behind_percent']:8.1f} "
+          f"{row['noise_percent']:7.1f}", flush=True)
 
 
 def main():
@@ -218,7 +253,6 @@ def main():
     parser.add_argument("--nccl", help="folder of the stand-in libnccl.so.2; default BUILD/lib/hostnccl")
     parser.add_argument("--rate", default="1gbit")
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--starts", type=int, default=1)
     parser.add_argument("--iters", type=int, default=16)
     parser.add_argument("--only", default="", help="layouts")
     parser.add_argument("--shapes", type=int, default=0, help="at most so many for each layout")
@@ -238,21 +272,11 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         for layout in [name for name in layouts if not args.only or name in args.only.split(",")]:
             cluster = kind(args, layout)
+            shapes = [shape for shape in all_shapes if shape[0] == layout][:args.shapes or None]
             try:
-                profile = "prior"
-                shapes = [shape for shape in all_shapes if shape[0] == layout][:args.shapes or None]
-                if not args.prior:
-                    profile = f"{folder}/{layout}.profile"
-                    profile_fit(args, cluster, folder, profile, shapes[0])
-                for shape in shapes:
-                    row = shape_check(args, cluster, folder, shape, profile)
+                for row in layout_check(args, cluster, folder, shapes):
                     rows.append(row)
-                    same = "" if row["same_job_percent"] is None else f"{row['same_job_percent']:.1f}"
-                    refined = "" if row["refined_percent"] is None else f"{row['refined_percent']:.1f}"
-                    print(f"{row['shape']:44} {', '.join(f'{ms:.4g}' for ms in row['measured_ms']):32} "
-                          f"{', '.join(f'{ms:.4g}' for ms in row['predicted_ms']):32} {row['chosen']:6} {row['best']:4} "
-                          f"{row['off_percent']:6.1f} {same:>10} {refined:>9} {row['behind_percent']:8.1f} "
-                          f"{row['noise_percent']:7.1f}", flush=True)
+                    row_show(row)
             finally:
                 cluster.close()
     off = sum(abs(row["off_percent"]) > args.within for row in rows)
