@@ -30,6 +30,7 @@ typedef struct hm_cost {
     int levels;
     double ms[HM_MAX_LEVELS + 1];
     double extra_ms[HM_MAX_LEVELS + 1];
+    double copies; /* 0..1 of the rows: what need not go to an outermost group again */
 } hm_cost_t;
 
 /* Rows of one all-to-all summed over all sources, as the padded models see it. Real numbers: expectations are welcome.
@@ -65,8 +66,9 @@ int cost_terms(const hm_topo_t *topo, const hm_profile_t *profile, size_t row_by
 int cost_depth_best(const hm_cost_t *cost);
 
 /* Of the time of a call left alone. Predictions are easily off by that; more, and calls that gain as much are missed.
- */
+ * Where next to nothing is a copy, a gain is the difference of two measured curves, which are off each by itself. */
 #define HM_COST_MARGIN 0.03
+#define HM_COST_MARGIN_NO_COPIES 0.10
 
 /* The depth to use: the one with the least ms + extra_ms, or 0 where that gains no more than the margin over leaving
  * the call alone. */

@@ -36,6 +36,38 @@ static void test_uniform_predictions_are_those_of_the_paper(void **state)
     check_paper(256, 3584, (const double[]){34.19, 31.12, 21.88, 20.90, 21.59});
 }
 
+/* The same margin for both kinds of count; each token once everywhere: a gain of 7 % is not believed, one of 14 % is.
+ */
+static void test_gains_without_copies_must_be_larger(void **state)
+{
+    (void)state;
+    hm_topo_t *topo = test_topo("2,2", 4);
+    hm_profile_t profile = {.levels = 2, .groups = {1, 2, 4}};
+    uint32_t rows[16], node[8];
+    hm_table_t table = {.row_bytes = 1000, .raw = rows, .distinct = {NULL, node, rows}};
+    hm_cost_options_t options = {.model = HM_COST_LINKS};
+    hm_cost_t cost;
+    profile.intra[0] = (hm_link_t){0, 1e-3, 1, 1, 0, 0, 0};
+    profile.intra[1] = (hm_link_t){0, 1e-6, 1, 1, 0, 0, 0};
+    for (int i = 0; i < 16; i++) rows[i] = 100;
+    for (int repeated = 0; repeated < 2; repeated++)
+        for (int gain = 7; gain <= 14; gain += 7) {
+            for (int i = 0; i < 8; i++) node[i] = repeated ? 190 : 200;
+            profile.inter[1] = (hm_link_t){0, 1e-3 * (100 - gain) / 100 * 200 / node[0], 1, 1, 0, 0, 0};
+            assert_int_equal(cost_predict(topo, &profile, &table, &options, &cost), 0);
+            assert_float_equal((cost.ms[2] + cost.extra_ms[2]) / cost.ms[0], 1 - gain / 100.0, 0.015);
+            assert_float_equal(cost.copies, repeated ? 0.05 : 0, 1e-12);
+            assert_int_equal(cost_depth_choose(&cost), repeated || gain == 14 ? 2 : 0);
+        }
+    hm_hits_t hits = {.row_bytes = 1000, .raw = 400, .level = {0, 800, 400}};
+    assert_int_equal(cost_predict_hits(topo, &profile, &hits, 1, &cost), 0);
+    assert_float_equal(cost.copies, 0, 0);
+    hits.level[1] = 600;
+    assert_int_equal(cost_predict_hits(topo, &profile, &hits, 1, &cost), 0);
+    assert_float_equal(cost.copies, 0.25, 1e-12);
+    topo_destroy(topo);
+}
+
 static void test_a_table_gives_what_its_sums_give(void **state)
 {
     (void)state;
@@ -375,6 +407,7 @@ int main(void)
         cmocka_unit_test(test_uniform_predictions_are_those_of_the_paper),
         cmocka_unit_test(test_a_table_gives_what_its_sums_give),
         cmocka_unit_test(test_hand_counted_exchange),
+        cmocka_unit_test(test_gains_without_copies_must_be_larger),
         cmocka_unit_test(test_packing_hides_behind_a_shared_wire),
         cmocka_unit_test(test_no_gain_means_leave_alone),
         cmocka_unit_test(test_links_model_counts_the_messages_of_the_route),
