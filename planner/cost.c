@@ -27,25 +27,6 @@ void cost_hits(const hm_topo_t *topo, const hm_table_t *table, hm_hits_t *hits)
     for (int l = 1; l <= topo->levels; l++) hits->level[l] = column_max(topo, table->distinct[l], topo->groups[l]);
 }
 
-static uint64_t rows_sum(const uint32_t *rows, size_t count)
-{
-    uint64_t sum = 0;
-    for (size_t i = 0; i < count; i++) sum += rows[i];
-    return sum;
-}
-
-static double copies_share(double rows, double distinct)
-{
-    return distinct < rows ? 1 - distinct / rows : 0;
-}
-
-static double table_copies(const hm_topo_t *topo, const hm_table_t *table)
-{
-    size_t ranks = (size_t)topo->ranks;
-    return copies_share((double)rows_sum(table->raw, ranks * ranks),
-                        (double)rows_sum(table->distinct[1], ranks * (size_t)topo->groups[1]));
-}
-
 int cost_terms(const hm_topo_t *topo, const hm_profile_t *profile, size_t row_bytes, int depth,
                hm_cost_term_t term[HM_MAX_LEVELS])
 {
@@ -81,7 +62,7 @@ int cost_predict_hits(const hm_topo_t *topo, const hm_profile_t *profile, const 
     hm_cost_term_t term[HM_MAX_LEVELS];
     if (slices < 1) return -EINVAL;
     *cost = (hm_cost_t){.levels = topo->levels};
-    cost->copies = copies_share(hits->raw * topo->ranks, hits->level[1] * topo->groups[1]);
+    cost->copies = cost_copies(hits->raw * topo->ranks, hits->level[1] * topo->groups[1]);
     cost_terms(topo, profile, hits->row_bytes, 1, term);
     cost->ms[0] = hits->raw * term[0].ms_per_row + term[0].alpha_ms;
     double raw_bytes = hits->raw * (double)hits->row_bytes;
@@ -117,10 +98,7 @@ int cost_predict(const hm_topo_t *topo, const hm_profile_t *profile, const hm_ta
     int each[HM_MAX_LEVELS + 1];
     for (int d = 0; d <= topo->levels; d++)
         each[d] = !sliced || d < 2 ? 1 : options->slices_at != NULL ? options->slices_at[d] : slices;
-    if (links) {
-        result.copies = table_copies(topo, table);
-        rc = cost_links_predict(topo, profile, table, each, options, &result);
-    }
+    if (links) rc = cost_links_predict(topo, profile, table, each, options, &result);
     if (rc == 0) *cost = result;
     return rc;
 }

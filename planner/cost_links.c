@@ -206,6 +206,19 @@ static void raw_count(const hm_topo_t *topo, const hm_table_t *table, const doub
     }
 }
 
+/* Of the rows of the flat exchange, those that an outermost group gets again. */
+static double copies_count(const hm_topo_t *topo, const hm_table_t *table, const double *bytes)
+{
+    size_t ranks = (size_t)topo->ranks, groups = (size_t)topo->groups[1];
+    double all = 0;
+    uint64_t distinct = 0;
+    for (size_t r = 0; r < ranks; r++) {
+        all += bytes[r] + bytes[2 * ranks + r] + (double)table->raw[r * ranks + r] * (double)table->row_bytes;
+        for (size_t g = 0; g < groups; g++) distinct += table->distinct[1][r * groups + g];
+    }
+    return cost_copies(all, (double)distinct * (double)table->row_bytes);
+}
+
 /* Bytes that the busiest rank writes to messages and receive buffers. kinds: blocks of 2 * ranks counts as in
  * cost_links_count. */
 static double written_most(const hm_topo_t *topo, const double *bytes, size_t kinds, const double *received)
@@ -243,6 +256,7 @@ int cost_links_predict(const hm_topo_t *topo, const hm_profile_t *profile, const
     double alone = topo->levels > 1 ? profile_alone(profile, map, 1) : 1;
     flat_count(topo, table, false, bytes);
     cost->ms[0] = flat_time(topo, profile, map, bytes);
+    cost->copies = copies_count(topo, table, bytes);
     raw_count(topo, table, bytes, options->own_beside, &looked, &kept, received);
     for (int d = 1; d <= topo->levels; d++) {
         if (d == 1) {
