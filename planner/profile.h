@@ -41,10 +41,10 @@ const hm_profile_t *profile_builtin_at(int index);
  * transport are equal (the name is not looked at). */
 int profile_same_cluster(const hm_profile_t *stored, const hm_profile_t *wanted);
 
-/* The profile of a usual start, from those that several starts of a job measured on one cluster: links through the
- * medians of what the starts say of each size, medians of the rest. Starts differ where nodes are joined by sockets. 0;
- * -EINVAL
- * (*middle unchanged) for no profile, one of another cluster than the first, or a link that takes no time; -ENOMEM. */
+/* The profile of a usual start, from those that several starts of a job measured on one cluster; starts differ where
+ * nodes are joined by sockets. Each link is that of the start which is nearest to what all say of each size (the first
+ * of several), numbers are medians. 0; -EINVAL (*middle unchanged) for no profile or one of another cluster than the
+ * first; -ENOMEM. */
 int profile_middle(const hm_profile_t *start, int count, hm_profile_t *middle);
 
 /* Where the levels of a topology lie in a profile, by the size of their groups: map[l] is the deepest profile level
@@ -72,8 +72,8 @@ int profile_wire_find(const char *name, size_t length);
  */
 void profile_prior(const hm_topo_t *topo, const hm_wire_t *wire, const double *gb_per_s, hm_profile_t *profile);
 
-/* Reads a profile's text form, one item a line, '#' starts a comment; see profile_text.c for the grammar. It need not end
- * in NUL. 0; -EINVAL with *error filled and *profile unchanged. */
+/* Reads a profile's text form, one item a line, '#' starts a comment; see profile_text.c for the grammar. It need not
+ * end in NUL. 0; -EINVAL with *error filled and *profile unchanged. */
 int profile_parse(const char *text, size_t length, hm_profile_t *profile, hm_parse_error_t *error);
 
 /* Writes at most `size` bytes, NUL included; *length is what it takes without the NUL. -ENOSPC if it did not fit. */

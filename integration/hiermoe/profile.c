@@ -4,7 +4,6 @@
 #include "command.h"
 #include "profile_find.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -69,13 +68,7 @@ static int profiles_read(int count, char **names, hm_profile_t *read, hm_profile
             return command_fail("%s: expected the levels, groups, device, versions and transport of %s", names[i],
                                 names[0]);
     }
-    if (count == 1) {
-        *profile = read[0];
-        return 0;
-    }
-    int rc = profile_middle(read, count, profile);
-    return rc == 0 ? 0
-                   : command_fail("%s and others: %s", names[0], rc == -EINVAL ? "a link takes no time" : "no memory");
+    return profile_middle(read, count, profile) == 0 ? 0 : command_fail("profile: out of memory");
 }
 
 int profile_main(int argc, char **argv)
@@ -87,7 +80,8 @@ int profile_main(int argc, char **argv)
     if (argv[1][0] == '-') {
         int help = argc == 2 && strcmp(argv[1], "--help") == 0;
         fputs("usage: hiermoe profile [NAME|FILE...]\nLists the built-in profiles, or checks one and prints it. Of "
-              "several, measured by\nseveral starts of a job on one cluster, prints the usual one: medians.\n",
+              "several, measured by\nseveral starts of a job on one cluster, prints the usual one: links nearest to "
+              "the medians.\n",
               help ? stdout : stderr);
         return help ? 0 : EXIT_BAD_INPUT;
     }

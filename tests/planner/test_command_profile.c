@@ -85,7 +85,6 @@ static void test_bad_input_is_named(void **state)
         {"profile -x", "usage: hiermoe profile"},
         {"profile a6000-4x8 nowhere", "nowhere: No such file"},
         {"profile a6000-4x8 other.profile", "other.profile: expected the levels, groups, device, versions and"},
-        {"profile still.profile still.profile", "still.profile and others: a link takes no time"},
         {"settings all", "usage: hiermoe settings"},
         {"fit", "expected -- and the command"},
         {"fit --out", "--out: expected a value"},
@@ -125,13 +124,10 @@ static int files_make(void **state)
     static const char bad[] = "hiermoe-profile 1\nname x\ncolour red\n";
     static const char level[] = "hiermoe-profile 1\nname x\ndevice cpu\nversions 1\ntransport tcp\ngroups 4\n"
                                 "intra 0 0.5 5e-7 0.99 12\n";
-    static const char still[] = "hiermoe-profile 1\nname x\ndevice cpu\nversions 1\ntransport tcp\ngroups 4\n"
-                                "intra 0 0 0 0.99 12\n";
     if (command_folder_make(state) != 0) return -1;
     command_file_write("bad.profile", bad, sizeof(bad) - 1);
     command_file_write("other.profile", level, sizeof(level) - 1);
     command_file_write("one_level.profile", level, sizeof(level) - 1);
-    command_file_write("still.profile", still, sizeof(still) - 1);
     return 0;
 }
 
