@@ -1,6 +1,7 @@
 #include "cost.h"
 
 #include "cost_links.h"
+#include "count.h"
 
 #include <errno.h>
 #include <string.h>
@@ -21,10 +22,20 @@ static double column_max(const hm_topo_t *topo, const uint32_t *rows, int column
     return (double)most;
 }
 
+static double rows_sum(const uint32_t *rows, size_t count)
+{
+    uint64_t sum = 0;
+    for (size_t i = 0; i < count; i++) sum += rows[i];
+    return (double)sum;
+}
+
 void cost_hits(const hm_topo_t *topo, const hm_table_t *table, hm_hits_t *hits)
 {
     *hits = (hm_hits_t){.row_bytes = table->row_bytes, .raw = column_max(topo, table->raw, topo->ranks)};
     for (int l = 1; l <= topo->levels; l++) hits->level[l] = column_max(topo, table->distinct[l], topo->groups[l]);
+    size_t ranks = (size_t)topo->ranks;
+    hits->copies = count_duplication(rows_sum(table->distinct[1], ranks * (size_t)topo->groups[1]),
+                                     rows_sum(table->raw, ranks * ranks));
 }
 
 int cost_terms(const hm_topo_t *topo, const hm_profile_t *profile, size_t row_bytes, int depth,
@@ -62,7 +73,7 @@ int cost_predict_hits(const hm_topo_t *topo, const hm_profile_t *profile, const 
     hm_cost_term_t term[HM_MAX_LEVELS];
     if (slices < 1) return -EINVAL;
     *cost = (hm_cost_t){.levels = topo->levels};
-    cost->copies = cost_copies(hits->raw * topo->ranks, hits->level[1] * topo->groups[1]);
+    cost->copies = hits->copies;
     cost_terms(topo, profile, hits->row_bytes, 1, term);
     cost->ms[0] = hits->raw * term[0].ms_per_row + term[0].alpha_ms;
     double raw_bytes = hits->raw * (double)hits->row_bytes;
@@ -113,7 +124,8 @@ int cost_depth_best(const hm_cost_t *cost)
 
 int cost_depth_choose(const hm_cost_t *cost)
 {
-    double margin = cost->copies < HM_COST_MARGIN ? HM_COST_MARGIN_NO_COPIES : HM_COST_MARGIN;
+    double believed = cost->copies < HM_COST_COPIES ? cost->copies / HM_COST_COPIES : 1;
+    double margin = HM_COST_MARGIN_NO_COPIES - (HM_COST_MARGIN_NO_COPIES - HM_COST_MARGIN) * believed;
     int best = 1;
     for (int d = 2; d <= cost->levels; d++)
         if (cost->ms[d] + cost->extra_ms[d] < cost->ms[best] + cost->extra_ms[best]) best = d;

@@ -39,6 +39,7 @@ typedef struct hm_hits {
     size_t row_bytes;
     double raw;                      /* of the rank that gets most raw rows */
     double level[HM_MAX_LEVELS + 1]; /* [1..levels] distinct rows of the group that gets most */
+    double copies;                   /* 0..1 of all rows, as in hm_cost_t */
 } hm_hits_t;
 
 /* Predicts from the table that all ranks agreed on. 0, -EINVAL (no such model, no slices), -ENOMEM. */
@@ -65,10 +66,12 @@ int cost_terms(const hm_topo_t *topo, const hm_profile_t *profile, size_t row_by
 /* Eq. 6: the best depth of 1..levels by ms alone; 1 only where it beats all others. */
 int cost_depth_best(const hm_cost_t *cost);
 
-/* Of the time of a call left alone. Predictions are easily off by that; more, and calls that gain as much are missed.
- * Where next to nothing is a copy, a gain is the difference of two measured curves, which are off each by itself. */
+/* What a depth must gain, of the time of a call left alone. Predictions are easily off by that; with more, calls that
+ * gain as much are missed. Where nothing is a copy, a gain is the difference of two measured curves, which are off each
+ * by itself; with fewer copies than HM_COST_COPIES the margin lies between the two. */
 #define HM_COST_MARGIN 0.03
 #define HM_COST_MARGIN_NO_COPIES 0.10
+#define HM_COST_COPIES 0.05
 
 /* The depth to use: the one with the least ms + extra_ms, or 0 where that gains no more than the margin over leaving
  * the call alone. */

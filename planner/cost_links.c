@@ -1,5 +1,6 @@
 #include "cost_links.h"
 
+#include "count.h"
 #include "route.h"
 
 #include <errno.h>
@@ -216,7 +217,7 @@ static double copies_count(const hm_topo_t *topo, const hm_table_t *table, const
         all += bytes[r] + bytes[2 * ranks + r] + (double)table->raw[r * ranks + r] * (double)table->row_bytes;
         for (size_t g = 0; g < groups; g++) distinct += table->distinct[1][r * groups + g];
     }
-    return cost_copies(all, (double)distinct * (double)table->row_bytes);
+    return count_duplication((double)distinct * (double)table->row_bytes, all);
 }
 
 /* Bytes that the busiest rank writes to messages and receive buffers. kinds: blocks of 2 * ranks counts as in

@@ -13,12 +13,6 @@ int cost_links_predict(const hm_topo_t *topo, const hm_profile_t *profile, const
  * each < depth): bytes[((step * depth + level) * 2 + received) * ranks + rank]. carrier: 2 * ranks ints of scratch. */
 void cost_links_count(const hm_topo_t *topo, const hm_table_t *table, int depth, double *bytes, int *carrier);
 
-/* The share of rows (or bytes) that are copies. */
-static inline double cost_copies(double all, double distinct)
-{
-    return distinct < all ? 1 - distinct / all : 0;
-}
-
 /* ms per byte on the wire among `peers` groups: the fitted beta is per byte of a buffer that includes the own share. */
 static inline double cost_links_beta(const hm_link_t *link, double peers)
 {

@@ -186,13 +186,14 @@ int plan_count(const plan_options_t *options, const hm_topo_t *topo, const hm_pl
 {
     memset(counts, 0, sizeof(*counts));
     counts->hits.row_bytes = (size_t)options->hidden * (size_t)options->element_bytes;
-    if (options->cost_model >= HM_COST_LINKS) {
-        int rc = tables_create(topo, counts);
-        return rc != 0 ? rc : tokens_count(options, topo, placement, trace, counts);
-    }
-    if (trace == NULL && options->routing.kind == HM_ROUTING_UNIFORM)
-        return uniform_count(options, topo, placement, counts);
-    return tokens_count(options, topo, placement, trace, counts);
+    int tables = options->cost_model >= HM_COST_LINKS, rc = tables ? tables_create(topo, counts) : 0;
+    if (rc != 0) return rc;
+    if (!tables && trace == NULL && options->routing.kind == HM_ROUTING_UNIFORM)
+        rc = uniform_count(options, topo, placement, counts);
+    else
+        rc = tokens_count(options, topo, placement, trace, counts);
+    counts->hits.copies = count_duplication(counts->distinct[1], counts->raw);
+    return rc;
 }
 
 void plan_counts_free(plan_counts_t *counts)

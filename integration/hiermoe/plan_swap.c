@@ -41,6 +41,7 @@ static const char *swaps_refuse(const plan_result_t *result)
     if (result->depth == 0) return "the call is best left alone";
     if (result->counts.ids == NULL) return "uniform routing: no expert is better placed elsewhere";
     if (result->placement.experts > PLAN_MAX_SWAP_EXPERTS) return "not scored above 1024 experts";
+    if (result->options->top_k > HM_SWAP_MAX_TOPK) return "not scored above top-64";
     return NULL;
 }
 

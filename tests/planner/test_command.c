@@ -199,6 +199,17 @@ static void test_trace_is_read_and_counted(void **state)
     root = run_json("--profile prior:nvlink --topo 2 --hidden 1024 --routing trace:t.trace --layer 1");
     assert_float_equal(number(root, "duplication", "2"), 0.5, 0);
     json_decref(root);
+    /* 4 MB of tokens that all go to rank 0. */
+    static const char large[] = "HMTRACE1 ranks=2 layers=1 tokens=1048576 topk=1 experts=4\n";
+    size_t bytes = sizeof(large) - 1 + ((size_t)1 << 22);
+    char *whole_file = calloc(bytes, 1);
+    assert_non_null(whole_file);
+    memcpy(whole_file, large, sizeof(large) - 1);
+    command_file_write("large.trace", whole_file, bytes);
+    free(whole_file);
+    root = run_json("--profile prior:nvlink --topo 2 --hidden 64 --routing trace:large.trace");
+    assert_int_equal(whole(root, "tokens"), 1048576);
+    json_decref(root);
     file[sizeof(header) - 1] = 2;
     command_file_write("twice.trace", file, sizeof(file));
     file[sizeof(header) - 1] = 9;
@@ -324,6 +335,32 @@ static void profile_change(const char *name, char *text, const char *last, const
     command_file_write(name, changed, (size_t)length);
 }
 
+/* The depth that plan takes where 32 ranks on 4 nodes pay so much between nodes and 1 ns a byte in the flat exchange.
+ */
+static long depth_with(const char *between, int top_k)
+{
+    char text[512], arguments[128];
+    int length = snprintf(text, sizeof(text),
+                          "hiermoe-profile 1\nname x\ndevice GPU\nversions 1\ntransport tcp\ngroups 4 32\n"
+                          "intra 0 0 1e-6 - 0\nintra 1 0 1e-12 - 0\ninter 1 0 %s - 0\n",
+                          between);
+    command_file_write("between.profile", text, (size_t)length);
+    snprintf(arguments, sizeof(arguments), "--profile between.profile --hidden 1024 --experts 256 --topk %d", top_k);
+    json_t *root = run_json(arguments);
+    long depth = whole(root, "depth");
+    json_decref(root);
+    return depth;
+}
+
+/* A gain of 6 % is taken where 12 % of the rows are copies, and not where none is. */
+static void test_gains_are_taken_where_rows_repeat(void **state)
+{
+    (void)state;
+    assert_int_equal(depth_with("1.068e-6", 2), 2);
+    assert_int_equal(depth_with("0.94e-6", 1), 0);
+    assert_int_equal(depth_with("0.88e-6", 1), 2);
+}
+
 /* The row of a depth in the table. */
 static void text_row(const char *text, const char *depth, double row[4])
 {
@@ -386,6 +423,7 @@ int main(void)
         cmocka_unit_test(test_abbreviations_of_several_options_are_refused),
         cmocka_unit_test(test_own_rows_cost_extra_where_cores_move_them),
         cmocka_unit_test(test_what_comes_on_top_counts_in_speedup_and_depth),
+        cmocka_unit_test(test_gains_are_taken_where_rows_repeat),
         cmocka_unit_test(test_models_are_what_they_are),
         cmocka_unit_test(test_slices_and_seed_change_what_they_are_for),
         cmocka_unit_test(test_a_sample_is_scaled_up),

@@ -38,6 +38,7 @@ static void accepts_what_the_format_says(void **state)
     assert_int_equal(trace_source(&trace, 1, 0)[5], 255);
     assert_ptr_equal(trace_source(&trace, 1, 0), trace.ids + 6);
     trace_free(&trace);
+    assert_null(trace.ids);
 }
 
 static void refused(const uint8_t *file, size_t bytes, int line, const char *expected)
@@ -70,6 +71,17 @@ static void refuses_headers_that_are_not_exact(void **state)
     refused_header("HMTRACE1 ranks=2 layers=1 tokens=9999999999999999999 topk=2 experts=300\n",
                    "\" tokens=\" and a number from 1 to");
     refused_header("HMTRACE1 ranks=2 layers=1 tokens=3 topk=2 experts=65536\n", "\" experts=\" and a number from 1 to");
+    refused_header("HMTRACE1 ranks=2 layers=1 tokens=3 topk=65536 experts=300\n",
+                   "\" topk=\" and a number from 1 to 65535");
+    static const char nul[] = "HMTRACE1 ranks=2 layers=1 tokens=3 topk=2 experts=300\0\n";
+    refused((const uint8_t *)nul, sizeof(nul) - 1, 1, "expected text");
+    char wide[140];
+    memset(wide, ' ', sizeof(wide));
+    memcpy(wide, "HMTRACE1", 8);
+    wide[128] = '\n';
+    refused((const uint8_t *)wide, sizeof(wide), 1, "its end within 128 characters");
+    wide[127] = '\n';
+    refused((const uint8_t *)wide, sizeof(wide), 1, "\" ranks=\"");
     refused_header("HMTRACE1 ranks=2 layers=1 tokens=3 topk=2 experts=300 \n", "its end after");
     refused_header("HMTRACE1 ranks=2 layers=1 tokens=3 topk=2 experts=300\r\n", "its end after");
     refused_header("HMTRACE1 ranks=2 layers=1 tokens=3 topk=2 experts=1\n", "topk=2: expected at most experts=1");
@@ -82,9 +94,9 @@ static void refuses_sizes_that_do_not_fit(void **state)
     size_t bytes = file_make(file, HEADER);
     refused(file, bytes - 1, 0, "23 bytes after line 1: expected 24");
     refused(file, bytes + 1, 0, "25 bytes after line 1: expected 24");
-    /* A product beyond 64 bits does not wrap. */
-    refused(file, file_make(file, "HMTRACE1 ranks=65536 layers=4096 tokens=1048576 topk=65535 experts=65535\n"), 0,
-            "24 bytes after line 1: expected 36");
+    /* 2^64 bytes are not none. */
+    static const char huge[] = "HMTRACE1 ranks=65536 layers=4096 tokens=1048576 topk=32768 experts=65535\n";
+    refused((const uint8_t *)huge, sizeof(huge) - 1, 0, "0 bytes after line 1: expected 18446744073709551616");
 }
 
 static void refuses_experts_out_of_range_and_twice(void **state)
@@ -99,6 +111,11 @@ static void refuses_experts_out_of_range_and_twice(void **state)
     file[start + 2 * 3] = 299 & 255;
     file[start + 2 * 3 + 1] = 299 >> 8;
     refused(file, bytes, 0, "rank 0, layer 0, token 1, choice 1: expert 299: expected each once in a token");
+    /* The last of 1 x 2 layers, 3 tokens, 2 choices. */
+    bytes = file_make(file, "HMTRACE1 ranks=1 layers=2 tokens=3 topk=2 experts=300\n");
+    file[start + 2 * 11] = file[start + 2 * 10];
+    file[start + 2 * 11 + 1] = file[start + 2 * 10 + 1];
+    refused(file, bytes, 0, "rank 0, layer 1, token 2, choice 1: expert 1: expected each once");
 }
 
 static uint32_t next_random(uint64_t *state)
