@@ -163,7 +163,7 @@ class Shape:
     """What the rounds saw of one shape."""
 
     def __init__(self, shape):
-        self.shape, self.times, self.refined, self.steps, self.same = shape, {}, {}, [], []
+        self.shape, self.times, self.refined, self.steps, self.same, self.same_depths = shape, {}, {}, [], [], []
 
     def measure(self, args, cluster, folder, profile):
         """One round. Left alone as it is: the library off, so that no agreement is paid."""
@@ -187,15 +187,18 @@ class Shape:
 
     def measure_same_job(self, args, cluster, folder):
         """A job that fits a profile, predicts, chooses and then takes its time."""
-        result, _, words = cluster.run(folder, options_of(self.shape, args.iters), {"HIERMOE_PROFILE": "auto"})
+        settings = {"HIERMOE_PROFILE": "auto", "HIERMOE_DEPTH": "auto"}
+        result, _, words = cluster.run(folder, options_of(self.shape, args.iters), settings)
         predicted, chosen = predictions_of(words)
+        self.same_depths.append(chosen)
         self.same.append(100 * (predicted[chosen] / result["results"]["dispatch"]["ms"]["median"] - 1))
         if chosen == 0:  # else nothing has the library on and leaves calls alone
             self.refine(words, 0)
 
     def row(self, cluster, folder, profile):
         """All in all, with what that profile predicts."""
-        _, _, words = cluster.run(folder, options_of(self.shape, 2), {"HIERMOE_PROFILE": profile})
+        _, _, words = cluster.run(folder, options_of(self.shape, 2),
+                                  {"HIERMOE_PROFILE": profile, "HIERMOE_DEPTH": "auto"})
         predicted, chosen = predictions_of(words)
         medians = [statistics.median(ms) for ms in self.times.values()]
         best = min(range(len(medians)), key=lambda depth: medians[depth])
@@ -207,7 +210,8 @@ class Shape:
                 "off_percent": 100 * (predicted[chosen] / medians[chosen] - 1),
                 "behind_percent": 100 * (medians[chosen] / medians[best] - 1),
                 "noise_percent": 100 * max((max(ms) - min(ms)) / statistics.median(ms) for ms in self.times.values()),
-                "times_ms": list(self.times.values()), "same_jobs_percent": self.same, "steps": self.steps}
+                "times_ms": list(self.times.values()), "same_jobs_percent": self.same,
+                "same_jobs_chose": self.same_depths, "steps": self.steps}
 
 
 def profile_show(path):
@@ -220,7 +224,7 @@ def layout_check(args, cluster, folder, shapes):
     profiles, seen = [], [Shape(shape) for shape in shapes]
     for _ in range(args.repeats):
         if not args.prior:
-            profiles.append(f"{folder}/profile.{len(profiles)}")
+            profiles.append(f"{folder}/{shapes[0][0]}.profile.{len(profiles)}")
             _, _, words = cluster.run(folder, options_of(shapes[0], 1), {"HIERMOE_FIT_FILE": profiles[-1]})
             print("\n".join(re.findall("measured .* times", words)))
             profile_show(profiles[-1])
@@ -230,7 +234,7 @@ def layout_check(args, cluster, folder, shapes):
                 shape.measure_same_job(args, cluster, folder)
     usual = "prior"
     if not args.prior:
-        usual = f"{folder}/profile"
+        usual = f"{folder}/{shapes[0][0]}.profile"
         with open(usual, "w") as file:
             subprocess.run([f"{args.build}/bin/hiermoe", "profile", *profiles], stdout=file, check=True)
         profile_show(usual)

@@ -27,16 +27,16 @@ static void reads_a_whole_file(void **state)
     (void)state;
     char why[256];
     hm_trace_t trace;
-    size_t length = (size_t)snprintf(NULL, 0, "HMTRACE1 ranks=1 layers=1 tokens=100000 topk=1 experts=8\n");
-    char *text = calloc(length + 200000 + 1, 1);
+    size_t length = (size_t)snprintf(NULL, 0, "HMTRACE1 ranks=1 layers=1 tokens=400000 topk=1 experts=8\n");
+    char *text = calloc(length + 800000 + 1, 1);
     assert_non_null(text);
-    snprintf(text, length + 1, "HMTRACE1 ranks=1 layers=1 tokens=100000 topk=1 experts=8\n");
-    text[length + 199998] = 7;
-    file_write(text, length + 200000);
+    snprintf(text, length + 1, "HMTRACE1 ranks=1 layers=1 tokens=400000 topk=1 experts=8\n");
+    text[length + 799998] = 7;
+    file_write(text, length + 800000);
     free(text);
     assert_int_equal(trace_file_read(path, &trace, why, sizeof(why)), 0);
-    assert_int_equal(trace.tokens, 100000);
-    assert_int_equal(trace.ids[99999], 7);
+    assert_int_equal(trace.tokens, 400000);
+    assert_int_equal(trace.ids[399999], 7);
     trace_free(&trace);
 }
 
