@@ -52,3 +52,29 @@ void command_file_write(const char *name, const void *data, size_t size)
     assert_int_equal(fwrite(data, 1, size, file), size);
     fclose(file);
 }
+
+json_t *command_json(const char *arguments)
+{
+    char line[1024], text[65536];
+    json_error_t error;
+    snprintf(line, sizeof(line), "plan %s --json -", arguments);
+    int status = command_run(line, text, sizeof(text));
+    if (status != 0) fail_msg("%s: status %d: %s", line, status, text);
+    json_t *root = json_loads(text, 0, &error);
+    if (root == NULL) fail_msg("%s: line %d: %s", line, error.line, error.text);
+    return root;
+}
+
+double command_number(const json_t *root, const char *object, const char *key)
+{
+    const json_t *value = json_object_get(json_object_get(root, object), key);
+    if (!json_is_number(value)) fail_msg("no number %s.%s", object, key);
+    return json_number_value(value);
+}
+
+long command_whole(const json_t *root, const char *key)
+{
+    const json_t *value = json_object_get(root, key);
+    if (!json_is_integer(value)) fail_msg("no whole number %s", key);
+    return (long)json_integer_value(value);
+}

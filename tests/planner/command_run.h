@@ -4,6 +4,8 @@
 
 #include "planner_test.h"
 
+#include <jansson.h>
+
 /* Set-up and teardown of a group of tests. */
 int command_folder_make(void **state);
 int command_folder_remove(void **state);
@@ -11,6 +13,13 @@ const char *command_folder(void);
 
 /* Runs the command with these arguments; returns its exit status, output and errors together in text. */
 int command_run(const char *arguments, char *text, size_t size);
+
+/* What hiermoe plan prints as JSON with these options, to be given back; the test fails where it is none. */
+json_t *command_json(const char *options);
+
+/* A member of it that must be there: of one of its objects, and a whole number. */
+double command_number(const json_t *root, const char *object, const char *key);
+long command_whole(const json_t *root, const char *key);
 
 void command_file_write(const char *name, const void *data, size_t size);
 

@@ -1,28 +1,7 @@
-/* hiermoe plan as users run it: numbers in its JSON, files it reads, messages for what it cannot take. */
+/* hiermoe plan as users run it: the numbers in its table and its JSON. */
 #include "command_run.h"
 
-#include <jansson.h>
-
 #include <stdio.h>
-
-static json_t *run_json(const char *arguments)
-{
-    char line[1024], text[65536];
-    json_error_t error;
-    snprintf(line, sizeof(line), "plan %s --json -", arguments);
-    int status = command_run(line, text, sizeof(text));
-    if (status != 0) fail_msg("%s: status %d: %s", line, status, text);
-    json_t *root = json_loads(text, 0, &error);
-    if (root == NULL) fail_msg("%s: line %d: %s", line, error.line, error.text);
-    return root;
-}
-
-static double number(const json_t *root, const char *object, const char *key)
-{
-    const json_t *value = json_object_get(json_object_get(root, object), key);
-    if (!json_is_number(value)) fail_msg("no number %s.%s", object, key);
-    return json_number_value(value);
-}
 
 static void test_duplication_is_that_of_the_papers_table(void **state)
 {
@@ -33,9 +12,9 @@ static void test_duplication_is_that_of_the_papers_table(void **state)
     for (int k = 0; k < 4; k++) {
         char arguments[128];
         snprintf(arguments, sizeof(arguments), "--profile a6000-4x8 --hidden 2048 --experts 256 --topk %d", top_k[k]);
-        json_t *root = run_json(arguments);
+        json_t *root = command_json(arguments);
         for (int r = 0; r < 4; r++) {
-            double dup = 100 * number(root, "duplication", groups[r]);
+            double dup = 100 * command_number(root, "duplication", groups[r]);
             if (fabs(dup - table[r][k]) > 1 + 1e-9)
                 fail_msg("%s groups, K %d: %.1f%%, the paper has %.0f%%", groups[r], top_k[k], dup, table[r][k]);
         }
@@ -48,8 +27,9 @@ static void check_model(const char *model, const double want[5])
     static const char *const keys[] = {"none", "1", "2", "3", "4"};
     char arguments[128];
     snprintf(arguments, sizeof(arguments), "--profile a6000-4x8 --model %s --routing uniform", model);
-    json_t *root = run_json(arguments);
-    for (int d = 0; d <= 4; d++) assert_float_equal(number(root, "predicted_ms", keys[d]), want[d], 0.01 * want[d]);
+    json_t *root = command_json(arguments);
+    for (int d = 0; d <= 4; d++)
+        assert_float_equal(command_number(root, "predicted_ms", keys[d]), want[d], 0.01 * want[d]);
     assert_int_equal(json_integer_value(json_object_get(root, "depth")), 3);
     assert_int_equal(json_array_size(json_object_get(root, "swaps")), 0);
     json_decref(root);
@@ -65,12 +45,12 @@ static void test_uniform_predictions_are_those_of_the_paper(void **state)
 static void test_skewed_routing_gets_swaps_that_help(void **state)
 {
     (void)state;
-    json_t *root = run_json("--profile a6000-4x8 --model qwen3-30b-a3b --routing zipf:0.8 --swaps 3");
+    json_t *root = command_json("--profile a6000-4x8 --model qwen3-30b-a3b --routing zipf:0.8 --swaps 3");
     const json_t *swaps = json_object_get(root, "swaps"), *first = json_array_get(swaps, 0);
     assert_int_equal(json_array_size(swaps), 3);
     double before = json_number_value(json_object_get(first, "before_ms"));
     double after = json_number_value(json_object_get(first, "after_ms"));
-    assert_float_equal(before, number(root, "predicted_ms", "3"), 1e-3 * before);
+    assert_float_equal(before, command_number(root, "predicted_ms", "3"), 1e-3 * before);
     assert_true(after < before);
     assert_true(json_number_value(json_object_get(first, "move_ms")) > 1);
     json_decref(root);
@@ -87,19 +67,12 @@ static void test_every_cost_model_and_routing_runs(void **state)
             snprintf(arguments, sizeof(arguments),
                      "--profile prior:net,nvlink --topo 4,8 --model deepseek-v3 --tokens 512 --cost %s --routing %s",
                      costs[c], routings[r]);
-            json_t *root = run_json(arguments);
-            assert_true(number(root, "predicted_ms", "2") < number(root, "predicted_ms", "none"));
-            assert_true(number(root, "floor_ms", "2") < number(root, "floor_ms", "1"));
+            json_t *root = command_json(arguments);
+            assert_true(command_number(root, "predicted_ms", "2") < command_number(root, "predicted_ms", "none"));
+            assert_true(command_number(root, "floor_ms", "2") < command_number(root, "floor_ms", "1"));
             assert_int_equal(json_integer_value(json_object_get(root, "depth")), 2);
             json_decref(root);
         }
-}
-
-static long whole(const json_t *root, const char *key)
-{
-    const json_t *value = json_object_get(root, key);
-    if (!json_is_integer(value)) fail_msg("no whole number %s", key);
-    return (long)json_integer_value(value);
 }
 
 static void test_models_are_what_they_are(void **state)
@@ -116,11 +89,11 @@ static void test_models_are_what_they_are(void **state)
         char arguments[128];
         snprintf(arguments, sizeof(arguments), "--profile prior:net,nvlink --topo 2,2 --model %s --element-bytes 4",
                  models[i].name);
-        json_t *root = run_json(arguments);
-        assert_int_equal(whole(root, "hidden"), models[i].hidden);
-        assert_int_equal(whole(root, "experts"), models[i].experts);
-        assert_int_equal(whole(root, "topk"), models[i].top_k);
-        assert_int_equal(whole(root, "row_bytes"), 4 * models[i].hidden);
+        json_t *root = command_json(arguments);
+        assert_int_equal(command_whole(root, "hidden"), models[i].hidden);
+        assert_int_equal(command_whole(root, "experts"), models[i].experts);
+        assert_int_equal(command_whole(root, "topk"), models[i].top_k);
+        assert_int_equal(command_whole(root, "row_bytes"), 4 * models[i].hidden);
         json_decref(root);
     }
 }
@@ -130,8 +103,8 @@ static double predicted(const char *options)
 {
     char arguments[256];
     snprintf(arguments, sizeof(arguments), "--profile a6000-4x8 --model qwen3-30b-a3b --swaps 0 %s", options);
-    json_t *root = run_json(arguments);
-    double ms = number(root, "predicted_ms", "2");
+    json_t *root = command_json(arguments);
+    double ms = command_number(root, "predicted_ms", "2");
     json_decref(root);
     return ms;
 }
@@ -154,13 +127,13 @@ static void test_slices_and_seed_change_what_they_are_for(void **state)
 static void test_a_sample_is_scaled_up(void **state)
 {
     (void)state;
-    json_t *part = run_json("--profile a6000-4x8 --model qwen3-30b-a3b --routing zipf:0.8 --tokens 4096 --swaps 1 "
-                            "--sample 32768");
-    double all = predicted("--routing zipf:0.8 --tokens 4096"), ms = number(part, "predicted_ms", "3");
-    assert_float_equal(number(part, "predicted_ms", "2"), all, 0.03 * all);
+    json_t *part = command_json("--profile a6000-4x8 --model qwen3-30b-a3b --routing zipf:0.8 --tokens 4096 --swaps 1 "
+                                "--sample 32768");
+    double all = predicted("--routing zipf:0.8 --tokens 4096"), ms = command_number(part, "predicted_ms", "3");
+    assert_float_equal(command_number(part, "predicted_ms", "2"), all, 0.03 * all);
     const json_t *first = json_array_get(json_object_get(part, "swaps"), 0);
     assert_non_null(first);
-    assert_int_equal(whole(part, "depth"), 3);
+    assert_int_equal(command_whole(part, "depth"), 3);
     assert_float_equal(json_number_value(json_object_get(first, "before_ms")), ms, 1e-3 * ms);
     json_decref(part);
 }
@@ -169,128 +142,28 @@ static void test_a_sample_is_scaled_up(void **state)
 static void test_swaps_stay_within_the_routing_groups(void **state)
 {
     (void)state;
-    json_t *root = run_json("--profile prior:net,nvlink --topo 3,4 --hidden 7168 --experts 96 --topk 4 --tokens 1000 "
-                            "--routing group:16:4 --horizon 0 --swaps 6");
+    json_t *root =
+        command_json("--profile prior:net,nvlink --topo 3,4 --hidden 7168 --experts 96 --topk 4 --tokens 1000 "
+                     "--routing group:16:4 --horizon 0 --swaps 6");
     const json_t *swaps = json_object_get(root, "swaps");
     assert_true(json_array_size(swaps) > 0);
     for (size_t i = 0; i < json_array_size(swaps); i++) {
         const json_t *swap = json_array_get(swaps, i);
-        assert_int_equal(whole(swap, "a") / 6, whole(swap, "b") / 6);
+        assert_int_equal(command_whole(swap, "a") / 6, command_whole(swap, "b") / 6);
     }
     json_decref(root);
-}
-
-static void test_trace_is_read_and_counted(void **state)
-{
-    (void)state;
-    /* 2 ranks, 2 layers, 2 tokens, top-2 of 4 experts. Layer 1: each token has both its experts on one rank. */
-    static const char header[] = "HMTRACE1 ranks=2 layers=2 tokens=2 topk=2 experts=4\n";
-    static const uint8_t ids[] = {0, 2, 1, 3, 0, 1, 2, 3, 0, 2, 1, 3, 0, 1, 0, 1};
-    uint8_t file[sizeof(header) - 1 + 2 * sizeof(ids)];
-    memcpy(file, header, sizeof(header) - 1);
-    for (size_t i = 0; i < sizeof(ids); i++) {
-        file[sizeof(header) - 1 + 2 * i] = ids[i];
-        file[sizeof(header) + 2 * i] = 0;
-    }
-    command_file_write("t.trace", file, sizeof(file));
-    json_t *root = run_json("--profile prior:nvlink --topo 2 --hidden 1024 --routing trace:t.trace");
-    assert_float_equal(number(root, "duplication", "2"), 0, 0);
-    json_decref(root);
-    root = run_json("--profile prior:nvlink --topo 2 --hidden 1024 --routing trace:t.trace --layer 1");
-    assert_float_equal(number(root, "duplication", "2"), 0.5, 0);
-    json_decref(root);
-    /* 4 MB of tokens that all go to rank 0. */
-    static const char large[] = "HMTRACE1 ranks=2 layers=1 tokens=1048576 topk=1 experts=4\n";
-    size_t bytes = sizeof(large) - 1 + ((size_t)1 << 22);
-    char *whole_file = calloc(bytes, 1);
-    assert_non_null(whole_file);
-    memcpy(whole_file, large, sizeof(large) - 1);
-    command_file_write("large.trace", whole_file, bytes);
-    free(whole_file);
-    root = run_json("--profile prior:nvlink --topo 2 --hidden 64 --routing trace:large.trace");
-    assert_int_equal(whole(root, "tokens"), 1048576);
-    json_decref(root);
-    file[sizeof(header) - 1] = 2;
-    command_file_write("twice.trace", file, sizeof(file));
-    file[sizeof(header) - 1] = 9;
-    command_file_write("bad_id.trace", file, sizeof(file));
-    command_file_write("short.trace", file, sizeof(file) - 2);
-    command_file_write("header.trace", "HMTRACE1 ranks=2 layers=x\n", 26);
-    command_file_write("tail.trace", "HMTRACE1 ranks=2 layers=1 tokens=1 topk=1 experts=4 x\n\0\0\0\0", 58);
-    command_file_write("other.trace", "PNG", 3);
 }
 
 static void test_sixteen_thousand_ranks_take_seconds(void **state)
 {
     (void)state;
-    json_t *root = run_json("--profile a6000-4x8 --topo 2048,2,2,2 --hidden 7168 --experts 16384 --topk 8");
+    json_t *root = command_json("--profile a6000-4x8 --topo 2048,2,2,2 --hidden 7168 --experts 16384 --topk 8");
     assert_int_equal(json_integer_value(json_object_get(root, "ranks")), 16384);
     json_decref(root);
-    root = run_json("--profile a6000-4x8 --topo 2048,8 --model deepseek-v3 --experts 16384 --routing zipf:0.3 "
-                    "--sample 2000000");
-    assert_true(number(root, "predicted_ms", "2") > 0);
+    root = command_json("--profile a6000-4x8 --topo 2048,8 --model deepseek-v3 --experts 16384 --routing zipf:0.3 "
+                        "--sample 2000000");
+    assert_true(command_number(root, "predicted_ms", "2") > 0);
     json_decref(root);
-}
-
-static void test_bad_input_is_named(void **state)
-{
-    (void)state;
-    static const struct {
-        const char *arguments, *says;
-    } cases[] = {
-        {"", "usage: hiermoe COMMAND"},
-        {"plam", "\"plam\": expected a command"},
-        {"plan", "expected --profile"},
-        {"plan --profile a6000-4x8", "expected --model or --hidden"},
-        {"plan --profile a6000-4x8 --hidden 64", "expected --model, or --experts and --topk"},
-        {"plan --profile nowhere --model deepseek-v3", "nowhere: No such file"},
-        {"plan --profile bad.profile --model deepseek-v3", "bad.profile: line 3: \"colour\": expected name, device"},
-        {"plan --profile a6000-4x8 --model gpt", "--model: \"gpt\": expected qwen3-30b-a3b"},
-        {"plan --profile a6000-4x8 --model deepseek-v3 --topo 4x8", "--topo: \"4x8\": "},
-        {"plan --profile a6000-4x8 --model deepseek-v3 --topo 4,0", "--topo: \"4,0\": expected"},
-        {"plan --profile a6000-4x8 --model deepseek-v3 --topo 4,", "--topo: \"4,\": expected"},
-        {"plan --profile a6000-4x8 --model deepseek-v3 --topo 999999,999999", "at most 65536 ranks"},
-        {"plan --profile a6000-4x8 --model deepseek-v3 --topk 9k", "--topk: \"9k\": expected a whole number"},
-        {"plan --profile a6000-4x8 --model mixtral-8x7b --topk 9", "--topk: 9: expected at most 8"},
-        {"plan --profile a6000-4x8 --model deepseek-v3 --routing zipf",
-         "--routing: \"zipf\": expected uniform, zipf:S"},
-        {"plan --profile a6000-4x8 --model deepseek-v3 --routing group:5:2", "divides the experts"},
-        {"plan --profile a6000-4x8 --model deepseek-v3 --cost fast", "--cost: \"fast\": expected padded"},
-        {"plan --profile a6000-4x8 --model deepseek-v3 --horizon -1", "--horizon: \"-1\": expected a number"},
-        {"plan --profile a6000-4x8 --model deepseek-v3 --tokens", "--tokens: expected a value"},
-        {"plan --profile a6000-4x8 --model deepseek-v3 --token_s 5", "--token_s: no such option"},
-        {"plan --profile a6000-4x8 --model deepseek-v3 here", "\"here\": expected options only"},
-        {"plan --profile prior:net --model deepseek-v3", "expected --topo"},
-        {"plan --profile prior:net --topo 4,8 --model deepseek-v3", "for each of the topology's 2 levels"},
-        {"plan --profile prior:net,smoke --topo 4,8 --model deepseek-v3", "expected nvlink, pci, net, tcp or shm"},
-        {"plan --profile a6000-4x8 --topo 256,8 --model deepseek-v3 --cost links", "at most 1024 ranks"},
-        {"plan --profile a6000-4x8 --model deepseek-v3 --json /nowhere/x", "/nowhere/x: No such file"},
-        {"plan --profile prior:tcp --topo 2 --hidden 8 --routing trace:none", "none: No such file"},
-        {"plan --profile prior:tcp --topo 2 --hidden 8 --routing trace:other.trace", "line 1: expected a trace"},
-        {"plan --profile prior:tcp --topo 2 --hidden 8 --routing trace:header.trace", "expected \" layers=\""},
-        {"plan --profile prior:tcp --topo 2 --hidden 8 --routing trace:short.trace",
-         "30 bytes after line 1: expected 32"},
-        {"plan --profile prior:tcp --topo 2 --hidden 8 --routing trace:bad_id.trace",
-         "token 0, choice 0: expert 9: expected a number below"},
-        {"plan --profile prior:tcp --topo 2 --hidden 8 --routing trace:twice.trace",
-         "token 0, choice 1: expert 2: expected each once in a token"},
-        {"plan --profile prior:tcp --topo 2 --hidden 8 --routing trace:tail.trace",
-         "line 1: expected its end after \"HMTRACE1"},
-        {"plan --profile prior:tcp --topo 4 --hidden 8 --routing trace:t.trace", "trace of 2 ranks: expected 4"},
-        {"plan --profile prior:tcp --topo 2 --hidden 8 --tokens 3 --routing trace:t.trace", "has tokens 2: expected 3"},
-        {"plan --profile prior:tcp --topo 2 --hidden 8 --experts 5 --routing trace:t.trace",
-         "has experts 4: expected 5"},
-        {"plan --profile prior:tcp --topo 2 --hidden 8 --topk 3 --routing trace:t.trace", "has topk 2: expected 3"},
-        {"plan --profile prior:tcp --topo 2 --hidden 8 --layer 2 --routing trace:t.trace", "--layer: 2: expected less"},
-    };
-    static const char bad[] = "hiermoe-profile 1\nname x\ncolour red\n";
-    command_file_write("bad.profile", bad, sizeof(bad) - 1);
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        char text[8192];
-        int status = command_run(cases[i].arguments, text, sizeof(text));
-        if (status != 2 || strstr(text, cases[i].says) == NULL)
-            fail_msg("hiermoe %s: status %d: %s", cases[i].arguments, status, text);
-    }
 }
 
 static void test_a_printed_profile_can_be_used(void **state)
@@ -299,8 +172,8 @@ static void test_a_printed_profile_can_be_used(void **state)
     char text[8192];
     assert_int_equal(command_run("profile a6000-4x8", text, sizeof(text)), 0);
     command_file_write("own.profile", text, strlen(text));
-    json_t *root = run_json("--profile own.profile --model qwen3-30b-a3b");
-    assert_float_equal(number(root, "predicted_ms", "3"), 12.40, 0.124);
+    json_t *root = command_json("--profile own.profile --model qwen3-30b-a3b");
+    assert_float_equal(command_number(root, "predicted_ms", "3"), 12.40, 0.124);
     json_decref(root);
     assert_int_equal(command_run("profile", text, sizeof(text)), 0);
     assert_non_null(strstr(text, "a6000-4x8"));
@@ -310,19 +183,6 @@ static void test_a_printed_profile_can_be_used(void **state)
         command_run("plan --profile own.profile --model qwen3-30b-a3b --json out.json", text, sizeof(text)), 0);
     assert_non_null(strstr(text, "<- best"));
     assert_int_equal(command_run("--help", text, sizeof(text)), 0);
-}
-
-/* Short for --topo, --topk or --tokens: taken for one of them, the answer would be to another question. */
-static void test_abbreviations_of_several_options_are_refused(void **state)
-{
-    (void)state;
-    static const char *const short_for_several[] = {"--to 4,8", "--exp 3", "--s 3"};
-    char arguments[128], text[4096];
-    for (size_t i = 0; i < sizeof(short_for_several) / sizeof(short_for_several[0]); i++) {
-        snprintf(arguments, sizeof(arguments), "plan --profile a6000-4x8 --model deepseek-v3 %s", short_for_several[i]);
-        assert_int_equal(command_run(arguments, text, sizeof(text)), 2);
-        assert_non_null(strstr(text, "short for several"));
-    }
 }
 
 /* Writes a profile with its last line replaced, and the name of the device. */
@@ -346,8 +206,8 @@ static long depth_with(const char *between, int top_k)
                           between);
     command_file_write("between.profile", text, (size_t)length);
     snprintf(arguments, sizeof(arguments), "--profile between.profile --hidden 1024 --experts 256 --topk %d", top_k);
-    json_t *root = run_json(arguments);
-    long depth = whole(root, "depth");
+    json_t *root = command_json(arguments);
+    long depth = command_whole(root, "depth");
     json_decref(root);
     return depth;
 }
@@ -381,9 +241,9 @@ static void test_what_comes_on_top_counts_in_speedup_and_depth(void **state)
     size_t length = (size_t)(strstr(text, "agree_ms 0") - text);
     snprintf(text + length, sizeof(text) - length, "agree_ms 300\n");
     command_file_write("own.profile", text, strlen(text));
-    json_t *root = run_json("--profile own.profile --model qwen3-30b-a3b --routing zipf:1");
-    assert_int_equal(whole(root, "depth"), 0);
-    assert_int_equal(whole(root, "depth_best"), 3);
+    json_t *root = command_json("--profile own.profile --model qwen3-30b-a3b --routing zipf:1");
+    assert_int_equal(command_whole(root, "depth"), 0);
+    assert_int_equal(command_whole(root, "depth_best"), 3);
     assert_string_equal(json_string_value(json_object_get(root, "swaps_note")), "the call is best left alone");
     json_decref(root);
     assert_int_equal(command_run("plan --profile own.profile --model qwen3-30b-a3b", text, sizeof(text)), 0);
@@ -401,10 +261,10 @@ static void test_own_rows_cost_extra_where_cores_move_them(void **state)
     assert_int_equal(command_run("profile a6000-4x8", text, sizeof(text)), 0);
     profile_change("job.profile", text, "pack_ms_per_byte 1e-9", "some GPU");
     profile_change("own.profile", text, "pack_ms_per_byte 1e-9", "cpu");
-    json_t *gpu = run_json("--profile job.profile --model qwen3-30b-a3b --cost links");
-    json_t *cpu = run_json("--profile own.profile --model qwen3-30b-a3b --cost links");
-    assert_true(number(cpu, "extra_ms", "2") > number(gpu, "extra_ms", "2"));
-    assert_float_equal(number(cpu, "predicted_ms", "2"), number(gpu, "predicted_ms", "2"), 0);
+    json_t *gpu = command_json("--profile job.profile --model qwen3-30b-a3b --cost links");
+    json_t *cpu = command_json("--profile own.profile --model qwen3-30b-a3b --cost links");
+    assert_true(command_number(cpu, "extra_ms", "2") > command_number(gpu, "extra_ms", "2"));
+    assert_float_equal(command_number(cpu, "predicted_ms", "2"), command_number(gpu, "predicted_ms", "2"), 0);
     json_decref(gpu);
     json_decref(cpu);
 }
@@ -416,11 +276,8 @@ int main(void)
         cmocka_unit_test(test_uniform_predictions_are_those_of_the_paper),
         cmocka_unit_test(test_skewed_routing_gets_swaps_that_help),
         cmocka_unit_test(test_every_cost_model_and_routing_runs),
-        cmocka_unit_test(test_trace_is_read_and_counted),
         cmocka_unit_test(test_sixteen_thousand_ranks_take_seconds),
-        cmocka_unit_test(test_bad_input_is_named),
         cmocka_unit_test(test_a_printed_profile_can_be_used),
-        cmocka_unit_test(test_abbreviations_of_several_options_are_refused),
         cmocka_unit_test(test_own_rows_cost_extra_where_cores_move_them),
         cmocka_unit_test(test_what_comes_on_top_counts_in_speedup_and_depth),
         cmocka_unit_test(test_gains_are_taken_where_rows_repeat),

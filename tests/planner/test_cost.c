@@ -1,10 +1,7 @@
+/* Predictions for the paper's cluster and for tables, and which depth is taken for them. */
 #include "planner_test.h"
 
-#include <errno.h>
-
 #include "cost.h"
-#include "cost_links.h"
-#include "route.h"
 
 static void uniform_hits(const hm_topo_t *topo, int experts, int top_k, int tokens, size_t row_bytes, hm_hits_t *hits)
 {
@@ -145,33 +142,6 @@ static void test_hand_counted_exchange(void **state)
     topo_destroy(topo);
 }
 
-/* Later slices are packed while neighbours use the shared wire, as far as it would idle for one rank alone. */
-static void test_packing_hides_behind_a_shared_wire(void **state)
-{
-    (void)state;
-    hm_topo_t *topo = test_topo("2,2", 4);
-    hm_profile_t profile = {.levels = 2, .groups = {1, 2, 4}, .pack_ms = 1e-6};
-    profile.inter[1] = (hm_link_t){0, 1e-5, 1, 1, 0, 0, 0};
-    test_batch_t batch;
-    hm_cost_t own, shared, whole;
-    hm_cost_options_t options = {.model = HM_COST_LINKS_SLICED, .slices = 4};
-    test_batch_create(&batch, topo, "uniform", 16, 2, 128, 9);
-    assert_int_equal(cost_predict(topo, &profile, &batch.table, &options, &own), 0);
-    profile.alone_ms[1] = 0.5e-5;
-    assert_int_equal(cost_predict(topo, &profile, &batch.table, &options, &shared), 0);
-    assert_float_equal(shared.extra_ms[2], own.extra_ms[2] / 4, 1e-9);
-    assert_float_equal(shared.extra_ms[1], own.extra_ms[1], 0);
-    profile.alone_ms[1] = 0.999e-5; /* next to no room */
-    assert_int_equal(cost_predict(topo, &profile, &batch.table, &options, &shared), 0);
-    assert_float_equal(shared.extra_ms[2], own.extra_ms[2] - 0.001 * 0.75 * shared.ms[2], 1e-9);
-    profile.alone_ms[1] = 0.5e-5;
-    options.slices = 1;
-    assert_int_equal(cost_predict(topo, &profile, &batch.table, &options, &whole), 0);
-    assert_float_equal(whole.extra_ms[2], own.extra_ms[2], 0);
-    test_batch_destroy(&batch);
-    topo_destroy(topo);
-}
-
 static void test_no_gain_means_leave_alone(void **state)
 {
     (void)state;
@@ -209,59 +179,6 @@ static void test_no_gain_means_leave_alone(void **state)
     topo_destroy(topo);
 }
 
-/* Adds what a rank's messages weigh, as the executor lays them out. */
-static void messages_add(const hm_paths_t *paths, const hm_table_t *table, int me, double *want)
-{
-    size_t n = (size_t)paths->topo->ranks;
-    hm_route_t *route;
-    hm_layout_t layout = {0, 0};
-    assert_int_equal(route_create(paths, me, &route), 0);
-    layout_fill(route, table, table->row_bytes, &layout);
-    for (int i = 0; i < route->outs; i++) {
-        const hm_message_t *message = &route->out[i];
-        double bytes = (double)(message->head_bytes + message->rows * table->row_bytes);
-        double *kind = want + (size_t)((message->step - 1) * paths->depth + message->level - 1) * 2 * n;
-        kind[me] += bytes;
-        kind[n + (size_t)message->peer] += bytes;
-    }
-    route_destroy(route);
-}
-
-/* Counts of the links model against the messages that the executor sends. */
-static void check_messages(hm_topo_t *topo, const char *routing, int experts, int top_k)
-{
-    test_batch_t batch;
-    size_t n = (size_t)topo->ranks;
-    test_batch_create(&batch, topo, routing, experts, top_k, 50, 4);
-    for (int depth = 1; depth <= topo->levels; depth++) {
-        size_t words = 2 * (size_t)depth * (size_t)depth * n;
-        double *rows = malloc(words * sizeof(*rows)), *want = calloc(words, sizeof(*want));
-        int *carrier = malloc(2 * n * sizeof(*carrier));
-        hm_paths_t *paths;
-        assert_true(rows != NULL && want != NULL && carrier != NULL);
-        assert_int_equal(paths_create(topo, depth, 0, 1, &paths), 0);
-        for (int r = 0; r < topo->ranks; r++) messages_add(paths, &batch.table, r, want);
-        cost_links_count(topo, &batch.table, depth, rows, carrier);
-        for (size_t i = 0; i < words; i++) assert_float_equal(rows[i], want[i], 0);
-        paths_destroy(paths);
-        free(carrier);
-        free(want);
-        free(rows);
-    }
-    test_batch_destroy(&batch);
-    topo_destroy(topo);
-}
-
-static void test_links_model_counts_the_messages_of_the_route(void **state)
-{
-    (void)state;
-    check_messages(test_topo("4,2,2,2", 32), "uniform", 64, 8);
-    check_messages(test_topo("3,2,2", 12), "zipf:1", 24, 4);
-    check_messages(test_topo("6", 6), "uniform", 12, 3);
-    check_messages(test_topo_scattered(13, 3, 1), "zipf:1", 26, 4);
-    check_messages(test_topo_scattered(17, 4, 2), "uniform", 34, 6);
-}
-
 static void test_variants_keep_their_order(void **state)
 {
     (void)state;
@@ -293,92 +210,6 @@ static void test_variants_keep_their_order(void **state)
     topo_destroy(topo);
 }
 
-static void test_links_model_sees_one_busy_sender(void **state)
-{
-    (void)state;
-    hm_topo_t *topo = test_topo("4,8", 32);
-    const hm_profile_t *profile = profile_builtin("a6000-4x8");
-    test_batch_t batch;
-    hm_cost_t even, skewed;
-    hm_cost_options_t options = {.model = HM_COST_LINKS};
-    test_batch_create(&batch, topo, "uniform", 128, 8, 512, 9);
-    assert_int_equal(cost_predict(topo, profile, &batch.table, &options, &even), 0);
-    for (int l = 0; l <= 2; l++) {
-        uint32_t *rows = l == 0 ? batch.raw : batch.distinct[l];
-        int columns = l == 0 ? 32 : topo->groups[l];
-        for (int s = 0; s < 32; s++)
-            for (int g = 0; g < columns; g++) rows[s * columns + g] = s == 3 ? rows[s * columns + g] * 16 : 0;
-    }
-    assert_int_equal(cost_predict(topo, profile, &batch.table, &options, &skewed), 0);
-    for (int d = 0; d <= 2; d++) assert_true(skewed.ms[d] > 3 * even.ms[d]);
-    test_batch_destroy(&batch);
-    topo_destroy(topo);
-}
-
-static void test_own_rows_beside_the_wires_cost_what_wires_do_not_hide(void **state)
-{
-    (void)state;
-    hm_topo_t *topo = test_topo("2", 2);
-    hm_profile_t profile = *profile_builtin("a6000-4x8");
-    test_batch_t batch;
-    hm_cost_t after, beside, slow;
-    hm_cost_options_t options = {.model = HM_COST_LINKS_SLICED, .slices = 1};
-    test_batch_create(&batch, topo, "uniform", 16, 4, 512, 9);
-    size_t own = batch.raw[0] > batch.raw[3] ? batch.raw[0] : batch.raw[3];
-    double bytes = (double)own * (double)batch.table.row_bytes;
-    profile.pack_ms = 1e-9;
-    assert_int_equal(cost_predict(topo, &profile, &batch.table, &options, &after), 0);
-    options.own_beside = true;
-    assert_int_equal(cost_predict(topo, &profile, &batch.table, &options, &beside), 0);
-    double saved = after.extra_ms[1] - beside.extra_ms[1];
-    assert_true(saved > 0.9e-9 * bytes && saved < 1.1e-9 * bytes);
-    assert_float_equal(beside.ms[1], after.ms[1], 0);
-    assert_float_equal(beside.ms[0], after.ms[0], 0);
-    hm_topo_t *deep = test_topo("2,2", 4);
-    test_batch_t more;
-    test_batch_create(&more, deep, "uniform", 16, 4, 512, 9);
-    profile.pack_ms = 1;
-    assert_int_equal(cost_predict(deep, &profile, &more.table, &options, &slow), 0);
-    for (int r = 0; r < 4; r++) assert_true(slow.ms[2] >= (double)more.raw[5 * r] * (double)more.table.row_bytes);
-    test_batch_destroy(&more);
-    topo_destroy(deep);
-    profile.pack_ms = 1; /* the wires hide next to nothing */
-    assert_int_equal(cost_predict(topo, &profile, &batch.table, &options, &slow), 0);
-    assert_float_equal(slow.ms[1], bytes, 1e-9 * bytes);
-    test_batch_destroy(&batch);
-    topo_destroy(topo);
-}
-
-static void test_own_memory_gives_the_same_and_bad_options_are_refused(void **state)
-{
-    (void)state;
-    hm_topo_t *topo = test_topo_scattered(13, 3, 1);
-    hm_topo_t *one = test_topo("1", 1);
-    const hm_profile_t *profile = profile_builtin("a6000-4x8");
-    test_batch_t batch, single;
-    hm_cost_t heap, own;
-    hm_cost_options_t options = {.model = HM_COST_LINKS_SLICED, .slices = 4};
-    test_batch_create(&batch, topo, "zipf:1", 26, 4, 64, 9);
-    assert_int_equal(cost_predict(topo, profile, &batch.table, &options, &heap), 0);
-    options.memory = malloc(cost_memory(topo, options.model) * sizeof(double));
-    assert_non_null(options.memory);
-    assert_int_equal(cost_predict(topo, profile, &batch.table, &options, &own), 0);
-    free(options.memory);
-    options.memory = NULL;
-    for (int d = 0; d <= topo->levels; d++) assert_float_equal(heap.ms[d], own.ms[d], 0);
-    test_batch_create(&single, one, "uniform", 4, 2, 8, 1);
-    assert_int_equal(cost_predict(one, profile, &single.table, &options, &own), 0);
-    assert_true(isfinite(own.ms[0]) && isfinite(own.ms[1]));
-    options.slices = 0;
-    assert_int_equal(cost_predict(topo, profile, &batch.table, &options, &own), -EINVAL);
-    options = (hm_cost_options_t){.model = HM_COST_MODELS};
-    assert_int_equal(cost_predict(topo, profile, &batch.table, &options, &own), -EINVAL);
-    test_batch_destroy(&single);
-    test_batch_destroy(&batch);
-    topo_destroy(one);
-    topo_destroy(topo);
-}
-
 /* 4096 tokens, hidden 7168, bf16, top-8, two nodes of 8: 235 MB leave a node flat and 59 MB with one copy a node. */
 static void test_floor_is_bytes_over_speed(void **state)
 {
@@ -394,25 +225,6 @@ static void test_floor_is_bytes_over_speed(void **state)
     topo_destroy(topo);
 }
 
-/* Rows that stay in their node take the inside's time, also where next to nothing leaves it. */
-static void test_flat_exchange_inside_a_node_takes_the_inside_s_time(void **state)
-{
-    (void)state;
-    hm_topo_t *topo = test_topo("2,2", 4);
-    hm_profile_t profile = {.levels = 2, .groups = {1, 2, 4}};
-    profile.intra[0] = (hm_link_t){1, 0.1, 1, 1, 0, 0, 0};
-    profile.inter[1] = (hm_link_t){2, 0.01, 1, 1, 0, 0, 0};
-    profile.intra[1] = (hm_link_t){3, 0.2, 1, 1, 0, 0, 0};
-    uint32_t raw[16] = {0, 6, 1}, node[8] = {6, 1}, rank[16] = {0, 6, 1};
-    hm_table_t table = {.row_bytes = 10, .raw = raw, .distinct = {NULL, node, rank}};
-    hm_cost_options_t options = {.model = HM_COST_LINKS};
-    hm_cost_t cost;
-    assert_int_equal(cost_predict(topo, &profile, &table, &options, &cost), 0);
-    /* A buffer's beta is for half of its bytes leaving. */
-    assert_float_equal(cost.ms[0], 3 + 6 * 10 * 0.4, 1e-12);
-    topo_destroy(topo);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -421,15 +233,9 @@ int main(void)
         cmocka_unit_test(test_hand_counted_exchange),
         cmocka_unit_test(test_gains_without_copies_must_be_larger),
         cmocka_unit_test(test_copies_are_counted_over_all_rows),
-        cmocka_unit_test(test_packing_hides_behind_a_shared_wire),
         cmocka_unit_test(test_no_gain_means_leave_alone),
-        cmocka_unit_test(test_links_model_counts_the_messages_of_the_route),
         cmocka_unit_test(test_variants_keep_their_order),
-        cmocka_unit_test(test_links_model_sees_one_busy_sender),
-        cmocka_unit_test(test_own_rows_beside_the_wires_cost_what_wires_do_not_hide),
-        cmocka_unit_test(test_own_memory_gives_the_same_and_bad_options_are_refused),
         cmocka_unit_test(test_floor_is_bytes_over_speed),
-        cmocka_unit_test(test_flat_exchange_inside_a_node_takes_the_inside_s_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
