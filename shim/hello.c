@@ -2,6 +2,7 @@
 
 #include "agree.h"
 #include "bytes.h"
+#include "fingerprint.h"
 #include "gather.h"
 #include "log.h"
 #include "offer.h"
@@ -13,14 +14,14 @@
 #include <string.h>
 
 #define HELLO_MAGIC 0x31456f4d72656948u /* "HierMoE1" */
-#define HELLO_VERSION 5u
 #define FIRST_WORD_SECONDS 30.0 /* silent ranks are named this early, and once more when time is up */
 
 /* Whether a rank can take part, and if not, why. */
 enum { ABLE_NO_MEMORY, ABLE, ABLE_NO_BACK_END };
 
 /* One rank's word to every other. Its size never changes, so that ranks with different versions of the library can
- * still find that out. */
+ * still find that out. A version is all sources: ranks whose planners differ in a constant would wait for each other's
+ * messages, and a number that is raised by hand is forgotten. */
 typedef struct hello {
     uint64_t magic;
     uint32_t version, mode;
@@ -43,7 +44,7 @@ static uint64_t hello_check(const hello_t *hello)
 static hello_t hello_make(const hm_comm_t *comm, const hm_a2a_state_t *state, uint32_t able, const hm_offer_t *offer)
 {
     hello_t hello = {.magic = HELLO_MAGIC,
-                     .version = HELLO_VERSION,
+                     .version = HM_FINGERPRINT,
                      .mode = (uint32_t)settings_get()->mode,
                      .ranks = comm->ranks,
                      .rank = comm->rank,

@@ -31,6 +31,7 @@ def arguments():
     ap.add_argument("--runtime", help="a sanitizer's runtime, loaded before the library")
     ap.add_argument("--env", action="append", default=[])
     ap.add_argument("--rank-env", action="append", default=[])
+    ap.add_argument("--library-of", action="append", default=[], help="RANK:LIB for a rank that has another library")
     ap.add_argument("--plain", type=int, action="append", default=[], help="a rank that runs without the library")
     ap.add_argument("--nodes", default="")
     ap.add_argument("--seconds", type=float, default=60)
@@ -56,7 +57,8 @@ def environment(args, rank, folder):
                HIERMOE_STATS_FILE=f"{folder}/stats.%r.%p", NCCL_SOCKET_IFNAME="lo")
     preload = [args.runtime] if args.runtime else []
     if rank not in args.plain:
-        preload.append(args.preload)
+        others = dict(item.split(":", 1) for item in args.library_of)
+        preload.append(others.get(str(rank), args.preload))
     if preload:
         env["LD_PRELOAD"] = ":".join(preload)
     if nodes:
