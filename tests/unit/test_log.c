@@ -1,6 +1,8 @@
 #define _GNU_SOURCE
 #include "front_double.h"
 
+#include "file_text.h"
+
 #include "log.h"
 #include "settings.h"
 
@@ -25,10 +27,7 @@ static int clear(void **state)
 
 static const char *read_back(void)
 {
-    FILE *log = fopen(file, "r");
-    text[log ? fread(text, 1, sizeof text - 1, log) : 0] = 0;
-    if (log) fclose(log);
-    return text;
+    return file_text(file, text, sizeof text);
 }
 
 static bool like(const char *line, const char *pattern)

@@ -1,6 +1,8 @@
 #define _GNU_SOURCE
 #include "front_double.h"
 
+#include "file_text.h"
+
 #include "log.h"
 #include "settings.h"
 
@@ -21,10 +23,7 @@ static int clear(void **state)
 
 static const char *read_back(void)
 {
-    FILE *stats = fopen(file, "r");
-    text[stats ? fread(text, 1, sizeof text - 1, stats) : 0] = 0;
-    if (stats) fclose(stats);
-    return text;
+    return file_text(file, text, sizeof text);
 }
 
 /* Every figure under its own name, and lines one behind the other. */
