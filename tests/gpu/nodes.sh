@@ -6,17 +6,36 @@
 # Starts NODES*GPUS ranks of COMMAND with what torchrun would set, and NCCL_HOSTID=node<k>: NCCL takes equal ids for
 # one node, so ranks of a node talk over NVLink or shared memory and ranks of two nodes over TCP on loopback. Several
 # ranks share a GPU; the CUDA multi-process service (MPS) lets their kernels run side by side, and is started and ended
-# here unless CUDA_MPS_PIPE_DIRECTORY says that somebody runs one already. A single node runs without it.
+# here unless CUDA_MPS_PIPE_DIRECTORY says that somebody runs one already. A single node runs without it. Where this
+# machine allows it (root), ranks have a network of their own, a loopback alone, whose congestion control is Reno's:
+# BBR, which many machines prefer, holds calls back every now and then, as no lossless network does.
 #
 #   PRELOAD=FILE     LD_PRELOAD of the ranks alone, not of the tools that start and time them
 #   NCCL_DIR=FOLDER  of the libnccl.so.2 for programs linked with it; default: the one that python3's torch uses
 #   LOG_DIR=FOLDER   rank.<r> of each rank's output (default: a new temporary folder); rank 0's is shown too
+#   NETWORK=machine  the machine's network after all, with what it prefers
 #   TIMEOUT=SECONDS  for the ranks (default 300); once one has failed, the others have GRACE (default 10) more
 #
 # Exit status: that of the rank that failed first, else 0; each failed rank is named with its status and last lines.
 set -u
-usage="usage: [PRELOAD=..] [NCCL_DIR=..] [LOG_DIR=..] [TIMEOUT=..] nodes.sh NODES GPUS -- COMMAND [ARG ...]"
+usage="usage: [PRELOAD=..] [NCCL_DIR=..] [LOG_DIR=..] [NETWORK=..] [TIMEOUT=..] nodes.sh NODES GPUS -- COMMAND [ARG ...]"
 [[ $# -ge 4 && $1 =~ ^[1-9][0-9]*$ && $2 =~ ^[1-9][0-9]*$ && $3 == -- ]] || { echo "$usage" >&2; exit 2; }
+
+# Started again in a network of its own, NETWORK names the one it came from: this machine's own is never touched.
+network=$(readlink /proc/self/ns/net)
+if [[ -z ${NETWORK:-} ]] && unshare --net true 2>/dev/null; then
+    NETWORK=$network exec unshare --net -- "$0" "$@"
+elif [[ ${NETWORK:-machine} != machine && $NETWORK != "$network" ]]; then
+    python3 - <<'END' || exit 2
+import fcntl, socket, struct
+SIOCSIFFLAGS, IFF_UP = 0x8914, 1
+fcntl.ioctl(socket.socket(), SIOCSIFFLAGS, struct.pack("16sH14x", b"lo", IFF_UP))
+END
+    control=/proc/sys/net/ipv4/tcp_congestion_control
+    echo reno >$control || echo "nodes.sh: the ranks' congestion control is $(<$control)" >&2
+fi
+unset NETWORK
+
 nodes=$1 gpus=$2
 shift 3
 ulimit -n "$(ulimit -Hn)" # 32 ranks keep more than a thousand sockets each

@@ -25,6 +25,29 @@ TIMEOUT=1 "$nodes" 1 2 -- sleep 4322 >/dev/null 2>&1
 expect "status of late ranks" 124 $?
 expect "processes left after a time-out" "" "$(pgrep -f 'sleep 4322')"
 
+# The ranks' network is theirs, and reaches from rank to rank; this machine's stays as it is.
+if unshare --net true 2>/dev/null; then
+    control=/proc/sys/net/ipv4/tcp_congestion_control
+    before=$(cat $control)
+    said=$(TIMEOUT=20 "$nodes" 1 1 -- cat $control)
+    expect "congestion control of the ranks" reno "$said"
+    expect "congestion control of this machine" "$before" "$(cat $control)"
+    said=$(TIMEOUT=20 NETWORK=machine "$nodes" 1 1 -- cat $control)
+    expect "congestion control on this machine's network" "$before" "$said"
+    # shellcheck disable=SC2016
+    said=$(TIMEOUT=20 "$nodes" 1 2 -- python3 -c 'import os, socket, time
+port = ("127.0.0.1", 20001)
+if os.environ["RANK"] == "0":
+    print(socket.create_server(port).accept()[0].recv(5).decode())
+while os.environ["RANK"] == "1":
+    try:
+        socket.create_connection(port).sendall(b"hello")
+        break
+    except ConnectionRefusedError:
+        time.sleep(0.1)' 2>&1)
+    expect "what rank 1 sent to rank 0" hello "$said"
+fi
+
 # The loader names itself on stderr where it cannot preload: once for each rank's shell, never for timeout or env.
 TIMEOUT=20 PRELOAD=$folder/none.so "$nodes" 1 1 -- bash -c : >"$folder/said" 2>&1
 expect "programs that were preloaded" 1 "$(grep -c none.so "$folder/said")"
