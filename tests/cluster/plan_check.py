@@ -8,12 +8,12 @@ depth it takes the fastest one?
 On each layout of nodes there are --repeats rounds, since machines get slower and faster: a job that fits a profile
 (HIERMOE_FIT_FILE), then each shape with HIERMOE_DEPTH forced to 0, 1, ... in turn and once with HIERMOE_PROFILE=auto. A
 time is the median over iterations of the slowest rank, then the median over rounds; its spread over rounds is printed
-beside it ("noise"). Predicted is what the rounds' usual profile (`hiermoe profile FILE...`) says, chosen the depth that
-the planner takes with it. "same job" holds what the jobs with HIERMOE_PROFILE=auto, which measured the profile themselves,
-predicted for the depth they chose against their own times. "refined" is the prediction for the last call of the runs at the
-chosen depth, when earlier ones have taught it. Needs root or user namespaces (netns.sh); with --gpu, GPUs and real NCCL
-(tests/gpu/nodes.sh) instead. --prior uses no profile. Exit status 1 where more shapes than half miss a bound; --loose: only
-where a run fails or a choice is more than half again as slow as the best.
+beside it ("noise"). Predicted is what the usual profile of all starts that fitted (`hiermoe profile FILE...`) says,
+chosen the depth that the planner takes with it. "same job" holds what the jobs with HIERMOE_PROFILE=auto, which measured
+the profile themselves, predicted for the depth they chose against their own times. "refined" is the prediction for the
+last call of the runs at the chosen depth, when earlier ones have taught it. Needs root or user namespaces (netns.sh);
+with --gpu, GPUs and real NCCL (tests/gpu/nodes.sh) instead. --prior uses no profile. Exit status 1 where more shapes
+than half miss a bound; --loose: only where a run fails or a choice is more than half again as slow as the best.
 """
 import argparse
 import json
@@ -163,7 +163,8 @@ class Shape:
     """What the rounds saw of one shape."""
 
     def __init__(self, shape):
-        self.shape, self.times, self.refined, self.steps, self.same, self.same_depths = shape, {}, {}, [], [], []
+        self.shape, self.times, self.refined, self.steps = shape, {}, {}, []
+        self.same, self.same_depths, self.same_ms = [], [], []
 
     def measure(self, args, cluster, folder, profile):
         """One round. Left alone as it is: the library off, so that no agreement is paid."""
@@ -185,13 +186,14 @@ class Shape:
         if refined_of(words, depth):
             self.refined.setdefault(depth, []).append(refined_of(words, depth))
 
-    def measure_same_job(self, args, cluster, folder):
+    def measure_same_job(self, args, cluster, folder, profile):
         """A job that fits a profile, predicts, chooses and then takes its time."""
-        settings = {"HIERMOE_PROFILE": "auto", "HIERMOE_DEPTH": "auto"}
+        settings = {"HIERMOE_PROFILE": "auto", "HIERMOE_DEPTH": "auto", "HIERMOE_FIT_FILE": profile}
         result, _, words = cluster.run(folder, options_of(self.shape, args.iters), settings)
         predicted, chosen = predictions_of(words)
         self.same_depths.append(chosen)
-        self.same.append(100 * (predicted[chosen] / result["results"]["dispatch"]["ms"]["median"] - 1))
+        self.same_ms.append(result["results"]["dispatch"]["ms"]["median"])
+        self.same.append(100 * (predicted[chosen] / self.same_ms[-1] - 1))
         if chosen == 0:  # else nothing has the library on and leaves calls alone
             self.refine(words, 0)
 
@@ -211,7 +213,7 @@ class Shape:
                 "behind_percent": 100 * (medians[chosen] / medians[best] - 1),
                 "noise_percent": 100 * max((max(ms) - min(ms)) / statistics.median(ms) for ms in self.times.values()),
                 "times_ms": list(self.times.values()), "same_jobs_percent": self.same,
-                "same_jobs_chose": self.same_depths, "steps": self.steps}
+                "same_jobs_chose": self.same_depths, "same_jobs_ms": self.same_ms, "steps": self.steps}
 
 
 def profile_show(path):
@@ -223,15 +225,18 @@ def layout_check(args, cluster, folder, shapes):
     """A row for each shape."""
     profiles, seen = [], [Shape(shape) for shape in shapes]
     for _ in range(args.repeats):
+        fitted = "prior"
         if not args.prior:
-            profiles.append(f"{folder}/{shapes[0][0]}.profile.{len(profiles)}")
-            _, _, words = cluster.run(folder, options_of(shapes[0], 1), {"HIERMOE_FIT_FILE": profiles[-1]})
+            fitted = f"{folder}/{shapes[0][0]}.profile.{len(profiles)}"
+            profiles.append(fitted)
+            _, _, words = cluster.run(folder, options_of(shapes[0], 1), {"HIERMOE_FIT_FILE": fitted})
             print("\n".join(re.findall("measured .* times", words)))
-            profile_show(profiles[-1])
+            profile_show(fitted)
         for shape in seen:
-            shape.measure(args, cluster, folder, "prior" if args.prior else profiles[-1])
+            shape.measure(args, cluster, folder, fitted)
             if not args.prior:
-                shape.measure_same_job(args, cluster, folder)
+                profiles.append(f"{folder}/{shapes[0][0]}.profile.{len(profiles)}")
+                shape.measure_same_job(args, cluster, folder, profiles[-1])
     usual = "prior"
     if not args.prior:
         usual = f"{folder}/{shapes[0][0]}.profile"
