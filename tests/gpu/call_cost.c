@@ -12,7 +12,6 @@
 #include "say.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,17 +30,6 @@ typedef struct cost {
     void **recv_at;
     size_t *count;
 } cost_t;
-
-void say(const char *format, ...)
-{
-    char line[1024];
-    const char *rank = getenv("RANK");
-    va_list args;
-    va_start(args, format);
-    vsnprintf(line, sizeof(line), format, args);
-    va_end(args);
-    fprintf(stderr, "call_cost: rank %.8s: %s\n", rank ? rank : "?", line);
-}
 
 static double ms_now(void)
 {

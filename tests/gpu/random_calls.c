@@ -11,7 +11,6 @@
 #include "say.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,17 +35,6 @@ typedef struct task {
     uint64_t bytes;
     int wrong;
 } task_t;
-
-void say(const char *format, ...)
-{
-    char line[1024];
-    const char *rank = getenv("RANK");
-    va_list args;
-    va_start(args, format);
-    vsnprintf(line, sizeof(line), format, args);
-    va_end(args);
-    fprintf(stderr, "random_calls: rank %.8s: %s\n", rank ? rank : "?", line);
-}
 
 static int task_issue(task_t *task, const nccl_way_t *way, const mp_buffer_t *recv)
 {

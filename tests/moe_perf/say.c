@@ -1,5 +1,6 @@
 #include "say.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,5 +13,5 @@ void say(const char *format, ...)
     va_start(args, format);
     vsnprintf(line, sizeof(line), format, args);
     va_end(args);
-    fprintf(stderr, "moe_perf: rank %.8s: %s\n", rank ? rank : "?", line);
+    fprintf(stderr, "%s: rank %.8s: %s\n", program_invocation_short_name, rank ? rank : "?", line);
 }

@@ -1,4 +1,4 @@
-/* One line on stderr, with the rank in front: where every error of the benchmark is said. */
+/* One line on stderr, with program and rank in front: where every error of the benchmark is said, and of GPU tests. */
 #ifndef MP_SAY_H
 #define MP_SAY_H
 
