@@ -84,7 +84,7 @@ static void text_depths(const plan_result_t *result)
         char key[16];
         double all = result->cost.ms[d] + result->cost.extra_ms[d];
         printf("%-7s %12.3f %10.3f %10.3f %8.2fx%s\n", depth_key(d, key), result->cost.ms[d], result->cost.extra_ms[d],
-               result->floor_ms[d], result->cost.ms[0] / all, d == result->depth ? "  <- best" : "");
+               result->floor_ms[d], result->cost.ms[0] / all, d == result->depth ? "  <- taken" : "");
     }
 }
 
@@ -102,8 +102,8 @@ void plan_report_text(const plan_result_t *result)
     if (options->swaps == 0) return;
     if (result->swap_note != NULL) printf("\nno swaps: %s\n", result->swap_note);
     if (result->swap_count > 0)
-        printf("\n%-13s %10s %10s %10s   (at depth %d)\n", "swap experts", "before ms", "after ms", "move ms",
-               result->swap_depth);
+        printf("\n%-13s %10s %10s %10s   (at depth %d, padded cost)\n", "swap experts", "before ms", "after ms",
+               "move ms", result->swap_depth);
     for (int i = 0; i < result->swap_count; i++) {
         const plan_swap_t *swap = &result->swap[i];
         printf("%5d %5d   %10.3f %10.3f %10.3f\n", swap->a, swap->b, swap->before_ms, swap->after_ms, swap->move_ms);
