@@ -1,6 +1,6 @@
 #include "refine.h"
 
-#define RATIO_MOST 16 /* of a ratio, up or down: beyond this something else happened */
+#define RATIO_MOST 256 /* of a ratio, up or down: beyond this something else happened */
 #define SIZE_FIRST 1e6
 
 int refine_size(double bytes)
@@ -24,7 +24,17 @@ void refine_add(hm_refine_t *refine, int size, int depth, double predicted_ms, d
     if (ratio < 1.0 / RATIO_MOST) ratio = 1.0 / RATIO_MOST;
     if (ratios->count > 0) ratios->ratio[(ratios->count - 1) % HM_REFINE_KEPT] = ratio;
     ratios->count = ratios->count < UINT32_MAX - HM_REFINE_KEPT ? ratios->count + 1 : HM_REFINE_KEPT + 1;
-    if (known(ratios)) refine->latest[size] = depth;
+}
+
+int refine_take(hm_refine_t *refine, int size, int depth)
+{
+    int counts = known(&refine->depth[size][depth]);
+    if (counts || !known(&refine->depth[size][refine->latest[size]])) refine->latest[size] = depth;
+    if (!counts || depth == 0) return 0;
+    uint32_t every = known(&refine->depth[size][0]) ? HM_REFINE_CHECK : HM_REFINE_TRIAL;
+    if (++refine->since[size] < every) return 0;
+    refine->since[size] = 0;
+    return 1;
 }
 
 static double median(const hm_ratios_t *ratios)

@@ -1,4 +1,5 @@
-/* How far off predictions are on this cluster, learned from what real calls took: no extra traffic, no extra calls.
+/* How far off predictions are on this cluster, learned from what real calls took: no extra traffic, no extra calls. A
+ * few calls are left alone that were planned deep: a model that errs the same way for all depths is right about none.
  *
  * Fed with times that all ranks agreed on, in the order of calls, so that every rank corrects alike. Kept by depth and
  * by the size of a call, since a model errs differently where start-up times count and where bandwidth does. */
@@ -9,9 +10,11 @@
 
 #include <stdint.h>
 
-#define HM_REFINE_KEPT 9  /* latest ratios of a depth and size */
-#define HM_REFINE_LEAST 3 /* ratios from which on they count */
-#define HM_REFINE_SIZES 6 /* classes of size, each four times the one before */
+#define HM_REFINE_KEPT 9    /* latest ratios of a depth and size */
+#define HM_REFINE_LEAST 3   /* ratios from which on they count */
+#define HM_REFINE_SIZES 6   /* classes of size, each four times the one before */
+#define HM_REFINE_TRIAL 16  /* one in so many calls is left alone, until enough were */
+#define HM_REFINE_CHECK 256 /* and later, since networks change */
 
 typedef struct hm_ratios {
     uint32_t count; /* calls so far; the first is not kept: it made connections */
@@ -21,7 +24,8 @@ typedef struct hm_ratios {
 /* All zero: nothing is known. */
 typedef struct hm_refine {
     hm_ratios_t depth[HM_REFINE_SIZES][HM_MAX_LEVELS + 1];
-    int latest[HM_REFINE_SIZES]; /* the depth that was used last, among those that count */
+    int latest[HM_REFINE_SIZES];     /* the depth that was chosen last, among those that count */
+    uint32_t since[HM_REFINE_SIZES]; /* calls since one was left alone to learn from */
 } hm_refine_t;
 
 /* The class of a call that moves so many bytes a rank. */
@@ -31,8 +35,12 @@ int refine_size(double bytes);
  */
 void refine_add(hm_refine_t *refine, int size, int depth, double predicted_ms, double measured_ms);
 
+/* Notes that a call goes so deep, by choice. 1: it should be left alone instead, so that what that takes is known too.
+ */
+int refine_take(hm_refine_t *refine, int size, int depth);
+
 /* What to multiply a depth's predicted time with: the median of its latest ratios. A depth that was not tried often
- * enough is taken to err like the one that was used last, which leaves the choice between the two to the model. */
+ * enough is taken to err like the one that was chosen last, which leaves the choice between the two to the model. */
 double refine_factor(const hm_refine_t *refine, int size, int depth);
 
 #endif

@@ -75,12 +75,13 @@ static size_t width_choose(hm_a2a_state_t *state, int depth, size_t *need)
     return *need <= cap ? width : 0;
 }
 
-/* Keeps what is predicted for the statistics, and says it once for each communicator. */
-static void plan_note(hm_comm_t *comm, const hm_a2a_state_t *state, const hm_plan_t *plan)
+/* Keeps what is predicted, of the call left alone and as it goes, for the statistics, and says it once for each
+ * communicator. */
+static void plan_note(hm_comm_t *comm, const hm_a2a_state_t *state, const hm_plan_t *plan, int depth)
 {
-    if (!state->profile_known || !isfinite(plan->predicted_ms[0]) || !isfinite(plan->predicted_ms[plan->depth])) return;
+    if (!state->profile_known || !isfinite(plan->predicted_ms[0]) || !isfinite(plan->predicted_ms[depth])) return;
     atomic_fetch_add(&comm->stats.plain_us, stats_us(plan->predicted_ms[0]));
-    atomic_fetch_add(&comm->stats.plan_us, stats_us(plan->predicted_ms[plan->depth]));
+    atomic_fetch_add(&comm->stats.plan_us, stats_us(plan->predicted_ms[depth]));
     if (atomic_fetch_add(&comm->stats.planned, 1) > 0 || comm->rank != 0 || !log_on(HM_LOG_INFO)) return;
     char text[160];
     size_t used = 0;
@@ -118,10 +119,11 @@ static verdict_t table_plan(hm_comm_t *comm, hm_a2a_state_t *state, const hm_agr
     options.factor = factor;
     plan_choose(state->topo, state->profile_known ? &state->profile : NULL, &state->table, &options, state->plan_memory,
                 &plan);
-    plan_note(comm, state, &plan);
-    verdict.timed = timed_of(&plan, size, state->observe ? 0 : plan.depth);
-    verdict.reason = HM_REASON_NO_GAIN;
-    if (plan.depth == 0) return verdict;
+    bool trial = refine_take(&state->refine, size, state->observe ? 0 : plan.depth) && options.force_depth < 0;
+    plan_note(comm, state, &plan, trial ? 0 : plan.depth);
+    verdict.timed = timed_of(&plan, size, state->observe || trial ? 0 : plan.depth);
+    verdict.reason = trial ? HM_REASON_TRIAL : HM_REASON_NO_GAIN;
+    if (trial || plan.depth == 0) return verdict;
     verdict.depth = plan.depth;
     verdict.reason = HM_REASONS;
     return verdict;
@@ -257,7 +259,7 @@ static bool call_replace(const hm_call_t *call, hm_a2a_state_t *state, size_t ro
     int status = call_agree(call, state, row_bytes, &identity, &agreement);
     atomic_fetch_add(&call->comm->stats.agreements, 1);
     if (status == 0) verdict = table_plan(call->comm, state, &agreement);
-    bool worth = status == 0 && verdict.reason == HM_REASONS;
+    bool worth = status == 0 && (verdict.reason == HM_REASONS || verdict.reason == HM_REASON_TRIAL);
     if (status == 0 && agreement.able) rows_count(call->comm, state);
     if (status == 0 && agreement.gcd != 0)
         learn_note(&state->learn, agreement.able ? state->table.row_bytes : 0, agreement.gcd, worth);
@@ -272,8 +274,9 @@ static bool call_replace(const hm_call_t *call, hm_a2a_state_t *state, size_t ro
     timing_plan(state, &verdict.timed);
     if (verdict.reason != HM_REASONS) {
         stats_leave(call->comm, verdict.reason);
-        bool alone = verdict.reason == HM_REASON_NO_GAIN || verdict.reason == HM_REASON_OBSERVE;
-        atomic_store_explicit(&call->comm->replaying, alone && call->form == HM_FORM_GROUP, memory_order_relaxed);
+        bool alone = verdict.reason == HM_REASON_NO_GAIN || verdict.reason == HM_REASON_OBSERVE ||
+                     verdict.reason == HM_REASON_TRIAL;
+        atomic_store_explicit(&call->comm->replaying, alone, memory_order_relaxed);
         return false;
     }
     *result = exec_run(call, state, verdict.depth, verdict.width, &identity);

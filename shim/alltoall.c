@@ -1,4 +1,5 @@
 /* All-to-alls by name. The call itself says that every rank takes part, so no caller has to be trusted. */
+#include "a2a.h"
 #include "comm.h"
 #include "fork.h"
 #include "group.h"
@@ -37,8 +38,10 @@ static hm_reason_t named_lay(const hm_named_t *call, const hm_comm_t *comm)
     return HM_REASONS;
 }
 
-/* true: replaced, *result is what the job gets. */
-static bool named_run(const hm_named_t *call, ncclComm_t handle, cudaStream_t stream, ncclResult_t *result)
+/* true: replaced, *result is what the job gets. *alone: the communicator, held, where NCCL's enqueuing of the call is
+ * waited for; for named_left. */
+static bool named_run(const hm_named_t *call, ncclComm_t handle, cudaStream_t stream, hm_comm_t **alone,
+                      ncclResult_t *result)
 {
     if (hm_group.depth > 0 || hm_group.busy || fork_child()) return false;
     hm_comm_t *comm = handle ? comm_find(handle) : NULL;
@@ -49,8 +52,21 @@ static bool named_run(const hm_named_t *call, ncclComm_t handle, cudaStream_t st
         done = group_run(comm, call->form, call->type, stream, result);
     else
         stats_leave(comm, reason);
-    comm_release(comm);
+    if (!done && reason == HM_REASONS && atomic_load_explicit(&comm->replaying, memory_order_relaxed))
+        *alone = comm;
+    else
+        comm_release(comm);
     return done;
+}
+
+/* The call is enqueued as it was made, with this result. */
+static ncclResult_t named_left(hm_comm_t *alone, cudaStream_t stream, ncclResult_t result)
+{
+    if (alone) {
+        a2a_replayed(alone, stream);
+        comm_release(alone);
+    }
+    return result;
 }
 
 /* Inside a group the call is one of many: NCCL gets them all. */
@@ -61,26 +77,30 @@ static ncclResult_t named_flush(const hm_real_t *real)
 
 /* NCCL takes a count of 0 for a call that was not made, so it is not one that all ranks are known to make. */
 static bool equal_run(const void *sendbuff, void *recvbuff, size_t count, ncclDataType_t type, ncclComm_t comm,
-                      cudaStream_t stream, ncclResult_t *result)
+                      cudaStream_t stream, hm_comm_t **alone, ncclResult_t *result)
 {
     hm_named_t call = {.form = HM_FORM_ALLTOALL, .send = sendbuff, .recv = recvbuff, .count = count, .type = type};
-    return count && named_run(&call, comm, stream, result);
+    return count && named_run(&call, comm, stream, alone, result);
 }
 
 ncclResult_t hook_ncclAlltoAll(const hm_real_t *real, const void *sendbuff, void *recvbuff, size_t count,
                                ncclDataType_t type, ncclComm_t comm, cudaStream_t stream)
 {
+    hm_comm_t *alone = NULL;
     ncclResult_t result = named_flush(real);
-    if (result != ncclSuccess || equal_run(sendbuff, recvbuff, count, type, comm, stream, &result)) return result;
-    return real->ncclAlltoAll(sendbuff, recvbuff, count, type, comm, stream);
+    if (result != ncclSuccess || equal_run(sendbuff, recvbuff, count, type, comm, stream, &alone, &result))
+        return result;
+    return named_left(alone, stream, real->ncclAlltoAll(sendbuff, recvbuff, count, type, comm, stream));
 }
 
 ncclResult_t hook_ncclAllToAll(const hm_real_t *real, const void *sendbuff, void *recvbuff, size_t count,
                                ncclDataType_t type, ncclComm_t comm, cudaStream_t stream)
 {
+    hm_comm_t *alone = NULL;
     ncclResult_t result = named_flush(real);
-    if (result != ncclSuccess || equal_run(sendbuff, recvbuff, count, type, comm, stream, &result)) return result;
-    return real->ncclAllToAll(sendbuff, recvbuff, count, type, comm, stream);
+    if (result != ncclSuccess || equal_run(sendbuff, recvbuff, count, type, comm, stream, &alone, &result))
+        return result;
+    return named_left(alone, stream, real->ncclAllToAll(sendbuff, recvbuff, count, type, comm, stream));
 }
 
 /* A config may ask for more than the transfer, such as an event: NCCL must see it. It is the same on all ranks by
@@ -89,15 +109,16 @@ ncclResult_t hook_ncclAlltoAllConfig(const hm_real_t *real, const void *sendbuff
                                      ncclDataType_t type, ncclComm_t comm, cudaStream_t stream,
                                      const ncclCollConfig_t *config)
 {
+    hm_comm_t *alone = NULL;
     ncclResult_t result = named_flush(real);
     if (result != ncclSuccess) return result;
-    if (!config && equal_run(sendbuff, recvbuff, count, type, comm, stream, &result)) return result;
+    if (!config && equal_run(sendbuff, recvbuff, count, type, comm, stream, &alone, &result)) return result;
     hm_comm_t *known = config && comm && !fork_child() ? comm_find(comm) : NULL;
     if (known) {
         stats_leave(known, HM_REASON_CONFIG);
         comm_release(known);
     }
-    return real->ncclAlltoAllConfig(sendbuff, recvbuff, count, type, comm, stream, config);
+    return named_left(alone, stream, real->ncclAlltoAllConfig(sendbuff, recvbuff, count, type, comm, stream, config));
 }
 
 ncclResult_t hook_ncclAllToAllv(const hm_real_t *real, const void *sendbuff, const size_t *sendcounts,
@@ -112,8 +133,12 @@ ncclResult_t hook_ncclAllToAllv(const hm_real_t *real, const void *sendbuff, con
                        .recv_counts = recvcounts,
                        .recv_starts = rdispls,
                        .type = type};
+    hm_comm_t *alone = NULL;
     ncclResult_t result = named_flush(real);
     if (result != ncclSuccess) return result;
-    if (sendcounts && sdispls && recvcounts && rdispls && named_run(&call, comm, stream, &result)) return result;
-    return real->ncclAllToAllv(sendbuff, sendcounts, sdispls, recvbuff, recvcounts, rdispls, type, comm, stream);
+    if (sendcounts && sdispls && recvcounts && rdispls && named_run(&call, comm, stream, &alone, &result))
+        return result;
+    return named_left(
+        alone, stream,
+        real->ncclAllToAllv(sendbuff, sendcounts, sdispls, recvbuff, recvcounts, rdispls, type, comm, stream));
 }

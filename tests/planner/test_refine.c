@@ -39,16 +39,50 @@ static void test_old_calls_are_forgotten(void **state)
     assert_float_equal(refine_factor(&refine, 0, 2), 0.5, 0);
 }
 
+static void take(hm_refine_t *refine, int size, int depth, double predicted_ms, double measured_ms)
+{
+    for (int i = 0; i < 5; i++) {
+        refine_add(refine, size, depth, predicted_ms, measured_ms);
+        assert_int_equal(refine_take(refine, size, depth), 0);
+    }
+}
+
 static void test_untried_depths_err_like_the_last_one(void **state)
 {
     (void)state;
     hm_refine_t refine = {0};
-    for (int i = 0; i < 5; i++) refine_add(&refine, 3, 2, 10, 15);
+    take(&refine, 3, 2, 10, 15);
     assert_float_equal(refine_factor(&refine, 3, 0), 1.5, 0);
     assert_float_equal(refine_factor(&refine, 3, 1), 1.5, 0);
-    for (int i = 0; i < 5; i++) refine_add(&refine, 3, 1, 10, 30);
+    take(&refine, 3, 1, 10, 30);
     assert_float_equal(refine_factor(&refine, 3, 0), 3, 0);
     assert_float_equal(refine_factor(&refine, 3, 2), 1.5, 0);
+    for (int i = 0; i < 5; i++) refine_add(&refine, 3, 0, 10, 20); /* tried, not chosen */
+    assert_float_equal(refine_factor(&refine, 3, 0), 2, 0);
+    assert_float_equal(refine_factor(&refine, 3, 3), 3, 0);
+}
+
+static int trials(hm_refine_t *refine, int size, int depth, int calls)
+{
+    int count = 0;
+    for (int i = 0; i < calls; i++) count += refine_take(refine, size, depth);
+    return count;
+}
+
+/* Few of those that go deep, once what that takes is known; none of those that are left alone anyway. */
+static void test_some_calls_are_left_alone_to_learn_what_that_takes(void **state)
+{
+    (void)state;
+    hm_refine_t refine = {0};
+    assert_int_equal(trials(&refine, 2, 1, 1000), 0);
+    for (int i = 0; i < 5; i++) refine_add(&refine, 2, 1, 10, 12);
+    assert_int_equal(trials(&refine, 2, 1, HM_REFINE_TRIAL - 1), 0);
+    assert_int_equal(trials(&refine, 2, 1, 1), 1);
+    assert_int_equal(trials(&refine, 2, 1, 4 * HM_REFINE_TRIAL), 4);
+    assert_int_equal(trials(&refine, 3, 1, 1000), 0);
+    for (int i = 0; i < 5; i++) refine_add(&refine, 2, 0, 10, 9);
+    assert_int_equal(trials(&refine, 2, 0, 1000), 0);
+    assert_int_equal(trials(&refine, 2, 1, 4 * HM_REFINE_CHECK), 4);
 }
 
 static void test_broken_times_change_nothing(void **state)
@@ -63,16 +97,19 @@ static void test_broken_times_change_nothing(void **state)
     }
     assert_float_equal(refine_factor(&refine, 0, 1), 1, 0);
     for (int i = 0; i < 9; i++) refine_add(&refine, 0, 1, 1e-9, 1e9);
-    assert_float_equal(refine_factor(&refine, 0, 1), 16, 0);
+    assert_float_equal(refine_factor(&refine, 0, 1), 256, 0);
     for (int i = 0; i < 9; i++) refine_add(&refine, 0, 1, 1e9, 1e-9);
-    assert_float_equal(refine_factor(&refine, 0, 1), 1.0 / 16, 0);
+    assert_float_equal(refine_factor(&refine, 0, 1), 1.0 / 256, 0);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sizes_are_classes_of_four),   cmocka_unit_test(test_the_median_of_later_calls_counts),
-        cmocka_unit_test(test_old_calls_are_forgotten),     cmocka_unit_test(test_untried_depths_err_like_the_last_one),
+        cmocka_unit_test(test_sizes_are_classes_of_four),
+        cmocka_unit_test(test_the_median_of_later_calls_counts),
+        cmocka_unit_test(test_old_calls_are_forgotten),
+        cmocka_unit_test(test_untried_depths_err_like_the_last_one),
+        cmocka_unit_test(test_some_calls_are_left_alone_to_learn_what_that_takes),
         cmocka_unit_test(test_broken_times_change_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -97,6 +97,32 @@ static void replay_is_told_of_where_it_is_asked_for(void **state)
     assert_int_equal(front_double.replayed, 1);
 }
 
+static ncclResult_t all_to_all(void)
+{
+    front_double.calls[0] = 0;
+    return hook_ncclAlltoAll(&front_real, BUFF(1), BUFF(2), 16, ncclInt32, HANDLE(1), NULL);
+}
+
+static void named_call_is_told_of_once_it_is_made_where_it_is_asked_for(void **state)
+{
+    (void)state;
+    front_double.accept = false;
+    assert_int_equal(all_to_all(), ncclSuccess);
+    assert_string_equal(front_double.calls, "A ");
+    assert_int_equal(front_double.replayed, 0);
+    front_double.inside = ask_for_replay;
+    assert_int_equal(all_to_all(), ncclSuccess);
+    assert_int_equal(front_double.replayed, 1);
+    front_double.send = ncclRemoteError;
+    assert_int_equal(all_to_all(), ncclRemoteError);
+    assert_int_equal(front_double.replayed, 2);
+    front_double.inside = NULL;
+    assert_int_equal(all_to_all(), ncclRemoteError);
+    assert_int_equal(front_double.replayed, 2);
+    comm_drop(HANDLE(1)); /* nothing holds it any more */
+    assert_int_equal(front_double.destroyed, 1);
+}
+
 static void result_of_real_end_is_handed_on(void **state)
 {
     (void)state;
@@ -295,6 +321,7 @@ int main(void)
         cmocka_unit_test_setup(whole_group_reaches_a2a_run_by_peer, set_up),
         cmocka_unit_test_setup(refused_group_is_replayed_in_order, set_up),
         cmocka_unit_test_setup(replay_is_told_of_where_it_is_asked_for, set_up),
+        cmocka_unit_test_setup(named_call_is_told_of_once_it_is_made_where_it_is_asked_for, set_up),
         cmocka_unit_test_setup(result_of_real_end_is_handed_on, set_up),
         cmocka_unit_test_setup(error_of_replayed_send_is_returned_at_end, set_up),
         cmocka_unit_test_setup(error_of_flushed_send_is_returned_at_end, set_up),
