@@ -64,7 +64,9 @@ int cuda_begin(hm_context_t *context, CUstream stream)
 {
     const hm_cuda_t *cuda = context->cuda;
     CUresult result = CUDA_SUCCESS;
-    if (context->used && context->last != stream) result = cuda->cuStreamWaitEvent_(stream, context->done, 0);
+    /* CU_STREAM_PER_THREAD is another stream in every thread. */
+    if (context->used && (context->last != stream || stream == CU_STREAM_PER_THREAD))
+        result = cuda->cuStreamWaitEvent_(stream, context->done, 0);
     if (result == CUDA_SUCCESS && context->fresh) {
         result = cuda->cuStreamWaitEvent_(stream, context->allocated, 0);
         context->fresh = result != CUDA_SUCCESS;

@@ -259,6 +259,7 @@ CUresult cuStreamIsCapturing(CUstream stream, CUstreamCaptureStatus *status)
 CUresult cuStreamWaitEvent(CUstream stream, CUevent event, unsigned flags)
 {
     (void)stream, (void)flags;
+    fake_cuda.waited++;
     return event != NULL ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
 }
 

@@ -11,7 +11,7 @@ typedef struct fake_cuda {
     CUdevice device;      /* of the thread's context; below 0: it has none */
     /* What it saw. */
     int alive; /* pools, streams, events and memory that were made and not given back */
-    int retained, pushed, launched, asked;
+    int retained, pushed, launched, asked, waited;
 } fake_cuda_t;
 
 /* All zero: works, and the thread is at device 0. */

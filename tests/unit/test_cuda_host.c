@@ -6,6 +6,7 @@
 #include "../../kernels/kernels.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -129,6 +130,31 @@ static void tables_that_find_no_memory_wait_for_earlier_ones(void **state)
     free(jobs);
 }
 
+static void *zero_on_own_stream(void *context)
+{
+    static char memory[64];
+    assert_int_equal(cuda->zero(context, CU_STREAM_PER_THREAD, memory, sizeof memory), 0);
+    return NULL;
+}
+
+/* One handle, but each thread's own stream: what the forward call of one thread left must be over before the backward
+ * call of another uses the same scratch. */
+static void streams_of_two_threads_are_ordered_though_they_have_one_handle(void **state)
+{
+    hm_context_t *context = NULL;
+    pthread_t thread;
+    (void)state;
+    assert_int_equal(cuda->context_create(NULL, &context), 0);
+    assert_int_equal(cuda->prepare(context), 0);
+    zero_on_own_stream(context);
+    int before = fake_cuda.waited;
+    assert_int_equal(pthread_create(&thread, NULL, zero_on_own_stream, context), 0);
+    pthread_join(thread, NULL);
+    int waited = fake_cuda.waited - before;
+    cuda->context_destroy(context);
+    assert_int_equal(waited, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -136,6 +162,7 @@ int main(void)
         cmocka_unit_test_setup(memory_short_at_the_start_is_refused_by_prepare, setup),
         cmocka_unit_test_setup(work_is_done_on_the_wanted_device, setup),
         cmocka_unit_test_setup(no_device_at_all_is_said, setup),
+        cmocka_unit_test_setup(streams_of_two_threads_are_ordered_though_they_have_one_handle, setup),
         cmocka_unit_test_setup(tables_that_find_no_memory_wait_for_earlier_ones, setup),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
