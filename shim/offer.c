@@ -18,10 +18,11 @@
 
 #define TEXT_MOST 65536
 
-/* The last profile this process measured as rank 0, for its later communicators. */
+/* What this process measured as rank 0, for its later communicators: one for each kind of wires, the latest. */
+#define KEPT 4
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static hm_profile_t measured;
-static int measured_ranks;
+static hm_profile_t measured[KEPT];
+static int measured_next;
 
 /* Once, though every communicator reads the same setting. */
 static void refuse(const hm_comm_t *comm, const char *name, const char *format, ...)
@@ -95,12 +96,8 @@ void offer_make(const hm_comm_t *comm, size_t fit_bytes, hm_offer_t *offer)
     if (comm->rank != 0) return;
     bool automatic = name != NULL && strcasecmp(name, "auto") == 0;
     if (fit || automatic) {
-        pthread_mutex_lock(&lock);
-        bool enough = measured_ranks >= comm->ranks;
-        offer->source = enough ? HM_SOURCE_GIVEN : HM_SOURCE_MEASURED;
-        if (enough) offer->profile = measured;
-        pthread_mutex_unlock(&lock);
-        if (!enough) sizes_take(comm, fit_bytes, &offer->sizes);
+        offer->source = HM_SOURCE_MEASURED;
+        sizes_take(comm, fit_bytes, &offer->sizes);
     } else if (name != NULL && strcasecmp(name, "prior") != 0) {
         if (profile_load(comm, name, &offer->profile)) offer->source = HM_SOURCE_GIVEN;
     }
@@ -187,12 +184,38 @@ static int file_write(const char *path, const hm_profile_t *profile)
     return -error;
 }
 
+/* The same kinds of wires join the same number of levels. */
+static bool wires_equal(const hm_profile_t *one, const hm_profile_t *other)
+{
+    return one->levels == other->levels && strcmp(one->transport, other->transport) == 0;
+}
+
+/* With the lock held: where a profile of the wires of `here` is kept, or KEPT. */
+static int measured_find(const hm_profile_t *here)
+{
+    int at = 0;
+    while (at < KEPT && !wires_equal(&measured[at], here)) at++;
+    return at;
+}
+
+/* Whether no fewer ranks than these measured such wires before: what they found. */
+static bool measured_take(const hm_profile_t *here, hm_profile_t *profile)
+{
+    pthread_mutex_lock(&lock);
+    int at = measured_find(here);
+    bool enough = at < KEPT && measured[at].groups[measured[at].levels] >= here->groups[here->levels];
+    if (enough) *profile = measured[at];
+    pthread_mutex_unlock(&lock);
+    return enough;
+}
+
 static void measured_keep(const hm_comm_t *comm, const hm_profile_t *profile)
 {
     const char *path = settings_get()->fit_file;
     pthread_mutex_lock(&lock);
-    measured = *profile;
-    measured_ranks = comm->ranks;
+    int at = measured_find(profile);
+    if (at == KEPT) at = measured_next++ % KEPT;
+    measured[at] = *profile;
     pthread_mutex_unlock(&lock);
     int status = path != NULL ? file_write(path, profile) : 0;
     if (status != 0) log_say(HM_LOG_WARN, comm, "HIERMOE_FIT_FILE=%s: %s", path, strerror(-status));
@@ -205,8 +228,10 @@ int offer_settle(const hm_call_t *call, hm_a2a_state_t *state, hm_source_t sourc
     bool done = true;
     prior_make(call->comm, state, seats, stride);
     if (source == HM_SOURCE_PRIOR) return 0;
+    if (call->comm->rank == 0 && source == HM_SOURCE_MEASURED && measured_take(&state->profile, &offer->profile))
+        offer->source = HM_SOURCE_GIVEN;
     int status = offer_spread(call, state, offer);
-    if (status == 0 && source == HM_SOURCE_MEASURED) {
+    if (status == 0 && offer->source == HM_SOURCE_MEASURED) {
         hm_profile_t fitted = state->profile;
         status = measure_run(call, state, &offer->sizes, &fitted, &done);
         if (status != 0) return status;
@@ -225,6 +250,9 @@ int offer_settle(const hm_call_t *call, hm_a2a_state_t *state, hm_source_t sourc
     }
     if (status != 0) return status;
     given_compare(call->comm, &state->profile, &offer->profile);
+    /* Part of each node, or more nodes: what joins the nodes there joins them here. Else groups are matched by size. */
+    if (wires_equal(&offer->profile, &state->profile))
+        memcpy(offer->profile.groups, state->profile.groups, sizeof offer->profile.groups);
     state->profile = offer->profile;
     return 0;
 }

@@ -293,6 +293,34 @@ static void a_larger_communicator_is_measured_anew(void **context)
     world_close(&world, RANKS + 1);
 }
 
+/* Attention's all-to-all (sequence parallelism) inside a node, before that of experts: larger communicators without
+ * levels were measured above. */
+static void communicator_across_nodes_is_measured_though_one_inside_came_first(void **context)
+{
+    (void)context;
+    doubles_settings.profile = "auto";
+    doubles_settings.fit_sizes = "4K,16K";
+    hm_profile_t across = profile_of_all(-1, NULL, 1);
+    assert_string_equal(across.name, "measured");
+    assert_int_equal(across.levels, 2);
+    assert_int_equal(across.groups[1], 4);
+}
+
+/* The communicator's nodes are other parts of the machines than those measured; matched by size, what joins machines
+ * would be taken for what joins the GPUs of one. */
+static void wires_between_nodes_are_found_for_other_parts_of_nodes(void **context)
+{
+    (void)context;
+    doubles_settings.profile = "auto";
+    hm_profile_t before = profile_of_all(-1, NULL, 1);
+    doubles_settings.topo = "2,4";
+    hm_profile_t after = profile_of_all(-1, NULL, 1);
+    assert_int_equal(before.groups[1], 4);
+    assert_int_equal(after.groups[1], 2);
+    memcpy(before.groups, after.groups, sizeof before.groups);
+    assert_profile_equal(&after, &before);
+}
+
 static void sizes_are_read_or_refused(void **context)
 {
     (void)context;
@@ -334,6 +362,8 @@ int main(void)
         cmocka_unit_test_setup(too_little_scratch_to_measure_gives_all_the_prior, setup),
         cmocka_unit_test_setup(a_measurement_fills_every_flavour, setup),
         cmocka_unit_test_setup(a_larger_communicator_is_measured_anew, setup),
+        cmocka_unit_test_setup(communicator_across_nodes_is_measured_though_one_inside_came_first, setup),
+        cmocka_unit_test_setup(wires_between_nodes_are_found_for_other_parts_of_nodes, setup),
         cmocka_unit_test(sizes_are_read_or_refused),
     };
     return cmocka_run_group_tests(tests, group_setup, group_teardown);
