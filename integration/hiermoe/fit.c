@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -26,6 +27,11 @@ typedef struct fit {
     const char *out, *sizes, *preload;
     char **command;
 } fit_t;
+
+/* Where the profile shall lie, and where the job writes it: an earlier one is replaced only by a good one. */
+typedef struct target {
+    char file[PATH_MAX], fresh[PATH_MAX];
+} target_t;
 
 static int fit_parse(int argc, char **argv, fit_t *fit)
 {
@@ -62,13 +68,23 @@ static int library_find(char path[PATH_MAX])
     return command_fail("fit: libhiermoe.so is not beside %s: expected --preload LIBRARY", own);
 }
 
-/* Ranks may start in other folders. */
-static int path_absolute(const char *path, char absolute[PATH_MAX])
+/* Ranks may start in other folders. A link is followed, not replaced. */
+static int target_find(const char *path, target_t *target)
 {
     char folder[PATH_MAX] = "";
-    if (path[0] != '/' && getcwd(folder, sizeof(folder)) == NULL) return command_fail("fit: %s", strerror(errno));
-    int length = snprintf(absolute, PATH_MAX, "%s%s%s", folder, path[0] != '/' ? "/" : "", path);
-    return length < PATH_MAX ? 0 : command_fail("fit: --out: the path is too long");
+    struct stat found;
+    int length = 0;
+    if (realpath(path, target->file) == NULL) {
+        if (path[0] != '/' && getcwd(folder, sizeof(folder)) == NULL) return command_fail("fit: %s", strerror(errno));
+        length = snprintf(target->file, PATH_MAX, "%s%s%s", folder, path[0] != '/' ? "/" : "", path);
+    }
+    if (length < PATH_MAX) length = snprintf(target->fresh, PATH_MAX, "%s.new", target->file);
+    if (length >= PATH_MAX) return command_fail("fit: --out: the path is too long");
+    if (stat(target->file, &found) == 0 && !S_ISREG(found.st_mode))
+        return command_fail("fit: --out: %s: expected the name of a file", target->file);
+    /* What an earlier run left must not pass for this run's. */
+    if (unlink(target->fresh) != 0 && errno != ENOENT) return command_fail("%s: %s", target->fresh, strerror(errno));
+    return 0;
 }
 
 static int environment_set(const char *library, const char *out, const char *sizes)
@@ -111,21 +127,22 @@ static void link_show(const char *kind, int level, const hm_link_t *link)
     printf("  r2 %.4f\n", link->r2);
 }
 
-static int result_show(const char *path)
+static int result_show(const target_t *target)
 {
     hm_profile_t profile;
     hm_parse_error_t error;
     size_t length;
-    char *text = input_read(path, PROFILE_BYTES_MOST, &length);
-    if (text == NULL)
+    if (access(target->fresh, F_OK) != 0)
         return command_fail(
             "fit: the job left no profile: it made no all-to-all that the library knows (HIERMOE_TRUST), the "
             "environment did not reach its ranks, or rank 0 runs where this folder is not shared");
+    char *text = input_read(target->fresh, PROFILE_BYTES_MOST, &length);
+    if (text == NULL) return EXIT_BAD_INPUT;
     int failed = profile_parse(text, length, &profile, &error);
-    if (failed) command_fail("%s: line %d: %s", path, error.line, error.text);
+    if (failed) command_fail("%s: line %d: %s", target->fresh, error.line, error.text);
     free(text);
     if (failed) return EXIT_BAD_INPUT;
-    printf("%s: %d ranks, %s, %s, %s\n", path, profile.groups[profile.levels], profile.device, profile.versions,
+    printf("%s: %d ranks, %s, %s, %s\n", target->file, profile.groups[profile.levels], profile.device, profile.versions,
            profile.transport);
     for (int l = 0; l < profile.levels; l++) {
         link_show("intra", l, &profile.intra[l]);
@@ -136,10 +153,21 @@ static int result_show(const char *path)
     return 0;
 }
 
+/* Shows what the job wrote and puts it in its place; what is no profile goes. */
+static int result_keep(const target_t *target)
+{
+    int status = result_show(target);
+    if (status == 0 && rename(target->fresh, target->file) != 0)
+        status = command_fail("%s: %s", target->file, strerror(errno));
+    if (status != 0) unlink(target->fresh);
+    return status;
+}
+
 int fit_main(int argc, char **argv)
 {
     fit_t fit = {.out = "hiermoe.profile"};
-    char library[PATH_MAX], out[PATH_MAX];
+    target_t target;
+    char library[PATH_MAX];
     if (argc == 2 && strcmp(argv[1], "--help") == 0) {
         fputs(usage, stdout);
         return 0;
@@ -148,13 +176,11 @@ int fit_main(int argc, char **argv)
     if (status == 0 && fit.preload == NULL) status = library_find(library);
     if (status == 0 && fit.preload != NULL && realpath(fit.preload, library) == NULL)
         status = command_fail("fit: --preload %s: %s", fit.preload, strerror(errno));
-    if (status == 0) status = path_absolute(fit.out, out);
-    /* What an earlier run left must not pass for this run's. */
-    if (status == 0 && unlink(out) != 0 && errno != ENOENT) status = command_fail("%s: %s", out, strerror(errno));
-    if (status == 0) status = environment_set(library, out, fit.sizes);
+    if (status == 0) status = target_find(fit.out, &target);
+    if (status == 0) status = environment_set(library, target.fresh, fit.sizes);
     if (status != 0) return status;
     status = job_run(fit.command);
     if (status != 0) command_fail("fit: the job ended with %d", status);
-    int shown = result_show(out);
+    int shown = result_keep(&target);
     return status != 0 ? status : shown;
 }

@@ -1,4 +1,4 @@
-/* hiermoe profile, fit and settings as users run them. */
+/* hiermoe profile and settings as users run them. */
 #include "command_run.h"
 
 #include <jansson.h>
@@ -36,45 +36,6 @@ static void test_settings_are_those_of_the_library(void **state)
     json_decref(list);
 }
 
-/* What it shows was written by this job, not by one before. */
-static void test_fit_shows_what_the_job_wrote_and_keeps_its_status(void **state)
-{
-    (void)state;
-    char text[16384];
-    assert_int_equal(command_run("profile a6000-4x8", text, sizeof(text)), 0);
-    command_file_write("job.profile", text, strlen(text));
-    command_file_write("out.profile", "old", 3);
-    command_file_write("job.sh", "cp job.profile $HIERMOE_FIT_FILE; echo sizes $HIERMOE_FIT_SIZES; exit $1",
-                       sizeof("cp job.profile $HIERMOE_FIT_FILE; echo sizes $HIERMOE_FIT_SIZES; exit $1") - 1);
-    assert_int_equal(
-        command_run("fit --preload bad.profile --sizes 1M,2M --out out.profile -- sh job.sh 0", text, sizeof(text)), 0);
-    assert_non_null(strstr(text, "sizes 1M,2M"));
-    assert_non_null(strstr(text, "32 ranks, NVIDIA RTX A6000"));
-    assert_int_equal(command_run("fit --preload bad.profile --out out.profile -- sh job.sh 7", text, sizeof(text)), 7);
-    assert_non_null(strstr(text, "the job ended with 7"));
-    assert_int_equal(command_run("fit --preload bad.profile --out out.profile -- true", text, sizeof(text)), 2);
-    assert_int_equal(
-        command_run("fit --preload bad.profile --out out.profile -- sh -c 'kill -9 $$'", text, sizeof(text)), 137);
-    assert_non_null(strstr(text, "the job ended with 137"));
-    assert_int_equal(command_run("fit --preload bad.profile --out out.profile -- no_such_launcher", text, sizeof(text)),
-                     127);
-    assert_non_null(strstr(text, "no_such_launcher: No such file"));
-}
-
-/* Ranks may start elsewhere, and what the user preloads is still needed. */
-static void test_fit_hands_on_a_whole_path_and_other_preloads(void **state)
-{
-    (void)state;
-    char text[16384], want[128];
-    setenv("LD_PRELOAD", "/nowhere/other.so", 1);
-    command_run("fit --preload bad.profile --out out.profile -- sh -c 'echo to=$HIERMOE_FIT_FILE with=$LD_PRELOAD'",
-                text, sizeof(text));
-    unsetenv("LD_PRELOAD");
-    snprintf(want, sizeof(want), "to=%s/out.profile with=%s/bad.profile:/nowhere/other.so\n", command_folder(),
-             command_folder());
-    assert_non_null(strstr(text, want));
-}
-
 static void test_bad_input_is_named(void **state)
 {
     (void)state;
@@ -86,11 +47,6 @@ static void test_bad_input_is_named(void **state)
         {"profile a6000-4x8 nowhere", "nowhere: No such file"},
         {"profile a6000-4x8 other.profile", "other.profile: expected the levels, groups, device, versions and"},
         {"settings all", "usage: hiermoe settings"},
-        {"fit", "expected -- and the command"},
-        {"fit --out", "--out: expected a value"},
-        {"fit --size 1M -- true", "\"--size\": expected --out, --sizes, --preload or --"},
-        {"fit --preload /nowhere/lib.so -- true", "/nowhere/lib.so: No such file"},
-        {"fit --preload bad.profile --out none.profile -- true", "the job left no profile"},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         char text[8192];
@@ -137,8 +93,6 @@ int main(void)
         cmocka_unit_test(test_bad_input_is_named),
         cmocka_unit_test(test_several_profiles_become_the_usual_one),
         cmocka_unit_test(test_settings_are_those_of_the_library),
-        cmocka_unit_test(test_fit_shows_what_the_job_wrote_and_keeps_its_status),
-        cmocka_unit_test(test_fit_hands_on_a_whole_path_and_other_preloads),
     };
     return cmocka_run_group_tests(tests, files_make, command_folder_remove);
 }
