@@ -7,6 +7,7 @@
 #include <limits.h>
 #include <math.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,8 @@
 #include <unistd.h>
 
 #define PROFILE_BYTES_MOST 65536
+#define SIZES_MOST 8
+#define SIZE_MOST (1ull << 40)
 
 static const char usage[] =
     "usage: hiermoe fit [--out FILE] [--sizes 256K,1M,...] [--preload LIBRARY] -- LAUNCHER COMMAND...\n"
@@ -33,6 +36,25 @@ typedef struct target {
     char file[PATH_MAX], fresh[PATH_MAX];
 } target_t;
 
+/* What the library takes as HIERMOE_FIT_SIZES; anything else it passes over, and measures with sizes of its own. */
+static bool sizes_good(const char *text)
+{
+    unsigned long long before = 1023;
+    for (int count = 1; count <= SIZES_MOST; count++) {
+        char *end;
+        if (*text < '0' || *text > '9') return false;
+        unsigned long long size = strtoull(text, &end, 10);
+        const unsigned shift = *end == 'K' ? 10 : *end == 'M' ? 20 : *end == 'G' ? 30 : 0;
+        if (size > SIZE_MOST >> shift || size << shift <= before) return false;
+        before = size << shift;
+        if (shift > 0) end++;
+        if (*end == '\0') return count > 1;
+        if (*end != ',') return false;
+        text = end + 1;
+    }
+    return false;
+}
+
 static int fit_parse(int argc, char **argv, fit_t *fit)
 {
     const struct {
@@ -49,7 +71,10 @@ static int fit_parse(int argc, char **argv, fit_t *fit)
     }
     if (i + 1 >= argc) return command_fail("fit: expected -- and the command that starts the job");
     fit->command = argv + i + 1;
-    return 0;
+    if (fit->sizes == NULL || sizes_good(fit->sizes)) return 0;
+    return command_fail(
+        "fit: --sizes: \"%s\": expected 2 to %d ascending sizes of at least 1K, such as 256K,1M (K M G)", fit->sizes,
+        SIZES_MOST);
 }
 
 /* The library next to this program, as built or as installed. */

@@ -114,6 +114,32 @@ static void test_bad_input_is_named(void **state)
     }
 }
 
+/* The library passes over sizes that it does not understand: the job ran and measured with others. */
+static void test_fit_refuses_sizes_that_the_library_would_pass_over(void **state)
+{
+    (void)state;
+    static const char *const bad[] = {"foo",     "64K",
+                                      "16k,64k", "64K,16K",
+                                      "64K,64K", "512,2K",
+                                      "1K,2K,",  "1K,,2K",
+                                      "1K,2KB",  "1K,2097152M",
+                                      "-1K,1K",  "1K,2K,3K,4K,5K,6K,7K,8K,9K",
+                                      "1K 2K",   "1K,99999999999999999999"};
+    static const char *const good[] = {"1024,2K", "1K,2K,3K,4K,5K,6K,7K,8K", "64K,1M,1G,1024G"};
+    char arguments[256], text[16384];
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        snprintf(arguments, sizeof(arguments), "fit --preload bad.profile --sizes '%s' -- sh -c 'echo ran'", bad[i]);
+        int status = command_run(arguments, text, sizeof(text));
+        if (status != 2 || strstr(text, "expected 2 to 8 ascending sizes of at least 1K") == NULL ||
+            strstr(text, "ran\n"))
+            fail_msg("--sizes %s: status %d: %s", bad[i], status, text);
+    }
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+        snprintf(arguments, sizeof(arguments), "fit --preload bad.profile --sizes %s -- sh job.sh 0", good[i]);
+        assert_int_equal(command_run(arguments, text, sizeof(text)), 0);
+    }
+}
+
 static int files_make(void **state)
 {
     static const char job[] = "cp job.profile $HIERMOE_FIT_FILE; echo sizes $HIERMOE_FIT_SIZES; exit $1";
@@ -133,6 +159,7 @@ int main(void)
         cmocka_unit_test(test_fit_hands_on_a_whole_path_and_other_preloads),
         cmocka_unit_test(test_fit_keeps_an_earlier_profile_until_there_is_a_new_one),
         cmocka_unit_test(test_fit_follows_a_link_and_shows_no_stale_profile),
+        cmocka_unit_test(test_fit_refuses_sizes_that_the_library_would_pass_over),
     };
     return cmocka_run_group_tests(tests, files_make, command_folder_remove);
 }
