@@ -11,11 +11,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #define PROFILE_BYTES_MOST 65536
+#define EXIT_NOT_FOUND 127 /* as shells say that a command could not be started */
 #define SIZES_MOST 8
 #define SIZE_MOST (1ull << 40)
 
@@ -93,6 +95,16 @@ static int library_find(char path[PATH_MAX])
     return command_fail("fit: libhiermoe.so is not beside %s: expected --preload LIBRARY", own);
 }
 
+/* The library writes beside the file first, so the folder counts, not the file. */
+static int folder_check(const char *file)
+{
+    char folder[PATH_MAX];
+    snprintf(folder, sizeof(folder), "%s", file);
+    strrchr(folder, '/')[1] = '\0'; /* with its slash, so that a file is none */
+    if (access(folder, W_OK | X_OK) == 0) return 0;
+    return command_fail("fit: --out: %s: %s: expected a folder to write in", folder, strerror(errno));
+}
+
 /* Ranks may start in other folders. A link is followed, not replaced. */
 static int target_find(const char *path, target_t *target)
 {
@@ -107,6 +119,7 @@ static int target_find(const char *path, target_t *target)
     if (length >= PATH_MAX) return command_fail("fit: --out: the path is too long");
     if (stat(target->file, &found) == 0 && !S_ISREG(found.st_mode))
         return command_fail("fit: --out: %s: expected the name of a file", target->file);
+    if (folder_check(target->file) != 0) return EXIT_BAD_INPUT;
     /* What an earlier run left must not pass for this run's. */
     if (unlink(target->fresh) != 0 && errno != ENOENT) return command_fail("%s: %s", target->fresh, strerror(errno));
     return 0;
@@ -115,7 +128,13 @@ static int target_find(const char *path, target_t *target)
 static int environment_set(const char *library, const char *out, const char *sizes)
 {
     char preload[2 * PATH_MAX];
-    const char *before = getenv("LD_PRELOAD");
+    const char *before = getenv("LD_PRELOAD"), *mode = getenv("HIERMOE_MODE");
+    const char *parts = library + strcspn(library, " :"); /* where ld.so would part it */
+    if (*parts != '\0')
+        return command_fail("fit: %s: has a %s, where LD_PRELOAD is split: expected a path without", library,
+                            *parts == ':' ? "colon" : "blank");
+    if (mode != NULL && strcasecmp(mode, "off") == 0)
+        return command_fail("fit: HIERMOE_MODE=off: expected exact or observe, or nothing is measured");
     int length = snprintf(preload, sizeof(preload), "%s%s%s", library, before != NULL && *before != '\0' ? ":" : "",
                           before != NULL ? before : "");
     if (length >= (int)sizeof(preload)) return command_fail("fit: LD_PRELOAD is too long");
@@ -134,7 +153,7 @@ static int job_run(char **command)
     if (child == 0) {
         execvp(command[0], command);
         command_fail("fit: %s: %s", command[0], strerror(errno));
-        _exit(127);
+        _exit(EXIT_NOT_FOUND);
     }
     signal(SIGINT, SIG_IGN); /* the terminal sends it to the job too, which decides */
     while (waitpid(child, &status, 0) < 0)
@@ -206,6 +225,7 @@ int fit_main(int argc, char **argv)
     if (status != 0) return status;
     status = job_run(fit.command);
     if (status != 0) command_fail("fit: the job ended with %d", status);
+    if (status == EXIT_NOT_FOUND && access(target.fresh, F_OK) != 0) return status; /* no job, so nothing to explain */
     int shown = result_keep(&target);
     return status != 0 ? status : shown;
 }

@@ -140,6 +140,38 @@ static void test_fit_refuses_sizes_that_the_library_would_pass_over(void **state
     }
 }
 
+/* The whole job ran, and then causes were guessed at that were not it. */
+static void test_fit_says_before_the_start_what_would_leave_no_profile(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *mode, *options, *says;
+    } cases[] = {
+        {"exact", "--preload bad.profile --out /nonexistent/p",
+         "/nonexistent/: No such file or directory: expected a fo"},
+        {"exact", "--preload bad.profile --out bad.profile/p", "/bad.profile/: Not a directory: expected a folder"},
+        {"exact", "--preload bad.profile --out /dev/null", "/dev/null: expected the name of a file"},
+        {"exact", "--preload bad.profile --out .", "expected the name of a file"},
+        {"exact", "--preload 'a b.so'", "/a b.so: has a blank"},
+        {"exact", "--preload a:b.so", "/a:b.so: has a colon"},
+        {"off", "--preload bad.profile", "HIERMOE_MODE=off: expected exact"},
+        {"OFF", "--preload bad.profile", "HIERMOE_MODE=off: expected exact"},
+    };
+    char arguments[256], text[16384];
+    command_file_write("a b.so", "", 0);
+    command_file_write("a:b.so", "", 0);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        setenv("HIERMOE_MODE", cases[i].mode, 1);
+        snprintf(arguments, sizeof(arguments), "fit %s -- sh -c 'echo ran'", cases[i].options);
+        int status = command_run(arguments, text, sizeof(text));
+        unsetenv("HIERMOE_MODE");
+        if (status != 2 || strstr(text, cases[i].says) == NULL || strstr(text, "ran\n") != NULL)
+            fail_msg("hiermoe %s: status %d: %s", arguments, status, text);
+    }
+    assert_int_equal(command_run("fit --preload bad.profile -- no_such_launcher", text, sizeof(text)), 127);
+    assert_null(strstr(text, "left no profile"));
+}
+
 static int files_make(void **state)
 {
     static const char job[] = "cp job.profile $HIERMOE_FIT_FILE; echo sizes $HIERMOE_FIT_SIZES; exit $1";
@@ -160,6 +192,7 @@ int main(void)
         cmocka_unit_test(test_fit_keeps_an_earlier_profile_until_there_is_a_new_one),
         cmocka_unit_test(test_fit_follows_a_link_and_shows_no_stale_profile),
         cmocka_unit_test(test_fit_refuses_sizes_that_the_library_would_pass_over),
+        cmocka_unit_test(test_fit_says_before_the_start_what_would_leave_no_profile),
     };
     return cmocka_run_group_tests(tests, files_make, command_folder_remove);
 }
