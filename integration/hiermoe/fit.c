@@ -144,20 +144,55 @@ static int environment_set(const char *library, const char *out, const char *siz
     return 0;
 }
 
-/* Runs the job; its exit status as a shell tells it. */
-static int job_run(char **command)
+static volatile sig_atomic_t job; /* its process, for the handler; 0: none */
+
+static void signal_forward(int number)
 {
-    int status;
+    int before = errno;
+    if (job > 0) kill((pid_t)job, number);
+    errno = before;
+}
+
+/* The job would go on unseen after what ends this command. What is ignored, as under nohup, the job ignores too. */
+static void signals_forward(const sigset_t *signals)
+{
+    struct sigaction action = {.sa_handler = signal_forward}, before;
+    for (int number = 1; number < NSIG; number++)
+        if (sigismember(signals, number) == 1 && sigaction(number, NULL, &before) == 0 && before.sa_handler != SIG_IGN)
+            sigaction(number, &action, NULL);
+    signal(SIGINT, SIG_IGN); /* the terminal sends it to the job too, which decides */
+}
+
+/* A signal that comes meanwhile waits until there is a job to hand it to. */
+static int job_start(char **command)
+{
+    sigset_t forwarded, before;
+    sigemptyset(&forwarded);
+    sigaddset(&forwarded, SIGTERM);
+    sigaddset(&forwarded, SIGHUP);
+    sigprocmask(SIG_BLOCK, &forwarded, &before);
     pid_t child = fork();
-    if (child < 0) return command_fail("fit: %s", strerror(errno));
     if (child == 0) {
+        sigprocmask(SIG_SETMASK, &before, NULL);
         execvp(command[0], command);
         command_fail("fit: %s: %s", command[0], strerror(errno));
         _exit(EXIT_NOT_FOUND);
     }
-    signal(SIGINT, SIG_IGN); /* the terminal sends it to the job too, which decides */
-    while (waitpid(child, &status, 0) < 0)
+    if (child < 0) return command_fail("fit: %s", strerror(errno));
+    job = child;
+    signals_forward(&forwarded);
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    return 0;
+}
+
+/* Runs the job; its exit status as a shell tells it. */
+static int job_run(char **command)
+{
+    int status = job_start(command);
+    if (status != 0) return status;
+    while (waitpid((pid_t)job, &status, 0) < 0)
         if (errno != EINTR) return command_fail("fit: %s", strerror(errno));
+    job = 0;
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 

@@ -172,6 +172,19 @@ static void test_fit_says_before_the_start_what_would_leave_no_profile(void **st
     assert_null(strstr(text, "left no profile"));
 }
 
+/* The job went on, and nobody waited for it. */
+static void test_fit_hands_on_to_the_job_what_ends_fit(void **state)
+{
+    (void)state;
+    char text[16384];
+    assert_int_equal(
+        command_run("fit --preload bad.profile -- sh -c 'kill -TERM $PPID; exec sleep 20'", text, sizeof(text)), 143);
+    assert_non_null(strstr(text, "the job ended with 143"));
+    assert_int_equal(
+        command_run("fit --preload bad.profile -- sh -c 'kill -HUP $PPID; exec sleep 20'", text, sizeof(text)), 129);
+    assert_non_null(strstr(text, "the job ended with 129"));
+}
+
 static int files_make(void **state)
 {
     static const char job[] = "cp job.profile $HIERMOE_FIT_FILE; echo sizes $HIERMOE_FIT_SIZES; exit $1";
@@ -193,6 +206,7 @@ int main(void)
         cmocka_unit_test(test_fit_follows_a_link_and_shows_no_stale_profile),
         cmocka_unit_test(test_fit_refuses_sizes_that_the_library_would_pass_over),
         cmocka_unit_test(test_fit_says_before_the_start_what_would_leave_no_profile),
+        cmocka_unit_test(test_fit_hands_on_to_the_job_what_ends_fit),
     };
     return cmocka_run_group_tests(tests, files_make, command_folder_remove);
 }
