@@ -1,6 +1,7 @@
 /* hiermoe: plans, profiles and settings on the command line. */
 #include "command.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -35,12 +36,8 @@ static void usage(FILE *out)
     fputs("\nhiermoe COMMAND --help tells the options.\n", out);
 }
 
-int main(int argc, char **argv)
+static int command_main(int argc, char **argv)
 {
-    if (argc < 2) {
-        usage(stderr);
-        return EXIT_BAD_INPUT;
-    }
     if (strcmp(argv[1], "help") == 0 || strcmp(argv[1], "--help") == 0) {
         usage(stdout);
         return 0;
@@ -48,4 +45,17 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < COMMANDS; i++)
         if (strcmp(argv[1], commands[i].name) == 0) return commands[i].main(argc - 1, argv + 1);
     return command_fail("\"%s\": expected a command; hiermoe help lists them", argv[1]);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2) {
+        usage(stderr);
+        return EXIT_BAD_INPUT;
+    }
+    int status = command_main(argc, argv);
+    /* What was asked for must not get lost unseen, as on a full disk. */
+    if (status == 0 && (fflush(stdout) != 0 || ferror(stdout)))
+        return command_fail("standard output: %s", strerror(errno));
+    return status;
 }

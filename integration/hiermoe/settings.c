@@ -3,6 +3,7 @@
 
 #include <jansson.h>
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -21,15 +22,16 @@ static const struct {
 static int list_json(void)
 {
     json_t *list = json_array();
+    errno = 0;
     for (size_t i = 0; i < SETTINGS; i++)
         json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s, s:b, s:s}", "name", settings[i].name, "kind",
                                               settings[i].kind, "default", settings[i].standard, "accepted",
                                               settings[i].accepted, "same_on_all_ranks", settings[i].same, "help",
                                               settings[i].help));
     int failed = list == NULL || json_array_size(list) != SETTINGS || json_dumpf(list, stdout, JSON_INDENT(2)) != 0;
-    if (!failed) failed = putchar('\n') == EOF || fflush(stdout) != 0;
+    if (!failed) failed = putchar('\n') == EOF;
     json_decref(list);
-    return failed ? command_fail("the list cannot be written") : 0;
+    return failed ? command_fail("settings: %s", strerror(errno != 0 ? errno : ENOMEM)) : 0;
 }
 
 static void list_text(void)

@@ -75,6 +75,29 @@ static void test_several_profiles_become_the_usual_one(void **state)
     assert_int_equal(command_run("profile usual.profile", text, sizeof(text)), 0);
 }
 
+/* Output was lost on a full disk, and the exit status was 0. */
+static void test_lost_output_is_an_error(void **state)
+{
+    (void)state;
+    static const char *const commands[] = {"--help",
+                                           "plan --profile a6000-4x8 --model deepseek-v3",
+                                           "plan --help",
+                                           "profile",
+                                           "profile a6000-4x8",
+                                           "settings",
+                                           "settings --json",
+                                           "fit --help",
+                                           "plan --profile a6000-4x8 --model deepseek-v3 --json -"};
+    char arguments[256], text[8192];
+    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+        snprintf(arguments, sizeof(arguments), "%s >/dev/full 2>errors; status=$?; cat errors; exit $status",
+                 commands[i]);
+        int status = command_run(arguments, text, sizeof(text));
+        if (status != 2 || strstr(text, "No space left on device") == NULL)
+            fail_msg("hiermoe %s: status %d: %s", commands[i], status, text);
+    }
+}
+
 static int files_make(void **state)
 {
     static const char bad[] = "hiermoe-profile 1\nname x\ncolour red\n";
@@ -93,6 +116,7 @@ int main(void)
         cmocka_unit_test(test_bad_input_is_named),
         cmocka_unit_test(test_several_profiles_become_the_usual_one),
         cmocka_unit_test(test_settings_are_those_of_the_library),
+        cmocka_unit_test(test_lost_output_is_an_error),
     };
     return cmocka_run_group_tests(tests, files_make, command_folder_remove);
 }
