@@ -67,8 +67,16 @@ static int routing(const char *text, plan_options_t *options)
     const char *why;
     options->routing_text = text;
     options->trace_path = strncmp(text, "trace:", 6) == 0 ? text + 6 : NULL;
+    if (strcmp(text, "trace:") == 0) return command_fail("--routing: \"trace:\": expected a file name after it");
     if (options->trace_path != NULL || routing_parse(text, &options->routing, &why) == 0) return 0;
     return command_fail("--routing: \"%s\": %s", text, why);
+}
+
+static int json_path(const char *text, plan_options_t *options)
+{
+    if (text[0] == '\0') return command_fail("--json: expected a file name or -");
+    options->json_path = text;
+    return 0;
 }
 
 static int cost_model(const char *text, plan_options_t *options)
@@ -95,10 +103,7 @@ static int option_take(const char *name, const char *text, plan_options_t *optio
     };
     const struct {
         const char *name, **value;
-    } texts[] = {{"profile", &options->profile_name},
-                 {"topo", &options->topo_text},
-                 {"model", &options->model_name},
-                 {"json", &options->json_path}};
+    } texts[] = {{"profile", &options->profile_name}, {"topo", &options->topo_text}, {"model", &options->model_name}};
     for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
         if (strcmp(name, numbers[i].name) == 0)
             return whole(name, text, numbers[i].least, numbers[i].most, numbers[i].value);
@@ -107,6 +112,7 @@ static int option_take(const char *name, const char *text, plan_options_t *optio
             *texts[i].value = text;
             return 0;
         }
+    if (strcmp(name, "json") == 0) return json_path(text, options);
     if (strcmp(name, "routing") == 0) return routing(text, options);
     if (strcmp(name, "cost") == 0) return cost_model(text, options);
     return real(name, text, strcmp(name, "horizon") == 0 ? &options->horizon : &options->expert_bytes);
@@ -141,6 +147,13 @@ static int options_complete(plan_options_t *options)
     return 0;
 }
 
+/* The argument that getopt_long stopped at: there are no short options, so it stays at one of several letters. */
+static const char *option_unknown(int argc, char **argv)
+{
+    const char *next = optind < argc ? argv[optind] : "";
+    return optopt != 0 && next[0] == '-' && next[1] == optopt && next[2] != '\0' ? next : argv[optind - 1];
+}
+
 int plan_options_parse(int argc, char **argv, plan_options_t *options)
 {
     static const char *const names[] = {"routing",       "profile", "topo", "model",  "hidden", "experts",
@@ -168,7 +181,7 @@ int plan_options_parse(int argc, char **argv, plan_options_t *options)
         if (found == ':') return command_fail("%s: expected a value after it", argv[optind - 1]);
         if (found < FIRST)
             return command_fail("%s: no such option, or short for several; hiermoe plan --help lists them",
-                                argv[optind - 1]);
+                                option_unknown(argc, argv));
         int rc = option_take(names[found - FIRST], optarg, options);
         if (rc != 0) return rc;
     }

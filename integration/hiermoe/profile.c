@@ -15,7 +15,7 @@ static int prior_make(const char *kinds, const hm_topo_t *topo, hm_profile_t *pr
 {
     hm_wire_t wire[HM_MAX_LEVELS + 1] = {HM_WIRE_NET};
     int levels = 0;
-    if (topo == NULL) return command_fail("prior:%s: expected --topo with it", kinds);
+    if (topo == NULL) return command_fail("prior:%s: expected hiermoe plan and --topo with it", kinds);
     for (const char *at = kinds;; at++) {
         size_t length = strcspn(at, ",");
         int kind = profile_wire_find(at, length);
@@ -43,9 +43,11 @@ int profile_find(const char *name, const hm_topo_t *topo, hm_profile_t *profile)
         *profile = *builtin;
         return 0;
     }
-    char *text = input_read(name, PROFILE_BYTES_MOST, &length);
+    char *text = name[0] != '\0' ? input_read(name, PROFILE_BYTES_MOST, &length) : NULL;
     if (text == NULL)
-        return command_fail("--profile: expected a file, prior:KINDS or a built-in name (hiermoe profile)");
+        return command_fail("profile \"%s\": expected a file, a built-in name (hiermoe profile) or, to plan with, "
+                            "prior:KINDS",
+                            name);
     int rc = profile_parse(text, length, profile, &error);
     free(text);
     return rc == 0 ? 0 : command_fail("%s: line %d: %s", name, error.line, error.text);

@@ -43,6 +43,9 @@ static void test_bad_input_is_named(void **state)
         const char *arguments, *says;
     } cases[] = {
         {"profile bad.profile", "bad.profile: line 3: \"colour\""},
+        {"profile nope", "profile \"nope\": expected a file, a built-in name"},
+        {"profile ''", "profile \"\": expected a file, a built-in name"},
+        {"profile prior:net", "prior:net: expected hiermoe plan and --topo"},
         {"profile -x", "usage: hiermoe profile"},
         {"profile a6000-4x8 nowhere", "nowhere: No such file"},
         {"profile a6000-4x8 other.profile", "other.profile: expected the levels, groups, device, versions and"},
