@@ -50,6 +50,8 @@ static int topo_and_profile(const plan_options_t *options, hm_topo_t **topo, hm_
     int rc = options->topo_text != NULL ? topo_make(options->topo_text, topo) : 0;
     if (rc == 0) rc = profile_find(options->profile_name, *topo, profile);
     if (rc == 0 && *topo == NULL) rc = topo_of_profile(profile, topo);
+    /* The library leaves a rank by itself alone. */
+    if (rc == 0 && (*topo)->ranks < 2) rc = command_fail("plan: one rank: expected at least 2 ranks");
     return rc;
 }
 

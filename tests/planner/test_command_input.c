@@ -61,6 +61,9 @@ static void test_bad_input_is_named(void **state)
         {"plan --profile a6000-4x8 --model deepseek-v3 --topo 4,0", "--topo: \"4,0\": expected"},
         {"plan --profile a6000-4x8 --model deepseek-v3 --topo 4,", "--topo: \"4,\": expected"},
         {"plan --profile a6000-4x8 --model deepseek-v3 --topo 999999,999999", "at most 65536 ranks"},
+        {"plan --profile a6000-4x8 --model deepseek-v3 --topo 1", "expected at least 2 ranks"},
+        {"plan --profile a6000-4x8 --model deepseek-v3 --topo 1,1", "expected at least 2 ranks"},
+        {"plan --profile one.profile --model deepseek-v3", "expected at least 2 ranks"},
         {"plan --profile a6000-4x8 --model deepseek-v3 --topk 9k", "--topk: \"9k\": expected a whole number"},
         {"plan --profile a6000-4x8 --model mixtral-8x7b --topk 9", "--topk: 9: expected at most 8"},
         {"plan --profile a6000-4x8 --model deepseek-v3 --routing zipf",
@@ -101,13 +104,27 @@ static void test_bad_input_is_named(void **state)
         {"plan --profile prior:tcp --topo 2 --hidden 8 --layer 2 --routing trace:t.trace", "--layer: 2: expected less"},
     };
     static const char bad[] = "hiermoe-profile 1\nname x\ncolour red\n";
+    static const char one[] = "hiermoe-profile 1\nname x\ndevice cpu\nversions 1\ntransport tcp\ngroups 1\n"
+                              "intra 0 0.5 5e-7 0.99 12\n";
     command_file_write("bad.profile", bad, sizeof(bad) - 1);
+    command_file_write("one.profile", one, sizeof(one) - 1);
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         char text[8192];
         int status = command_run(cases[i].arguments, text, sizeof(text));
         if (status != 2 || strstr(text, cases[i].says) == NULL)
             fail_msg("hiermoe %s: status %d: %s", cases[i].arguments, status, text);
     }
+}
+
+/* What an option does not do, and what the table and JSON do not show, was not said. */
+static void test_help_says_what_options_do_not_do(void **state)
+{
+    (void)state;
+    char text[8192];
+    assert_int_equal(command_run("plan --help", text, sizeof(text)), 0);
+    assert_non_null(strstr(text, "padded costs only"));
+    assert_non_null(strstr(text, "default 0 without --model"));
+    assert_non_null(strstr(text, "depth_best is Eq. 6"));
 }
 
 /* Short for --topo, --topk or --tokens: taken for one of them, the answer would be to another question. */
@@ -144,6 +161,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_trace_is_read_and_counted),
         cmocka_unit_test(test_bad_input_is_named),
+        cmocka_unit_test(test_help_says_what_options_do_not_do),
         cmocka_unit_test(test_many_choices_get_a_plan_without_swaps),
         cmocka_unit_test(test_abbreviations_of_several_options_are_refused),
     };
