@@ -15,7 +15,7 @@
 typedef struct hiermoe_stats {
     size_t size;
     uint64_t replaced;   /* all-to-alls carried out by the library */
-    uint64_t left;       /* all-to-alls left to NCCL, for whatever reason */
+    uint64_t left;       /* groups with sends or receives and all-to-alls by name, left to NCCL for whatever reason */
     uint64_t agreements; /* times the ranks agreed on a table */
     uint64_t bytes_raw;  /* of replaced calls: what NCCL would have sent to other ranks */
     uint64_t bytes_sent; /* of replaced calls: what was sent to other ranks, forwarded rows and lists included */
@@ -27,7 +27,8 @@ typedef struct hiermoe_api {
     const char *library; /* its version, such as "0.1.0" */
 
     /* Counters of a communicator (an ncclComm_t) so far. Any thread; waits for nothing. 0; -EINVAL where stats is NULL
-     * or its size is not one the library knows; -ENOENT for a communicator that the library never saw made. */
+     * or its size is not one the library knows; -ENOENT for a communicator that the library did not see made, after its
+     * finalize, destroy or abort, and in a forked child. */
     int (*stats)(const void *comm, hiermoe_stats_t *stats);
 } hiermoe_api_t;
 

@@ -47,7 +47,7 @@ static char *file_read(const char *path, size_t *length)
     if (file == NULL) return NULL;
     char *text = malloc(TEXT_MOST + 1);
     *length = text != NULL ? fread(text, 1, TEXT_MOST + 1, file) : 0;
-    int failed = text == NULL ? ENOMEM : ferror(file) ? EIO : *length > TEXT_MOST ? EFBIG : 0;
+    int failed = text == NULL ? ENOMEM : ferror(file) ? errno : *length > TEXT_MOST ? EFBIG : 0;
     fclose(file);
     if (failed == 0) return text;
     free(text);

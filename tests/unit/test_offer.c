@@ -189,6 +189,15 @@ static void file_beyond_all_measure_is_refused(void **context)
     assert_non_null(strstr(doubles_text, "File too large"));
 }
 
+static void folder_in_place_of_a_file_is_said(void **context)
+{
+    (void)context;
+    doubles_settings.profile = folder;
+    assert_string_equal(profile_of_all(-1, NULL, 1).name, "prior");
+    assert_int_equal(doubles_said, 1);
+    assert_non_null(strstr(doubles_text, "Is a directory"));
+}
+
 static void sizes_not_understood_are_said(void **context)
 {
     (void)context;
@@ -355,6 +364,7 @@ int main(void)
         cmocka_unit_test_setup(broken_file_on_rank_0_is_said_once_with_its_line, setup),
         cmocka_unit_test_setup(built_in_name_serves_all, setup),
         cmocka_unit_test_setup(file_beyond_all_measure_is_refused, setup),
+        cmocka_unit_test_setup(folder_in_place_of_a_file_is_said, setup),
         cmocka_unit_test_setup(sizes_not_understood_are_said, setup),
         cmocka_unit_test_setup(profile_that_cannot_be_written_is_said_and_used, setup),
         cmocka_unit_test_setup(only_rank_0_can_ask_for_a_measurement, setup),
