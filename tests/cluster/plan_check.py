@@ -255,11 +255,18 @@ def row_show(row):
           f"{row['noise_percent']:7.1f}", flush=True)
 
 
+def check_built(args, parser):
+    needed = [f"{args.build}/{name}" for name in ("bin/moe_perf", "bin/hiermoe", "lib/libhiermoe.so")]
+    for path in needed if args.gpu else [*needed, f"{args.nccl}/libnccl.so.2"]:
+        if not os.path.exists(path):
+            parser.error(f"expected {path}: was it built?")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--build", required=True)
     parser.add_argument("--gpu", action="store_true")
-    parser.add_argument("--nccl", help="folder of the stand-in libnccl.so.2; default BUILD/lib/hostnccl")
+    parser.add_argument("--nccl", help="folder of the stand-in libnccl.so.2; default BUILD/tests/hostnccl")
     parser.add_argument("--rate", default="1gbit")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--iters", type=int, default=16)
@@ -274,7 +281,8 @@ def main():
     args.build = os.path.abspath(args.build)
     layouts, all_shapes, kind = (GPU_LAYOUTS, GPU_SHAPES, GpuCluster) if args.gpu else (LAYOUTS, SHAPES, Cluster)
     if not args.nccl and not args.gpu:
-        args.nccl = next(folder for folder, _, files in os.walk(args.build) if "libnccl.so.2" in files)
+        args.nccl = f"{args.build}/tests/hostnccl"  # the tests have others, which move nothing
+    check_built(args, parser)
     rows = []
     print(f"{'layout/tokens/hidden/topk/experts/routing':44} {'measured ms, depth 0, 1, ...':32} {'predicted ms':32} "
           f"{'chosen':>6} {'best':>4} {'off %':>6} {'same job %':>10} {'refined %':>9} {'behind %':>8} {'noise %':>7}")

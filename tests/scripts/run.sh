@@ -1,0 +1,37 @@
+#!/usr/bin/env bash
+# run.sh CASE: what the project's scripts and commands say and refuse before they begin. CMake sets
+#   BUILD   the build folder
+# Exit: 0 passed, 1 failed, 77 skipped.
+set -u
+root=$(cd "$(dirname "$0")/../.." && pwd)
+work=$(mktemp -d) || exit 1
+trap 'rm -rf "$work"' EXIT
+unset "${!HIERMOE_@}"
+
+fail() { echo "FAILED: $*"; exit 1; }
+
+# ends STATUS TEXT COMMAND...: it ends at once, with that status, and says that text and nothing of Python.
+ends() {
+    local status=$1 text=$2 got=0
+    shift 2
+    timeout 60 "$@" >"$work/said" 2>&1 || got=$?
+    [ $got = "$status" ] || fail "exit $got of $*, expected $status: $(cat "$work/said")"
+    grep -qF -- "$text" "$work/said" || fail "$* does not say '$text': $(cat "$work/said")"
+    ! grep -q Traceback "$work/said" || fail "$*: $(cat "$work/said")"
+}
+
+# A build folder whose only libnccl.so.2 is the recorder that moves nothing.
+build_of_a_recorder() {
+    mkdir -p "$work/build/bin" "$work/build/lib" "$work/build/tests/preload"
+    touch "$work"/build/{bin/moe_perf,bin/hiermoe,lib/libhiermoe.so,tests/preload/libnccl.so.2}
+}
+
+case_recorder_is_no_nccl() {
+    build_of_a_recorder
+    ends 2 "$work/build/tests/hostnccl/libnccl.so.2" \
+        "$root/integration/demo" --no-build --build-dir "$work/build" --prefix hmscripts
+    ends 2 "$work/build/tests/hostnccl/libnccl.so.2" python3 "$root/tests/cluster/plan_check.py" --build "$work/build"
+}
+
+declare -F "case_$1" >/dev/null || fail "there is no case $1"
+"case_$1"
