@@ -262,6 +262,15 @@ def check_built(args, parser):
             parser.error(f"expected {path}: was it built?")
 
 
+def check_writable(path, parser):
+    """Before minutes of measuring, not after them."""
+    try:
+        with open(path, "a"):
+            pass
+    except OSError as error:
+        parser.error(f"--json: {path}: {error.strerror}")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--build", required=True)
@@ -270,7 +279,8 @@ def main():
     parser.add_argument("--rate", default="1gbit")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--iters", type=int, default=16)
-    parser.add_argument("--only", default="", help="layouts")
+    parser.add_argument("--only", default="", help="layouts, parted by commas: " + ", ".join(LAYOUTS) +
+                        "; with --gpu " + ", ".join(GPU_LAYOUTS))
     parser.add_argument("--shapes", type=int, default=0, help="at most so many for each layout")
     parser.add_argument("--json")
     parser.add_argument("--prior", action="store_true")
@@ -280,14 +290,20 @@ def main():
     args = parser.parse_args()
     args.build = os.path.abspath(args.build)
     layouts, all_shapes, kind = (GPU_LAYOUTS, GPU_SHAPES, GpuCluster) if args.gpu else (LAYOUTS, SHAPES, Cluster)
+    only = args.only.split(",") if args.only else list(layouts)
+    unknown = [name for name in only if name not in layouts]
+    if unknown:
+        parser.error(f"--only: there is no layout '{unknown[0]}': expected some of {', '.join(layouts)}")
     if not args.nccl and not args.gpu:
         args.nccl = f"{args.build}/tests/hostnccl"  # the tests have others, which move nothing
     check_built(args, parser)
+    if args.json:
+        check_writable(args.json, parser)
     rows = []
     print(f"{'layout/tokens/hidden/topk/experts/routing':44} {'measured ms, depth 0, 1, ...':32} {'predicted ms':32} "
           f"{'chosen':>6} {'best':>4} {'off %':>6} {'same job %':>10} {'refined %':>9} {'behind %':>8} {'noise %':>7}")
     with tempfile.TemporaryDirectory() as folder:
-        for layout in [name for name in layouts if not args.only or name in args.only.split(",")]:
+        for layout in [name for name in layouts if name in only]:
             cluster = kind(args, layout)
             shapes = [shape for shape in all_shapes if shape[0] == layout][:args.shapes or None]
             try:

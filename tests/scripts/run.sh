@@ -33,5 +33,15 @@ case_recorder_is_no_nccl() {
     ends 2 "$work/build/tests/hostnccl/libnccl.so.2" python3 "$root/tests/cluster/plan_check.py" --build "$work/build"
 }
 
+# A layout that does not exist once made "0 shapes" of success.
+case_plan_check_refuses() {
+    local check=$root/tests/cluster/plan_check.py
+    ends 0 BUILD/tests/hostnccl "$check" --help
+    ends 2 "expected some of 4x2, 2x4," "$check" --build "$BUILD" --only 3x2,nonsense
+    ends 2 "expected some of 1x2, 2x2," "$check" --build "$BUILD" --only 3x2 --gpu
+    ends 2 "/nope/bin/moe_perf: was it built?" "$check" --build /nope
+    ends 2 "--json: /nope/x: No such file" "$check" --build "$BUILD" --json /nope/x
+}
+
 declare -F "case_$1" >/dev/null || fail "there is no case $1"
 "case_$1"
