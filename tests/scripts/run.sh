@@ -43,5 +43,14 @@ case_plan_check_refuses() {
     ends 2 "--json: /nope/x: No such file" "$check" --build "$BUILD" --json /nope/x
 }
 
+# A 0 once meant the default, and what cannot be written was noticed after all rounds.
+case_demo_refuses() {
+    local demo=("$root/integration/demo" --no-build --build-dir "$BUILD" --prefix hmscripts) name
+    for name in nodes ranks-per-node tokens hidden experts topk iterations rounds; do
+        ends 2 "--$name: expected at least 1" "${demo[@]}" --routing uniform --$name 0
+    done
+    ends 2 "--json: /nope/x: No such file" "${demo[@]}" --json /nope/x
+}
+
 declare -F "case_$1" >/dev/null || fail "there is no case $1"
 "case_$1"
