@@ -87,7 +87,8 @@ hold() {
 # The bucket must hold what the kernel sends between two clock ticks, and a few large packets.
 shape() {
     local unit bytes
-    [[ $rate =~ ^([0-9]+)(k|m|g)bit$ ]] || fail "--rate: expected a number and kbit, mbit or gbit, got '$rate'"
+    [[ $rate =~ ^([1-9][0-9]*)(k|m|g)bit$ ]] ||
+        fail "--rate: expected a number from 1 and kbit, mbit or gbit, such as 500mbit, got '$rate'"
     case ${BASH_REMATCH[2]} in k) unit=1000 ;; m) unit=1000000 ;; g) unit=1000000000 ;; esac
     bytes=$((BASH_REMATCH[1] * unit / 8 / 250))
     [ $bytes -ge 262144 ] || bytes=262144

@@ -52,5 +52,13 @@ case_demo_refuses() {
     ends 2 "--json: /nope/x: No such file" "${demo[@]}" --json /nope/x
 }
 
+case_netns_refuses_rates() {
+    local rate
+    for rate in 0gbit 010mbit 1.5gbit -1gbit 1gb gbit 1Gbit; do
+        ends 1 "--rate: expected a number from 1 and kbit, mbit or gbit, such as 500mbit, got '$rate'" \
+            "$root/tests/cluster/netns.sh" up --prefix hmscripts --rate "$rate"
+    done
+}
+
 declare -F "case_$1" >/dev/null || fail "there is no case $1"
 "case_$1"
