@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # run.sh CASE: what the project's scripts and commands say and refuse before they begin. CMake sets
-#   BUILD   the build folder
+#   BUILD     the build folder
+#   LIBDIR    where in a prefix the library is installed
+#   SANITIZE  the sanitizers that it was built with
 # Exit: 0 passed, 1 failed, 77 skipped.
 set -u
 root=$(cd "$(dirname "$0")/../.." && pwd)
@@ -58,6 +60,18 @@ case_netns_refuses_rates() {
         ends 1 "--rate: expected a number from 1 and kbit, mbit or gbit, such as 500mbit, got '$rate'" \
             "$root/tests/cluster/netns.sh" up --prefix hmscripts --rate "$rate"
     done
+}
+
+# As users install it: these files and no others, and the command finds its library there.
+case_install() {
+    local prefix=$work/prefix
+    cmake --install "$BUILD" --prefix "$prefix" >"$work/said" 2>&1 || fail "cmake --install: $(cat "$work/said")"
+    (cd "$prefix" && find . -type f | sort) >"$work/files"
+    printf './%s\n' bin/hiermoe include/hiermoe.h "$LIBDIR/libhiermoe.so" share/doc/hiermoe/LICENSE \
+        share/doc/hiermoe/README.md | sort | diff - "$work/files" || fail "other files than expected were installed"
+    ends 0 HIERMOE_MODE "$prefix/bin/hiermoe" settings
+    # Sanitizers insist on being loaded first.
+    [ -n "$SANITIZE" ] || (cd "$work" && ends 2 "left no profile" "$prefix/bin/hiermoe" fit -- true) || exit 1
 }
 
 declare -F "case_$1" >/dev/null || fail "there is no case $1"

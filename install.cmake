@@ -1,0 +1,24 @@
+# What users get: cmake --install, or cpack for an archive and a Debian package. Nothing of the tests.
+set(CMAKE_INSTALL_LIBDIR lib CACHE PATH "where the library goes: hiermoe fit looks for it in lib and lib64 beside bin")
+include(GNUInstallDirs)
+install(TARGETS hiermoe LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+install(TARGETS hiermoe_command RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+install(FILES shim/hiermoe.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+install(FILES README.md LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
+
+set(CPACK_GENERATOR TGZ DEB)
+set(CPACK_PACKAGE_NAME hiermoe)
+set(CPACK_PACKAGE_VENDOR "the HierMoE project")
+set(CPACK_PACKAGE_CONTACT "the HierMoE project <hiermoe@localhost>") # Debian packages must have one
+set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "hierarchical, deduplicating all-to-all for mixture-of-experts training")
+set(CPACK_RESOURCE_FILE_LICENSE ${PROJECT_SOURCE_DIR}/LICENSE)
+set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
+set(CPACK_DEBIAN_PACKAGE_SECTION libs)
+find_program(HM_SHLIBDEPS dpkg-shlibdeps)
+if(HM_SHLIBDEPS)
+    set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
+endif()
+if(HM_LIBUNWIND)
+    set(CPACK_DEBIAN_PACKAGE_DEPENDS libunwind8) # opened at run time; must be on all nodes or on none
+endif()
+include(CPack)
