@@ -74,5 +74,14 @@ case_install() {
     [ -n "$SANITIZE" ] || (cd "$work" && ends 2 "left no profile" "$prefix/bin/hiermoe" fit -- true) || exit 1
 }
 
+# A misspelt preset once came to light after the presets before it had run.
+case_run_refuses() {
+    ends 0 "tests/run ci asan" "$root/tests/run" --help
+    ends 0 "tests/run ci asan" "$root/tests/run" -h
+    ends 2 "there is no preset 'cii': expected some of default ci asan tsan" "$root/tests/run" ci cii
+    ends 2 "there is no preset 'ci asan': expected" "$root/tests/run" "ci asan"
+    ends 2 "there is no preset '--nonsense': expected" "$root/tests/run" --nonsense
+}
+
 declare -F "case_$1" >/dev/null || fail "there is no case $1"
 "case_$1"
