@@ -15,10 +15,14 @@ import math
 import os
 import sys
 import time
+import types
 
-import torch
-from torch import nn
-from torch.nn import functional as F
+try:
+    import torch
+    from torch import nn
+    from torch.nn import functional as F
+except ImportError as error:  # said once the arguments are understood
+    torch, nn, missing = None, types.SimpleNamespace(Module=object), error
 
 
 class Experts(nn.Module):
@@ -97,6 +101,22 @@ class Model(nn.Module):
         return F.cross_entropy(logits.view(-1, 256), text[:, 1:].reshape(-1)), balance
 
 
+def count(text):
+    """A whole number of at least 1."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, got '{text}'")
+    return int(text)
+
+
+def check_out(args, ap):
+    """Before the training, not after it."""
+    try:
+        with open(args.out, "ab"):
+            pass
+    except OSError as error:
+        ap.error(f"--out: {args.out}: {error.strerror}")
+
+
 def arguments():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument("--out", required=True, help="file to write")
@@ -105,8 +125,9 @@ def arguments():
                                 ("hidden", 512, "width"), ("heads", 8, "attention heads"), ("experts", 128, "experts"),
                                 ("topk", 8, "experts per token"), ("ffn", 256, "width of an expert"),
                                 ("length", 512, "bytes of a sequence"), ("ranks", 8, "slices of the batch"),
-                                ("tokens", 1024, "tokens of a slice"), ("seed", 1234, "of weights and text")):
-        ap.add_argument(f"--{name}", type=int, default=default, help=f"{text} (default {default})")
+                                ("tokens", 1024, "tokens of a slice")):
+        ap.add_argument(f"--{name}", type=count, default=default, help=f"{text} (default {default})")
+    ap.add_argument("--seed", type=int, default=1234, help="of weights and text (default 1234)")
     ap.add_argument("--keep", default="1,3", help="layers to write, counted from 0 (default 1,3)")
     ap.add_argument("--balance", type=float, default=1e-2, help="weight of each layer's auxiliary loss (default 0.01)")
     args = ap.parse_args()
@@ -119,10 +140,13 @@ def arguments():
     if args.ranks * args.tokens % args.length:
         ap.error(f"expected ranks * tokens to be a multiple of --length, got {args.ranks} * {args.tokens} and "
                  f"{args.length}")
-    if args.hidden % args.heads or not 0 < args.topk <= args.experts <= 65535 or args.steps < 1:
-        ap.error("expected hidden to be a multiple of heads, topk at most experts, and at least one step")
+    if args.hidden % args.heads or not args.topk <= args.experts <= 65535:
+        ap.error("expected hidden to be a multiple of heads, and topk at most experts, of which at most 65535")
+    if torch is None:
+        ap.error(f"needs the Python package torch: {missing}")
     if args.device == "cuda" and not torch.cuda.is_available():
         ap.error("there is no GPU here: --device cpu runs small models (see the smoke run in --help)")
+    check_out(args, ap)
     return args
 
 

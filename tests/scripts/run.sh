@@ -83,5 +83,23 @@ case_run_refuses() {
     ends 2 "there is no preset '--nonsense': expected" "$root/tests/run" --nonsense
 }
 
+# Without PyTorch even --help once was a traceback, and what cannot be written was noticed after the training.
+case_capture_trace_refuses() {
+    local trace=(python3 "$root/integration/capture_trace.py") name path=$work/path
+    mkdir "$path"
+    echo 'raise ImportError("no torch here")' >"$path/torch.py"
+    ends 0 "file to write" env PYTHONPATH="$path" "${trace[@]}" --help
+    ends 2 "needs the Python package torch: no torch here" env PYTHONPATH="$path" "${trace[@]}" --out "$work/x"
+    for name in steps layers hidden heads experts topk ffn length ranks tokens; do
+        ends 2 "--$name: expected a whole number of at least 1, got '0'" \
+            env PYTHONPATH="$path" "${trace[@]}" --out "$work/x" --$name 0
+    done
+    [ ! -e "$work/x" ] || fail "a file was written"
+    # Enough of PyTorch to get to the file.
+    printf 'class nn:\n    Module = object\n    functional = None\n' >"$path/torch.py"
+    echo 'import sys; sys.modules["torch.nn"] = nn' >>"$path/torch.py"
+    ends 2 "--out: /nope/x: No such file" env PYTHONPATH="$path" "${trace[@]}" --out /nope/x --device cpu
+}
+
 declare -F "case_$1" >/dev/null || fail "there is no case $1"
 "case_$1"
