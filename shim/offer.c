@@ -209,13 +209,23 @@ static bool measured_take(const hm_profile_t *here, hm_profile_t *profile)
     return enough;
 }
 
+/* Whether a profile says no less than another: of more ranks, or of as many and no fewer levels. */
+static bool profile_full(const hm_profile_t *profile, const hm_profile_t *other)
+{
+    int ranks = profile->groups[profile->levels], others = other->groups[other->levels];
+    return ranks > others || (ranks == others && profile->levels >= other->levels);
+}
+
 static void measured_keep(const hm_comm_t *comm, const hm_profile_t *profile)
 {
+    static hm_profile_t written; /* the file has room for one */
     const char *path = settings_get()->fit_file;
     pthread_mutex_lock(&lock);
     int at = measured_find(profile);
     if (at == KEPT) at = measured_next++ % KEPT;
     measured[at] = *profile;
+    if (!profile_full(profile, &written)) path = NULL;
+    if (path != NULL) written = *profile;
     pthread_mutex_unlock(&lock);
     int status = path != NULL ? file_write(path, profile) : 0;
     if (status != 0) log_say(HM_LOG_WARN, comm, "HIERMOE_FIT_FILE=%s: %s", path, strerror(-status));

@@ -256,13 +256,24 @@ static void too_little_scratch_to_measure_gives_all_the_prior(void **context)
     assert_non_null(strstr(doubles_text, "HIERMOE_MAX_SCRATCH"));
 }
 
+static hm_profile_t profile_fitted(void)
+{
+    hm_parse_error_t error;
+    hm_profile_t read;
+    char text[8192];
+    FILE *file = fopen(fitted, "r");
+    assert_non_null(file);
+    size_t length = fread(text, 1, sizeof text, file);
+    fclose(file);
+    assert_int_equal(profile_parse(text, length, &read, &error), 0);
+    return read;
+}
+
 /* The ranks measure together, write what they found, and later communicators of the process take it over. */
 static void a_measurement_fills_every_flavour(void **context)
 {
     (void)context;
-    hm_parse_error_t error;
     hm_profile_t read;
-    char text[8192];
     doubles_settings.topo = "2,2,2";
     doubles_settings.fit_file = fitted;
     doubles_settings.fit_sizes = "4K,64K,256K";
@@ -275,11 +286,7 @@ static void a_measurement_fills_every_flavour(void **context)
         if (l > 0) assert_in_range(profile.inter[l].samples, 2, 3);
     }
     assert_true(profile.agree_ms > 0 && profile.identify_ms >= 0 && profile.pack_ms >= 0);
-    FILE *file = fopen(fitted, "r");
-    assert_non_null(file);
-    size_t length = fread(text, 1, sizeof text, file);
-    fclose(file);
-    assert_int_equal(profile_parse(text, length, &read, &error), 0);
+    read = profile_fitted();
     assert_float_equal(read.inter[1].beta_ms, profile.inter[1].beta_ms, 0);
     assert_true(profile_same_cluster(&read, &profile));
     doubles_settings.fit_file = NULL;
@@ -294,11 +301,13 @@ static void a_larger_communicator_is_measured_anew(void **context)
     world_t world;
     doubles_settings.topo = NULL;
     doubles_settings.profile = "auto";
+    doubles_settings.fit_file = fitted;
     doubles_settings.fit_sizes = "4K,16K";
     world_open(&world, RANKS + 1); /* more ranks than were measured before */
     world_exchange(&source, &world, RANKS + 1, 512);
     assert_string_equal(world.comm[RANKS].a2a->profile.name, "measured");
     assert_int_equal(world.comm[RANKS].a2a->profile.levels, 1);
+    assert_int_equal(profile_fitted().groups[1], RANKS + 1);
     world_close(&world, RANKS + 1);
 }
 
@@ -308,11 +317,13 @@ static void communicator_across_nodes_is_measured_though_one_inside_came_first(v
 {
     (void)context;
     doubles_settings.profile = "auto";
+    doubles_settings.fit_file = fitted;
     doubles_settings.fit_sizes = "4K,16K";
     hm_profile_t across = profile_of_all(-1, NULL, 1);
     assert_string_equal(across.name, "measured");
     assert_int_equal(across.levels, 2);
     assert_int_equal(across.groups[1], 4);
+    assert_int_equal(profile_fitted().groups[1], RANKS + 1); /* the file keeps that of more ranks */
 }
 
 /* The communicator's nodes are other parts of the machines than those measured; matched by size, what joins machines
