@@ -30,11 +30,13 @@ int refine_take(hm_refine_t *refine, int size, int depth)
 {
     int counts = known(&refine->depth[size][depth]);
     if (counts || !known(&refine->depth[size][refine->latest[size]])) refine->latest[size] = depth;
-    if (!counts || depth == 0) return 0;
-    uint32_t every = known(&refine->depth[size][0]) ? HM_REFINE_CHECK : HM_REFINE_TRIAL;
-    if (++refine->since[size] < every) return 0;
+    if (!counts) return 0;
+    int alone = known(&refine->depth[size][0]);
+    if (++refine->since[size] < (depth > 0 && alone ? HM_REFINE_CHECK : HM_REFINE_TRIAL)) return 0;
     refine->since[size] = 0;
-    return 1;
+    for (int d = 1; alone && d <= HM_MAX_LEVELS; d++)
+        if (d != depth) refine->depth[size][d].count = 0;
+    return depth > 0;
 }
 
 static double median(const hm_ratios_t *ratios)

@@ -36,7 +36,8 @@ int refine_size(double bytes);
 void refine_add(hm_refine_t *refine, int size, int depth, double predicted_ms, double measured_ms);
 
 /* Notes that a call goes so deep, by choice. 1: it should be left alone instead, so that what that takes is known too.
- */
+ * Now and then what the other depths once took is forgotten, so that a bad moment does not rule them out for good: in
+ * HM_REFINE_CHECK calls, or in HM_REFINE_TRIAL of those left alone, few of which are looked at. */
 int refine_take(hm_refine_t *refine, int size, int depth);
 
 /* What to multiply a depth's predicted time with: the median of its latest ratios. A depth that was not tried often

@@ -194,6 +194,19 @@ static void calls_that_take_longer_replaced_are_left_alone_in_the_end(void **con
     world_close(&world, RANKS);
 }
 
+/* Who asks for a depth gets it. */
+static void no_call_is_left_alone_to_learn_where_the_depth_is_set(void **context)
+{
+    (void)context;
+    world_t world;
+    world_open(&world, RANKS);
+    exchange_make(&world.exchange);
+    for (int i = 0; i < 3 * HM_REFINE_TRIAL; i++) call_make(&world, true);
+    assert_true(world.comm[0].a2a->refine.since[world.comm[0].a2a->timing.read.size] > 0);
+    exchange_free(&world.exchange);
+    world_close(&world, RANKS);
+}
+
 /* A call left alone is predicted without what looking at it costs, and is none that was replaced. */
 static void a_call_left_alone_is_held_against_its_transfer(void **context)
 {
@@ -224,6 +237,7 @@ int main(void)
         cmocka_unit_test_setup(rows_and_bytes_are_counted, setup),
         cmocka_unit_test_setup(min_bytes_is_a_rank_s_mean, setup),
         cmocka_unit_test_setup(calls_that_take_longer_replaced_are_left_alone_in_the_end, setup),
+        cmocka_unit_test_setup(no_call_is_left_alone_to_learn_where_the_depth_is_set, setup),
         cmocka_unit_test_setup(a_call_left_alone_is_held_against_its_transfer, setup),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
