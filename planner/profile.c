@@ -91,15 +91,32 @@ double profile_alone(const hm_profile_t *profile, const int *map, int level)
     return alone > 0 && alone < beta ? alone / beta : 1;
 }
 
+/* One over the share of a level's groups that are idle where every other one sends; 0: none is. */
+static double idle_inverse(const int *groups, int level)
+{
+    int count = groups[level] / groups[level - 1], idle = count / 2;
+    return idle == 0 ? 0 : (double)count / idle;
+}
+
 double profile_shared(const hm_profile_t *profile, const int *map, int level)
 {
     int outer = map[level - 1] + 1;
     if (outer >= profile->levels) return 0;
     double few = profile->few_ms[outer], beta = profile->inter[outer].beta_ms;
-    int groups = profile->groups[outer] / profile->groups[outer - 1], idle = groups / 2;
-    if (!(few > 0 && few < beta) || idle == 0) return 0;
-    double shared = (1 - few / beta) * groups / idle;
+    if (!(few > 0 && few < beta)) return 0;
+    double shared = (1 - few / beta) * idle_inverse(profile->groups, outer);
     return shared < 1 ? shared : 1;
+}
+
+void profile_regroup(hm_profile_t *profile, const int *groups)
+{
+    for (int l = 1; l < profile->levels; l++) {
+        double few = profile->few_ms[l], beta = profile->inter[l].beta_ms, inverse = idle_inverse(groups, l);
+        if (!(few > 0 && few < beta) || inverse == 0) continue;
+        double idle = (1 - few / beta) * idle_inverse(profile->groups, l) / inverse;
+        profile->few_ms[l] = beta * (1 - (idle < 1 ? idle : 1));
+    }
+    memcpy(profile->groups, groups, sizeof(profile->groups));
 }
 
 const hm_link_t *profile_intra(const hm_profile_t *profile, const int *map, int level)

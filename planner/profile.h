@@ -47,6 +47,10 @@ int profile_same_cluster(const hm_profile_t *stored, const hm_profile_t *wanted)
  * first; -ENOMEM. */
 int profile_middle(const hm_profile_t *start, int count, hm_profile_t *middle);
 
+/* The profile for as many levels of other groups, joined by the same wires: groups[0..levels] as in hm_profile_t. How
+ * far groups share a wire stays what it was. */
+void profile_regroup(hm_profile_t *profile, const int *groups);
+
 /* Where the levels of a topology lie in a profile, by the size of their groups: map[l] is the deepest profile level
  * whose groups hold at least as many ranks as those of topology level l. So a profile of 4 nodes serves 64 such nodes,
  * or one of them, or the same nodes taken as flat boxes of 8. Levels of the same numbers of groups map one to one. */

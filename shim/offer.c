@@ -173,7 +173,7 @@ static int file_write(const char *path, const hm_profile_t *profile)
     char text[8192], part[4096];
     size_t length;
     if (profile_write(profile, text, sizeof text, &length) != 0) return -EFBIG;
-    if (snprintf(part, sizeof part, "%s.part", path) >= (int)sizeof part) return -ENAMETOOLONG;
+    if (snprintf(part, sizeof part, "%s.part.%d", path, (int)getpid()) >= (int)sizeof part) return -ENAMETOOLONG;
     FILE *file = fopen(part, "we");
     if (file == NULL) return -errno;
     bool failed = fwrite(text, 1, length, file) != length;
@@ -184,7 +184,7 @@ static int file_write(const char *path, const hm_profile_t *profile)
     return -error;
 }
 
-/* The same kinds of wires join the same number of levels. */
+/* The same kind of wire joins the outermost groups, of as many levels. */
 static bool wires_equal(const hm_profile_t *one, const hm_profile_t *other)
 {
     return one->levels == other->levels && strcmp(one->transport, other->transport) == 0;
@@ -225,9 +225,9 @@ static void measured_keep(const hm_comm_t *comm, const hm_profile_t *profile)
     if (at == KEPT) at = measured_next++ % KEPT;
     measured[at] = *profile;
     if (!profile_full(profile, &written)) path = NULL;
-    if (path != NULL) written = *profile;
-    pthread_mutex_unlock(&lock);
     int status = path != NULL ? file_write(path, profile) : 0;
+    if (status == 0 && path != NULL) written = *profile;
+    pthread_mutex_unlock(&lock);
     if (status != 0) log_say(HM_LOG_WARN, comm, "HIERMOE_FIT_FILE=%s: %s", path, strerror(-status));
     if (status == 0 && path != NULL) log_say(HM_LOG_INFO, comm, "measured profile written to %s", path);
 }
@@ -259,10 +259,9 @@ int offer_settle(const hm_call_t *call, hm_a2a_state_t *state, hm_source_t sourc
         if (status == 0 && call->comm->rank == 0) measured_keep(call->comm, &offer->profile);
     }
     if (status != 0) return status;
-    given_compare(call->comm, &state->profile, &offer->profile);
     /* Part of each node, or more nodes: what joins the nodes there joins them here. Else groups are matched by size. */
-    if (wires_equal(&offer->profile, &state->profile))
-        memcpy(offer->profile.groups, state->profile.groups, sizeof offer->profile.groups);
+    if (wires_equal(&offer->profile, &state->profile)) profile_regroup(&offer->profile, state->profile.groups);
+    given_compare(call->comm, &state->profile, &offer->profile);
     state->profile = offer->profile;
     return 0;
 }
