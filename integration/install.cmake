@@ -1,5 +1,7 @@
 # What users get: cmake --install, or cpack for an archive and a Debian package. Nothing of the tests.
-set(CMAKE_INSTALL_LIBDIR lib CACHE PATH "where the library goes: hiermoe fit looks for it in lib and lib64 beside bin")
+if(NOT DEFINED CMAKE_INSTALL_LIBDIR)
+    set(CMAKE_INSTALL_LIBDIR lib) # hiermoe fit looks for the library in lib and lib64 beside bin
+endif()
 include(GNUInstallDirs)
 install(TARGETS hiermoe LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(TARGETS hiermoe_command RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})

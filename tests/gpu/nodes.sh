@@ -21,20 +21,24 @@ set -u
 usage="usage: [PRELOAD=..] [NCCL_DIR=..] [LOG_DIR=..] [NETWORK=..] [TIMEOUT=..] nodes.sh NODES GPUS -- COMMAND [ARG ...]"
 [[ $# -ge 4 && $1 =~ ^[1-9][0-9]*$ && $2 =~ ^[1-9][0-9]*$ && $3 == -- ]] || { echo "$usage" >&2; exit 2; }
 
-# Started again in a network of its own, NETWORK names the one it came from: this machine's own is never touched.
+# Started again in a network of its own, HM_NODES_OF names the one it came from: this machine's own is never touched.
 network=$(readlink /proc/self/ns/net)
-if [[ -z ${NETWORK:-} ]] && unshare --net true 2>/dev/null; then
-    NETWORK=$network exec unshare --net -- "$0" "$@"
-elif [[ ${NETWORK:-machine} != machine && $NETWORK != "$network" ]]; then
-    python3 - <<'END' || exit 2
+case ${HM_NODES_OF:-}:${NETWORK:-} in
+:) ! unshare --net true 2>/dev/null || HM_NODES_OF=$network exec unshare --net -- bash "$0" "$@" ;;
+:machine) ;;
+:*) echo "nodes.sh: NETWORK=$NETWORK: expected machine or nothing" >&2; exit 2 ;;
+*)
+    [[ $HM_NODES_OF != "$network" ]] || { echo "nodes.sh: HM_NODES_OF is not for you to set" >&2; exit 2; }
+    ip link set lo up 2>/dev/null || python3 - <<'END' || exit 2
 import fcntl, socket, struct
 SIOCSIFFLAGS, IFF_UP = 0x8914, 1
 fcntl.ioctl(socket.socket(), SIOCSIFFLAGS, struct.pack("16sH14x", b"lo", IFF_UP))
 END
     control=/proc/sys/net/ipv4/tcp_congestion_control
     echo reno >$control || echo "nodes.sh: the ranks' congestion control is $(<$control)" >&2
-fi
-unset NETWORK
+    unset HM_NODES_OF
+    ;;
+esac
 
 nodes=$1 gpus=$2
 shift 3

@@ -34,6 +34,11 @@ if unshare --net true 2>/dev/null; then
     expect "congestion control of this machine" "$before" "$(cat $control)"
     said=$(TIMEOUT=20 NETWORK=machine "$nodes" 1 1 -- cat $control)
     expect "congestion control on this machine's network" "$before" "$said"
+    said=$(cd "$(dirname "$nodes")" && TIMEOUT=20 bash nodes.sh 1 1 -- cat $control)
+    expect "congestion control when started from its own folder" reno "$said"
+    # Another word once had the machine's own changed.
+    unshare --net env NETWORK=host "$nodes" 1 1 -- true >/dev/null 2>&1
+    expect "status with another network" 2 $?
     # shellcheck disable=SC2016
     said=$(TIMEOUT=20 "$nodes" 1 2 -- python3 -c 'import os, socket, time
 port = ("127.0.0.1", 20001)

@@ -3,7 +3,7 @@
 #   BUILD     the build folder
 #   LIBDIR    where in a prefix the library is installed
 #   SANITIZE  the sanitizers that it was built with
-# Exit: 0 passed, 1 failed, 77 skipped.
+# Exit: 0 passed, 1 failed.
 set -u
 root=$(cd "$(dirname "$0")/../.." && pwd)
 work=$(mktemp -d) || exit 1
