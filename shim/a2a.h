@@ -29,7 +29,7 @@ typedef struct hm_call {
  * could see; the caller replays the call verbatim. The reason is counted in the communicator's statistics. */
 bool a2a_run(const hm_call_t *call, ncclResult_t *result);
 
-/* Tells that a group which a2a_run left alone is enqueued, where comm->replaying asks for it. */
+/* Tells that a group or named call which a2a_run left alone is enqueued, where comm->replaying asks for it. */
 void a2a_replayed(struct hm_comm *comm, cudaStream_t stream);
 
 /* Frees what a2a_run keeps per communicator (comm->a2a). */

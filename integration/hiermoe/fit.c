@@ -23,10 +23,11 @@
 
 static const char usage[] =
     "usage: hiermoe fit [--out FILE] [--sizes 256K,1M,...] [--preload LIBRARY] -- LAUNCHER COMMAND...\n"
-    "Runs the job with libhiermoe.so preloaded. At its first all-to-all the ranks measure what transfers cost, which\n"
-    "takes about ten seconds, and rank 0 writes FILE (default hiermoe.profile); then the job goes on. Any short run\n"
-    "with one all-to-all will do. Use it with HIERMOE_PROFILE=FILE. A launcher that does not hand the environment on\n"
-    "must be told to, such as mpirun -x LD_PRELOAD -x HIERMOE_FIT_FILE -x HIERMOE_FIT_SIZES.\n";
+    "Runs the job with libhiermoe.so preloaded. At its first all-to-all over wires of a kind the ranks measure what\n"
+    "transfers cost, which takes about ten seconds, and rank 0 keeps in FILE (default hiermoe.profile) the profile of\n"
+    "most ranks; then the job goes on. Any short run with one all-to-all will do. Use it with HIERMOE_PROFILE=FILE.\n"
+    "A launcher that does not hand the environment on must be told to, such as mpirun -x LD_PRELOAD\n"
+    "-x HIERMOE_FIT_FILE -x HIERMOE_FIT_SIZES.\n";
 
 typedef struct fit {
     const char *out, *sizes, *preload;

@@ -46,6 +46,21 @@ static ncclResult_t all_to_all(const void *sendbuff, void *recvbuff, size_t coun
     return front_double.send;
 }
 
+static ncclResult_t all_to_all_config(const void *sendbuff, void *recvbuff, size_t count, ncclDataType_t type,
+                                      ncclComm_t comm, cudaStream_t stream, const ncclCollConfig_t *config)
+{
+    (void)config;
+    return all_to_all(sendbuff, recvbuff, count, type, comm, stream);
+}
+
+static ncclResult_t all_to_all_v(const void *sendbuff, const size_t *sendcounts, const size_t *sdispls, void *recvbuff,
+                                 const size_t *recvcounts, const size_t *rdispls, ncclDataType_t type, ncclComm_t comm,
+                                 cudaStream_t stream)
+{
+    (void)sdispls, (void)recvcounts, (void)rdispls;
+    return all_to_all(sendbuff, recvbuff, sendcounts[0], type, comm, stream);
+}
+
 static ncclResult_t ranks(const ncclComm_t comm, int *count)
 {
     *count = front_double.ranks;
@@ -64,6 +79,9 @@ const hm_real_t front_real = {.path = "double",
                               .ncclSend = send,
                               .ncclRecv = recv,
                               .ncclAlltoAll = all_to_all,
+                              .ncclAllToAll = all_to_all,
+                              .ncclAlltoAllConfig = all_to_all_config,
+                              .ncclAllToAllv = all_to_all_v,
                               .ncclCommCount = ranks,
                               .ncclCommUserRank = rank};
 
