@@ -110,6 +110,7 @@ double profile_shared(const hm_profile_t *profile, const int *map, int level)
 
 void profile_regroup(hm_profile_t *profile, const int *groups)
 {
+    if (memcmp(profile->groups, groups, sizeof(profile->groups)) == 0) return; /* to the last digit */
     for (int l = 1; l < profile->levels; l++) {
         double few = profile->few_ms[l], beta = profile->inter[l].beta_ms, inverse = idle_inverse(groups, l);
         if (!(few > 0 && few < beta) || inverse == 0) continue;

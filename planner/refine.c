@@ -32,8 +32,9 @@ int refine_take(hm_refine_t *refine, int size, int depth)
     if (counts || !known(&refine->depth[size][refine->latest[size]])) refine->latest[size] = depth;
     if (!counts) return 0;
     int alone = known(&refine->depth[size][0]);
-    if (++refine->since[size] < (depth > 0 && alone ? HM_REFINE_CHECK : HM_REFINE_TRIAL)) return 0;
-    refine->since[size] = 0;
+    uint32_t *since = &refine->since[size][depth > 0];
+    if (++*since < (depth > 0 && alone ? HM_REFINE_CHECK : HM_REFINE_TRIAL)) return 0;
+    *since = 0;
     for (int d = 1; alone && d <= HM_MAX_LEVELS; d++)
         if (d != depth) refine->depth[size][d].count = 0;
     return depth > 0;

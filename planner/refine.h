@@ -24,8 +24,9 @@ typedef struct hm_ratios {
 /* All zero: nothing is known. */
 typedef struct hm_refine {
     hm_ratios_t depth[HM_REFINE_SIZES][HM_MAX_LEVELS + 1];
-    int latest[HM_REFINE_SIZES];     /* the depth that was chosen last, among those that count */
-    uint32_t since[HM_REFINE_SIZES]; /* calls since one was left alone to learn from */
+    int latest[HM_REFINE_SIZES];        /* the depth that was chosen last, among those that count */
+    uint32_t since[HM_REFINE_SIZES][2]; /* calls since refine_take last acted: [0] left alone, [1] deep; of one size are
+                                         * calls that should go deep and calls that should not */
 } hm_refine_t;
 
 /* The class of a call that moves so many bytes a rank. */

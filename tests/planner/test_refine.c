@@ -81,7 +81,7 @@ static void test_some_calls_are_left_alone_to_learn_what_that_takes(void **state
     assert_int_equal(trials(&refine, 2, 1, 4 * HM_REFINE_TRIAL), 4);
     assert_int_equal(trials(&refine, 3, 1, 1000), 0);
     for (int i = 0; i < 5; i++) refine_add(&refine, 2, 0, 10, 9);
-    refine.since[2] = 0;
+    refine.since[2][1] = 0;
     assert_int_equal(trials(&refine, 2, 1, 4 * HM_REFINE_CHECK), 4);
     assert_int_equal(trials(&refine, 2, 0, 1000), 0);
 }
@@ -102,6 +102,20 @@ static void test_other_depths_are_forgotten_now_and_then(void **state)
     assert_float_equal(refine_factor(&refine, 1, 2), 3, 0);
     assert_int_equal(trials(&refine, 1, 0, 1), 0);
     assert_float_equal(refine_factor(&refine, 1, 2), 1, 0);
+}
+
+/* Dispatch and combine are of one size: a look at combine, which stays alone, must not undo what dispatch taught. */
+static void test_calls_left_alone_do_not_count_for_those_that_go_deep(void **state)
+{
+    (void)state;
+    hm_refine_t refine = {0};
+    for (int d = 0; d < 3; d += 2)
+        for (int i = 0; i < 5; i++) refine_add(&refine, 1, d, 10, 10 * (d + 1));
+    for (int look = 1; look < HM_REFINE_TRIAL; look++) {
+        assert_int_equal(trials(&refine, 1, 2, HM_REFINE_CHECK / HM_REFINE_TRIAL), 0);
+        assert_int_equal(trials(&refine, 1, 0, 1), 0);
+        assert_float_equal(refine_factor(&refine, 1, 2), 3, 0);
+    }
 }
 
 static void test_broken_times_change_nothing(void **state)
@@ -130,6 +144,7 @@ int main(void)
         cmocka_unit_test(test_untried_depths_err_like_the_last_one),
         cmocka_unit_test(test_some_calls_are_left_alone_to_learn_what_that_takes),
         cmocka_unit_test(test_other_depths_are_forgotten_now_and_then),
+        cmocka_unit_test(test_calls_left_alone_do_not_count_for_those_that_go_deep),
         cmocka_unit_test(test_broken_times_change_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

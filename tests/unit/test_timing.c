@@ -202,7 +202,7 @@ static void no_call_is_left_alone_to_learn_where_the_depth_is_set(void **context
     world_open(&world, RANKS);
     exchange_make(&world.exchange);
     for (int i = 0; i < 3 * HM_REFINE_TRIAL; i++) call_make(&world, true);
-    assert_true(world.comm[0].a2a->refine.since[world.comm[0].a2a->timing.read.size] > 0);
+    assert_true(world.comm[0].a2a->refine.since[world.comm[0].a2a->timing.read.size][1] > 0);
     exchange_free(&world.exchange);
     world_close(&world, RANKS);
 }
