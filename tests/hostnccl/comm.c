@@ -20,7 +20,22 @@ void comm_hold(struct ncclComm *comm)
 {
     pthread_mutex_lock(&comm->lock);
     comm->users++;
+    comm->holders++;
     pthread_mutex_unlock(&comm->lock);
+}
+
+/* Takes a reference back; the last one frees the memory. */
+static void comm_leave(struct ncclComm *comm)
+{
+    pthread_mutex_lock(&comm->lock);
+    bool last = --comm->users == 0;
+    pthread_mutex_unlock(&comm->lock);
+    if (!last) return;
+    pthread_mutex_destroy(&comm->control_lock);
+    pthread_cond_destroy(&comm->turn);
+    pthread_mutex_destroy(&comm->lock);
+    comm->magic = 0;
+    free(comm);
 }
 
 ncclResult_t comm_check(const struct ncclComm *comm, const char *call)
@@ -60,7 +75,7 @@ void comm_end(struct ncclComm *comm)
     comm->busy = false;
     pthread_cond_broadcast(&comm->turn);
     pthread_mutex_unlock(&comm->lock);
-    comm_release(comm);
+    comm_leave(comm);
 }
 
 void comm_drain(struct ncclComm *comm)
@@ -97,7 +112,7 @@ struct ncclComm *comm_create(bool blocking)
     if (!comm) return NULL;
     comm->magic = COMM_MAGIC;
     comm->blocking = blocking;
-    comm->users = 1;
+    comm->users = comm->holders = 1;
     pthread_mutex_init(&comm->lock, NULL);
     pthread_cond_init(&comm->turn, NULL);
     pthread_mutex_init(&comm->control_lock, NULL);
@@ -107,16 +122,13 @@ struct ncclComm *comm_create(bool blocking)
 void comm_release(struct ncclComm *comm)
 {
     pthread_mutex_lock(&comm->lock);
-    bool last = --comm->users == 0;
+    bool last = --comm->holders == 0;
     pthread_mutex_unlock(&comm->lock);
-    if (!last) return;
-    fabric_close(&comm->data);
-    fabric_close(&comm->control);
-    pthread_mutex_destroy(&comm->control_lock);
-    pthread_cond_destroy(&comm->turn);
-    pthread_mutex_destroy(&comm->lock);
-    comm->magic = 0;
-    free(comm);
+    if (last) {
+        fabric_close(&comm->data);
+        fabric_close(&comm->control);
+    }
+    comm_leave(comm);
 }
 
 static ucs_status_t card_address(const host_worker_t *worker, bool net_only, host_address_t *address)

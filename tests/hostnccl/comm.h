@@ -19,8 +19,9 @@ struct ncclComm {
     pthread_mutex_t lock;
     pthread_cond_t turn;
     uint64_t tickets, served;
-    int users; /* handle, queued work */
-    bool busy; /* somebody drives the data fabric */
+    int users;   /* of the memory: handle, splits, queued work */
+    int holders; /* of the fabrics: the same without queued work, which is skipped once the communicator was stopped */
+    bool busy;   /* somebody drives the data fabric */
 
     atomic_int stop;   /* HOST_RUNNING, or why running work must end */
     atomic_int halted; /* HOST_ABORTED: also what goes over the control fabric must end */
@@ -56,10 +57,12 @@ struct ncclComm *comm_create(bool blocking);
 /* True for a handle that was made and not destroyed. Memory of a destroyed one may be gone: a help, no proof. */
 bool comm_alive(const struct ncclComm *comm);
 
-/* Takes a reference. */
+/* Takes a reference, as the handle has one. */
 void comm_hold(struct ncclComm *comm);
 
-/* Gives a reference back; the last one closes everything. */
+/* Gives such a reference back. The last one closes the fabrics before it returns, even with work still queued: were
+ * that left to a stream's thread, UCX could end with the process under it. Stop the communicator before the handle's.
+ */
 void comm_release(struct ncclComm *comm);
 
 /* Opens both workers and fills in what others need to know. */

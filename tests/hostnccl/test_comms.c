@@ -1,8 +1,10 @@
 #include "ranks.h"
 
+#include <dirent.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -156,6 +158,48 @@ static void streams_keep_order(void **state)
     assert_int_equal(ranks_run(2, streams_body, 60, NULL, 0), 0);
 }
 
+static int files_open(void)
+{
+    int count = 0;
+    DIR *folder = opendir("/proc/self/fd");
+    CHECK(folder);
+    while (readdir(folder)) count++;
+    closedir(folder);
+    return count;
+}
+
+static void gate_wait(void *gate)
+{
+    while (!atomic_load((atomic_int *)gate)) nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+}
+
+static void abort_queued_body(const ranks_t *ranks)
+{
+    static atomic_int gate;
+    static int value;
+    int files = 0;
+    ncclComm_t comm = ranks_comm(ranks), child;
+    for (int queued = 0; queued <= 1; queued++) { /* what the first one leaves open is UCX's own */
+        CHECK(ncclCommSplit(comm, 0, ranks->rank, &child, NULL) == ncclSuccess);
+        if (queued) CHECK(hostncclStreamEnqueue(NULL, gate_wait, &gate) == 0);
+        if (queued) CHECK(ncclRecv(&value, 1, ncclInt32, 1 - ranks->rank, child, NULL) == ncclSuccess);
+        CHECK(ncclCommAbort(child) == ncclSuccess);
+        CHECK(!queued || files_open() == files);
+        files = files_open();
+    }
+    atomic_store(&gate, 1);
+    SYNC(NULL);
+    CHECK(ncclCommDestroy(comm) == ncclSuccess);
+}
+
+/* It was the stream's thread that closed what the communicator had opened, once in a while under a process that was
+ * ending: SIGSEGV in UCX. */
+static void an_abort_closes_everything_with_work_still_queued(void **state)
+{
+    (void)state;
+    assert_int_equal(ranks_run(2, abort_queued_body, 60, NULL, 0), 0);
+}
+
 /* Two ranks of one communicator made by one thread, nonblocking. */
 static void one_process_body(const ranks_t *ranks)
 {
@@ -195,6 +239,7 @@ int main(void)
         cmocka_unit_test(a_revoked_communicator_can_still_split),
         cmocka_unit_test(two_communicators_from_two_threads),
         cmocka_unit_test(streams_keep_order),
+        cmocka_unit_test(an_abort_closes_everything_with_work_still_queued),
         cmocka_unit_test(ranks_of_one_process),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
