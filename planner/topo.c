@@ -106,7 +106,8 @@ int topo_create(int ranks, int key_levels, const uint64_t *const *key, hm_topo_t
         label[levels] = memory + (size_t)levels * (size_t)ranks;
         sort_keys_t keys = {levels, (const int *const *)label, key[l]};
         int groups = level_label(ranks, &keys, order, label[levels]);
-        if (groups == above || groups == ranks) continue;
+        if (groups == ranks) break; /* each by itself: what comes after groups nobody */
+        if (groups == above) continue;
         above = groups;
         levels++;
     }

@@ -39,6 +39,18 @@ static void levels_that_group_nothing_are_dropped(void **context)
     topo_destroy(topo);
 }
 
+/* One rank on each machine, two by two on the same socket number: those have nothing in common. */
+static void ranks_of_different_machines_share_nothing_below(void **context)
+{
+    (void)context;
+    static const uint64_t machine[] = {11, 12, 13, 14}, socket[] = {1, 1, 2, 2};
+    hm_topo_t *topo;
+    assert_int_equal(topo_create(4, 2, (const uint64_t *const[]){machine, socket}, &topo), 0);
+    assert_int_equal(topo->levels, 1);
+    assert_int_equal(topo->groups[1], 4);
+    topo_destroy(topo);
+}
+
 static void bad_specs_say_what_was_expected(void **context)
 {
     (void)context;
@@ -252,6 +264,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(spec_becomes_levels),
         cmocka_unit_test(levels_that_group_nothing_are_dropped),
+        cmocka_unit_test(ranks_of_different_machines_share_nothing_below),
         cmocka_unit_test(bad_specs_say_what_was_expected),
         cmocka_unit_test(interleaved_ranks_line_up),
         cmocka_unit_test(routes_meet_on_odd_layouts),
