@@ -38,20 +38,31 @@ void cost_hits(const hm_topo_t *topo, const hm_table_t *table, hm_hits_t *hits)
                                      rows_sum(table->raw, ranks * ranks));
 }
 
+/* Of a rank's buffer at the term's level: counts are summed over all senders, so it holds U[i] / G of (heaviest group)
+ * rows. */
+static double term_share(const hm_topo_t *topo, int level)
+{
+    return (double)topo->groups[level] / topo->ranks;
+}
+
 int cost_terms(const hm_topo_t *topo, const hm_profile_t *profile, size_t row_bytes, int depth,
                hm_cost_term_t term[HM_MAX_LEVELS])
 {
-    int map[HM_MAX_LEVELS + 1];
-    profile_map(profile, topo, map);
-    for (int i = 1; i < depth; i++) {
-        const hm_link_t *link = profile_inter(profile, map, i);
-        /* Counts are summed over all senders, so a rank's buffer holds U[i] / G of (heaviest group) rows. */
-        double share = (double)topo->groups[i] / topo->ranks;
-        term[i - 1] = (hm_cost_term_t){i, share * (double)row_bytes * link->beta_ms, link->alpha_ms};
+    hm_profile_t room;
+    profile = profile_adapt(profile, topo, false, &room);
+    for (int i = 0; i < depth; i++) {
+        bool last = i == depth - 1;
+        int level = last ? topo->levels : i + 1;
+        const hm_link_t *link = last ? &profile->intra[i] : &profile->inter[i + 1];
+        term[i] = (hm_cost_term_t){level, term_share(topo, level) * (double)row_bytes * link->beta_ms, link->alpha_ms};
     }
-    const hm_link_t *link = profile_intra(profile, map, depth - 1);
-    term[depth - 1] = (hm_cost_term_t){topo->levels, (double)row_bytes * link->beta_ms, link->alpha_ms};
     return depth;
+}
+
+/* A stage's time without its start-up: what a term says, bends and all. */
+static double stage_ms(const hm_topo_t *topo, const hm_link_t *link, const hm_hits_t *hits, int level)
+{
+    return link_wire_ms(link, hits->level[level] * term_share(topo, level) * (double)hits->row_bytes);
 }
 
 /* Stages of `ms` (start-up in alpha) in slices: the first slice passes through all, the longest stage paces the rest.
@@ -70,19 +81,19 @@ static double stages_time(const double *alpha, const double *ms, int stages, int
 int cost_predict_hits(const hm_topo_t *topo, const hm_profile_t *profile, const hm_hits_t *hits, int slices,
                       hm_cost_t *cost)
 {
-    hm_cost_term_t term[HM_MAX_LEVELS];
+    hm_profile_t room;
     if (slices < 1) return -EINVAL;
     *cost = (hm_cost_t){.levels = topo->levels};
     cost->copies = hits->copies;
-    cost_terms(topo, profile, hits->row_bytes, 1, term);
-    cost->ms[0] = hits->raw * term[0].ms_per_row + term[0].alpha_ms;
+    profile = profile_adapt(profile, topo, false, &room);
     double raw_bytes = hits->raw * (double)hits->row_bytes;
+    cost->ms[0] = link_ms(&profile->intra[0], raw_bytes);
     for (int d = 1; d <= topo->levels; d++) {
         double alpha[HM_MAX_LEVELS], ms[HM_MAX_LEVELS], rows = hits->level[topo->levels];
-        cost_terms(topo, profile, hits->row_bytes, d, term);
         for (int i = 0; i < d; i++) {
-            alpha[i] = term[i].alpha_ms;
-            ms[i] = hits->level[term[i].level] * term[i].ms_per_row;
+            const hm_link_t *link = i < d - 1 ? &profile->inter[i + 1] : &profile->intra[i];
+            alpha[i] = link->alpha_ms;
+            ms[i] = stage_ms(topo, link, hits, i < d - 1 ? i + 1 : topo->levels);
             if (i < d - 1) rows += hits->level[i + 1] * topo->groups[i + 1] / topo->ranks;
         }
         cost->ms[d] = stages_time(alpha, ms, d, d > 1 ? slices : 1);
@@ -132,10 +143,19 @@ int cost_depth_choose(const hm_cost_t *cost)
     return cost->ms[best] + cost->extra_ms[best] < (1 - margin) * cost->ms[0] ? best : 0;
 }
 
+/* The least that a buffer can take, without start-up: at whichever of its two slopes is less. */
+static double link_floor(const hm_link_t *link, double bytes)
+{
+    double held = bytes - link->free_bytes, beta = link->beta_ms + (link->turn_ms < 0 ? link->turn_ms : 0);
+    return held > 0 ? held * beta : 0;
+}
+
 double cost_floor(const hm_topo_t *topo, const hm_profile_t *profile, size_t row_bytes, double rows_out)
 {
-    int map[HM_MAX_LEVELS + 1];
-    profile_map(profile, topo, map);
-    const hm_link_t *link = topo->levels > 1 ? profile_inter(profile, map, 1) : profile_intra(profile, map, 0);
-    return rows_out * (double)row_bytes * cost_links_beta(link, topo->groups[1]);
+    hm_profile_t room;
+    double peers = topo->groups[1], bytes = peers > 1 ? rows_out * (double)row_bytes * peers / (peers - 1) : 0;
+    profile = profile_adapt(profile, topo, false, &room);
+    double flat = link_floor(&profile->intra[0], bytes);
+    double inter = topo->levels > 1 ? link_floor(&profile->inter[1], bytes) : flat;
+    return flat < inter ? flat : inter;
 }

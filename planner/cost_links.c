@@ -127,8 +127,7 @@ static double wire_ms(const hm_link_t *link, double bytes, double peers)
 
 /* Time of the steps: kinds of link work side by side within a step, and so do the steps of different slices; the first
  * slice goes through all steps, the longest step paces the others. */
-static double depth_time(const hm_topo_t *topo, const hm_profile_t *profile, const int *map, const double *bytes,
-                         int depth, int slices)
+static double depth_time(const hm_topo_t *topo, const hm_profile_t *profile, const double *bytes, int depth, int slices)
 {
     double sum = 0, longest = 0;
     for (int step = 0; step < depth; step++) {
@@ -136,10 +135,10 @@ static double depth_time(const hm_topo_t *topo, const hm_profile_t *profile, con
         for (int used = 0; used < depth; used++) {
             const double *kind = bytes + (size_t)(step * depth + used) * 2 * (size_t)topo->ranks;
             int last = used == depth - 1, level = last ? topo->levels : used + 1;
-            double most = busiest(topo, level, kind, last ? 1 : profile_alone(profile, map, level),
-                                  last ? 0 : profile_shared(profile, map, level));
+            double most = busiest(topo, level, kind, last ? 1 : profile_alone(profile, level),
+                                  last ? 0 : profile_shared(profile, level));
             if (most <= 0) continue;
-            const hm_link_t *link = last ? profile_intra(profile, map, used) : profile_inter(profile, map, used + 1);
+            const hm_link_t *link = last ? &profile->intra[used] : &profile->inter[used + 1];
             double ms = wire_ms(link, most, (double)topo->groups[level] / topo->groups[used]) / slices;
             /* Links between groups were timed in slices. */
             if (last) ms += link->alpha_ms - link->alpha_ms / slices;
@@ -177,15 +176,15 @@ static inline void flat_count(const hm_topo_t *topo, const hm_table_t *table, bo
 
 /* Time of the flat exchange that `bytes` holds: what leaves the outermost group takes the measured flat speed, the rest
  * that of the inside. */
-static double flat_time(const hm_topo_t *topo, const hm_profile_t *profile, const int *map, const double *bytes)
+static double flat_time(const hm_topo_t *topo, const hm_profile_t *profile, const double *bytes)
 {
     size_t ranks = (size_t)topo->ranks;
-    const hm_link_t *flat = profile_intra(profile, map, 0);
-    double alone = topo->levels > 1 ? profile_alone(profile, map, 1) : 1, in = 0;
-    double shared = topo->levels > 1 ? profile_shared(profile, map, 1) : 0;
+    const hm_link_t *flat = &profile->intra[0];
+    double alone = profile_alone(profile, 1), in = 0;
+    double shared = profile_shared(profile, 1);
     double out = wire_ms(flat, busiest(topo, 1, bytes, alone, shared), topo->groups[1]);
     if (topo->levels > 1)
-        in = wire_ms(profile_intra(profile, map, 1), busiest(topo, topo->levels, bytes + 2 * ranks, 1, 0),
+        in = wire_ms(&profile->intra[1], busiest(topo, topo->levels, bytes + 2 * ranks, 1, 0),
                      (double)topo->ranks / topo->groups[1]);
     return out > in ? out : in;
 }
@@ -247,25 +246,25 @@ static double depth_extra(const hm_profile_t *profile, double looked, double wri
 int cost_links_predict(const hm_topo_t *topo, const hm_profile_t *profile, const hm_table_t *table, const int *slices,
                        const hm_cost_options_t *options, hm_cost_t *cost)
 {
-    int map[HM_MAX_LEVELS + 1];
+    hm_profile_t room;
     double looked, kept, *memory = options->memory;
     double *bytes = memory != NULL ? memory : malloc(cost_memory(topo, HM_COST_LINKS) * sizeof(*bytes));
     if (bytes == NULL) return -ENOMEM;
     int *carrier = (int *)(bytes + links_bytes(topo));
     double *received = bytes + links_bytes(topo) + topo->ranks;
-    profile_map(profile, topo, map);
-    double alone = topo->levels > 1 ? profile_alone(profile, map, 1) : 1;
+    profile = profile_adapt(profile, topo, false, &room);
+    double alone = profile_alone(profile, 1);
     flat_count(topo, table, false, bytes);
-    cost->ms[0] = flat_time(topo, profile, map, bytes);
+    cost->ms[0] = flat_time(topo, profile, bytes);
     cost->copies = copies_count(topo, table, bytes);
     raw_count(topo, table, bytes, options->own_beside, &looked, &kept, received);
     for (int d = 1; d <= topo->levels; d++) {
         if (d == 1) {
             flat_count(topo, table, true, bytes);
-            cost->ms[d] = flat_time(topo, profile, map, bytes);
+            cost->ms[d] = flat_time(topo, profile, bytes);
         } else {
             cost_links_count(topo, table, d, bytes, carrier);
-            cost->ms[d] = depth_time(topo, profile, map, bytes, d, slices[d]);
+            cost->ms[d] = depth_time(topo, profile, bytes, d, slices[d]);
         }
         if (cost->ms[d] < profile->pack_ms * kept) cost->ms[d] = profile->pack_ms * kept;
         double written = written_most(topo, bytes, d == 1 ? 2 : (size_t)(d * d), received);

@@ -19,10 +19,16 @@ typedef struct hm_link {
     double turn_ms;    /* ms per byte on top from there, less than 0 where bytes get cheaper; at least -beta_ms */
 } hm_link_t;
 
-static inline double link_ms(const hm_link_t *link, double bytes)
+/* Without the start-up time. */
+static inline double link_wire_ms(const hm_link_t *link, double bytes)
 {
     double held = bytes - link->free_bytes, turned = bytes - link->turn_bytes;
-    return link->alpha_ms + (held > 0 ? held * link->beta_ms : 0) + (turned > 0 ? turned * link->turn_ms : 0);
+    return (held > 0 ? held * link->beta_ms : 0) + (turned > 0 ? turned * link->turn_ms : 0);
+}
+
+static inline double link_ms(const hm_link_t *link, double bytes)
+{
+    return link->alpha_ms + link_wire_ms(link, bytes);
 }
 
 /* All zero: no samples. The sums are about the means, which keeps their digits when sizes are large. */

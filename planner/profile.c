@@ -46,84 +46,10 @@ int profile_same_cluster(const hm_profile_t *stored, const hm_profile_t *wanted)
            strcmp(stored->transport, wanted->transport) == 0;
 }
 
-static int profile_group_size(const hm_profile_t *profile, int level)
+bool profile_within_node(const hm_profile_t *profile)
 {
-    int ranks = profile->groups[profile->levels];
-    return (ranks + profile->groups[level] - 1) / profile->groups[level];
-}
-
-static int profile_topo_size(const hm_topo_t *topo, int level)
-{
-    int largest = 0;
-    for (int g = 0; g < topo->groups[level]; g++) {
-        int size = topo_group_size(topo, level, g);
-        if (size > largest) largest = size;
-    }
-    return largest;
-}
-
-void profile_map(const hm_profile_t *profile, const hm_topo_t *topo, int map[HM_MAX_LEVELS + 1])
-{
-    int own = profile->levels == topo->levels;
-    for (int l = 1; own && l <= topo->levels; l++) own = profile->groups[l] == topo->groups[l];
-    for (int l = 0; l <= topo->levels; l++) {
-        map[l] = l;
-        if (own) continue;
-        int size = profile_topo_size(topo, l);
-        map[l] = 0;
-        for (int p = 1; p <= profile->levels; p++)
-            if (profile_group_size(profile, p) >= size) map[l] = p;
-    }
-}
-
-const hm_link_t *profile_inter(const hm_profile_t *profile, const int *map, int level)
-{
-    /* The outermost step between the two levels is the slow one. */
-    int outer = map[level - 1] + 1;
-    return outer < profile->levels ? &profile->inter[outer] : &profile->intra[profile->levels - 1];
-}
-
-double profile_alone(const hm_profile_t *profile, const int *map, int level)
-{
-    int outer = map[level - 1] + 1;
-    if (outer >= profile->levels) return 1;
-    double alone = profile->alone_ms[outer], beta = profile->inter[outer].beta_ms;
-    return alone > 0 && alone < beta ? alone / beta : 1;
-}
-
-/* One over the share of a level's groups that are idle where every other one sends; 0: none is. */
-static double idle_inverse(const int *groups, int level)
-{
-    int count = groups[level] / groups[level - 1], idle = count / 2;
-    return idle == 0 ? 0 : (double)count / idle;
-}
-
-double profile_shared(const hm_profile_t *profile, const int *map, int level)
-{
-    int outer = map[level - 1] + 1;
-    if (outer >= profile->levels) return 0;
-    double few = profile->few_ms[outer], beta = profile->inter[outer].beta_ms;
-    if (!(few > 0 && few < beta)) return 0;
-    double shared = (1 - few / beta) * idle_inverse(profile->groups, outer);
-    return shared < 1 ? shared : 1;
-}
-
-void profile_regroup(hm_profile_t *profile, const int *groups)
-{
-    if (memcmp(profile->groups, groups, sizeof(profile->groups)) == 0) return; /* to the last digit */
-    for (int l = 1; l < profile->levels; l++) {
-        double few = profile->few_ms[l], beta = profile->inter[l].beta_ms, inverse = idle_inverse(groups, l);
-        if (!(few > 0 && few < beta) || inverse == 0) continue;
-        double idle = (1 - few / beta) * idle_inverse(profile->groups, l) / inverse;
-        profile->few_ms[l] = beta * (1 - (idle < 1 ? idle : 1));
-    }
-    memcpy(profile->groups, groups, sizeof(profile->groups));
-}
-
-const hm_link_t *profile_intra(const hm_profile_t *profile, const int *map, int level)
-{
-    int inner = map[level] < profile->levels ? map[level] : profile->levels - 1;
-    return &profile->intra[inner];
+    int wire = profile_wire_find(profile->transport, strlen(profile->transport));
+    return wire == HM_WIRE_NVLINK || wire == HM_WIRE_PCI || wire == HM_WIRE_SHM;
 }
 
 /* Start-up: NCCL's own base and per-hop latencies for rings of the Simple protocol (its tuning.cc), NET with its

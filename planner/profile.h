@@ -11,6 +11,8 @@
 #include "parse_error.h"
 #include "topo.h"
 
+#include <stdbool.h>
+
 #define HM_PROFILE_TEXT 64
 
 #define HM_PROFILE_HOST "cpu" /* device of ranks without GPUs */
@@ -47,22 +49,25 @@ int profile_same_cluster(const hm_profile_t *stored, const hm_profile_t *wanted)
  * first; -ENOMEM. */
 int profile_middle(const hm_profile_t *start, int count, hm_profile_t *middle);
 
-/* The profile for as many levels of other groups, joined by the same wires: groups[0..levels] as in hm_profile_t. How
- * far groups share a wire stays what it was. */
-void profile_regroup(hm_profile_t *profile, const int *groups);
+/* Whether the outermost groups are joined inside a node, as `transport` says. */
+bool profile_within_node(const hm_profile_t *profile);
 
-/* Where the levels of a topology lie in a profile, by the size of their groups: map[l] is the deepest profile level
- * whose groups hold at least as many ranks as those of topology level l. So a profile of 4 nodes serves 64 such nodes,
- * or one of them, or the same nodes taken as flat boxes of 8. Levels of the same numbers of groups map one to one. */
-void profile_map(const hm_profile_t *profile, const hm_topo_t *topo, int map[HM_MAX_LEVELS + 1]);
+/* The profile for another topology: the same wires, between other groups. What joins the profile's outermost groups
+ * joins the topology's, or, `inside`, the topology lies within one of the profile's outermost groups. As many levels go
+ * one to one, others by the size of their groups. A rank's share of a wire stays what it was, and how far groups share
+ * one; betas are per byte of a buffer of which another part leaves among more groups or fewer. Returns `profile` itself
+ * where it has the topology's groups, else *room, filled. The cost functions do so with profiles they are given, never
+ * `inside`. */
+const hm_profile_t *profile_adapt(const hm_profile_t *profile, const hm_topo_t *topo, bool inside, hm_profile_t *room);
 
-/* Costs between the groups of topology level `level` (>= 1), and inside one group of topology level `level` (>= 0). */
-const hm_link_t *profile_inter(const hm_profile_t *profile, const int *map, int level);
-/* The share of profile_inter's beta that one rank alone would pay: 1 where every rank has a wire of its own. */
-double profile_alone(const hm_profile_t *profile, const int *map, int level);
+/* Where the levels of a topology lie in a profile then: intra of topology level l is intra[map[l]] there, inter of
+ * level l is inter[map[l - 1] + 1] or, where there is none, the innermost intra. */
+void profile_map(const hm_profile_t *profile, const hm_topo_t *topo, bool inside, int map[HM_MAX_LEVELS + 1]);
+
+/* The share of inter's beta that one rank alone would pay: 1 where every rank has a wire of its own. */
+double profile_alone(const hm_profile_t *profile, int level);
 /* How far the groups of a level share one wire between them: 0 where each has its own, 1 where all use the same. */
-double profile_shared(const hm_profile_t *profile, const int *map, int level);
-const hm_link_t *profile_intra(const hm_profile_t *profile, const int *map, int level);
+double profile_shared(const hm_profile_t *profile, int level);
 
 /* Kinds of wire for profiles that nobody has measured yet. */
 typedef enum hm_wire { HM_WIRE_NVLINK, HM_WIRE_PCI, HM_WIRE_NET, HM_WIRE_TCP, HM_WIRE_SHM, HM_WIRES } hm_wire_t;

@@ -218,6 +218,8 @@ static int reader_bends(reader_t *reader, hm_link_t *link)
     int rc = reader_number(reader, "free bytes", 1e15, &link->free_bytes);
     if (rc != 0 || reader->word == reader->line_end) return rc;
     rc = reader_number(reader, "bytes before the turn", 1e15, &link->turn_bytes);
+    if (rc == 0 && link->turn_bytes < link->free_bytes) /* with a turn downwards, times below 0 */
+        return reader_fail(reader, "bytes before the turn: expected no less than the free bytes");
     if (rc == 0) rc = reader_between(reader, "ms per byte from the turn on", -link->beta_ms, 1, &link->turn_ms);
     link->turn_ms += 0.0; /* no -0, which is not written */
     return rc != 0 ? rc : reader_finish(reader, "the ms per byte from the turn on");

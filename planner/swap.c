@@ -31,7 +31,7 @@ static void terms_create(hm_swap_t *swap, const hm_topo_t *topo, const hm_profil
                          int depth)
 {
     hm_cost_term_t cost[HM_MAX_LEVELS];
-    int map[HM_MAX_LEVELS + 1];
+    hm_profile_t room;
     swap->terms = cost_terms(topo, profile, row_bytes, depth, cost);
     for (int i = 0; i < swap->terms; i++)
         swap->term[i] = (hm_swap_term_t){.level = cost[i].level,
@@ -40,9 +40,9 @@ static void terms_create(hm_swap_t *swap, const hm_topo_t *topo, const hm_profil
     if (swap->options.compute_ms > 0)
         swap->term[swap->terms++] = (hm_swap_term_t){
             .level = topo->levels, .compute = 1, .ms_per_row = swap->options.compute_ms * swap->options.scale};
-    profile_map(profile, topo, map);
+    profile = profile_adapt(profile, topo, false, &room);
     for (int l = 1; l <= topo->levels && swap->options.horizon > 0; l++) {
-        const hm_link_t *link = l < topo->levels ? profile_inter(profile, map, l) : profile_intra(profile, map, l - 1);
+        const hm_link_t *link = l < topo->levels ? &profile->inter[l] : &profile->intra[l - 1];
         double peers = (double)topo->groups[l] / topo->groups[l - 1];
         swap->move_ms[l] = link->alpha_ms + swap->options.expert_bytes * cost_links_beta(link, peers);
     }

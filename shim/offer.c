@@ -156,11 +156,14 @@ static void prior_make(const hm_comm_t *comm, hm_a2a_state_t *state, const hm_se
     state->profile_known = true;
 }
 
-/* A profile of another cluster is what the user asked for, but worth a word. */
+/* A profile of another cluster is what the user asked for, but worth a word, and a loud one where its wires are others.
+ */
 static void given_compare(const hm_comm_t *comm, const hm_profile_t *here, const hm_profile_t *given)
 {
+    static atomic_int said;
     if (comm->rank != 0 || profile_same_cluster(given, here)) return;
-    log_say(HM_LOG_INFO, comm,
+    bool alike = strcmp(given->device, here->device) == 0 && strcmp(given->transport, here->transport) == 0;
+    log_say(alike || atomic_fetch_add(&said, 1) > 0 ? HM_LOG_INFO : HM_LOG_WARN, comm,
             "profile %s was made on another cluster or with other versions (%s, %s, %s; here %s, %s, %s); it is used "
             "all the same, hiermoe fit makes one for here",
             given->name, given->device, given->versions, given->transport, here->device, here->versions,
@@ -259,9 +262,9 @@ int offer_settle(const hm_call_t *call, hm_a2a_state_t *state, hm_source_t sourc
         if (status == 0 && call->comm->rank == 0) measured_keep(call->comm, &offer->profile);
     }
     if (status != 0) return status;
-    /* Part of each node, or more nodes: what joins the nodes there joins them here. Else groups are matched by size. */
-    if (wires_equal(&offer->profile, &state->profile)) profile_regroup(&offer->profile, state->profile.groups);
-    given_compare(call->comm, &state->profile, &offer->profile);
-    state->profile = offer->profile;
+    if (source == HM_SOURCE_GIVEN) given_compare(call->comm, &state->profile, &offer->profile);
+    hm_profile_t room;
+    bool inside = profile_within_node(&state->profile) && !profile_within_node(&offer->profile);
+    state->profile = *profile_adapt(&offer->profile, state->topo, inside, &room);
     return 0;
 }

@@ -225,6 +225,38 @@ static void test_floor_is_bytes_over_speed(void **state)
     topo_destroy(topo);
 }
 
+/* What buffers and shapers take for nothing counts in all models, and no model promises more than the floor allows. */
+static void test_bent_links_bend_predictions_and_floors(void **state)
+{
+    (void)state;
+    hm_topo_t *topo = test_topo("4,2", 8);
+    hm_profile_t profile = {.levels = 2, .groups = {1, 4, 8}};
+    hm_link_t link = {.alpha_ms = 0.5, .beta_ms = 1e-5, .free_bytes = 4e5, .turn_bytes = 8e5, .turn_ms = -4e-6};
+    test_batch_t batch;
+    hm_hits_t hits;
+    hm_cost_t cost;
+    profile.intra[0] = profile.intra[1] = profile.inter[1] = link;
+    profile.intra[0].beta_ms = 0.9e-5; /* a floor by the other link alone would lie above */
+    for (int tokens = 16; tokens <= 4096; tokens *= 4) {
+        test_batch_create(&batch, topo, "uniform", 64, 4, tokens, 9);
+        cost_hits(topo, &batch.table, &hits);
+        double rows = hits.level[1] / 8 * 3 / 4, bytes = (double)hits.row_bytes, share = 4.0 / 8;
+        double floor = cost_floor(topo, &profile, hits.row_bytes, rows);
+        for (int m = 0; m < HM_COST_MODELS; m++) {
+            hm_cost_options_t options = {.model = (hm_cost_model_t)m, .slices = 1};
+            assert_int_equal(cost_predict(topo, &profile, &batch.table, &options, &cost), 0);
+            for (int d = 0; d <= 2; d++) assert_true(floor <= cost.ms[d]);
+        }
+        assert_int_equal(cost_predict_hits(topo, &profile, &hits, 1, &cost), 0);
+        assert_float_equal(cost.ms[0], link_ms(&profile.intra[0], hits.raw * bytes), 1e-9);
+        assert_float_equal(cost.ms[1], link_ms(&profile.intra[0], hits.level[2] * bytes), 1e-9);
+        assert_float_equal(cost.ms[2],
+                           link_ms(&link, hits.level[1] * share * bytes) + link_ms(&link, hits.level[2] * bytes), 1e-9);
+        test_batch_destroy(&batch);
+    }
+    topo_destroy(topo);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -236,6 +268,7 @@ int main(void)
         cmocka_unit_test(test_no_gain_means_leave_alone),
         cmocka_unit_test(test_variants_keep_their_order),
         cmocka_unit_test(test_floor_is_bytes_over_speed),
+        cmocka_unit_test(test_bent_links_bend_predictions_and_floors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -120,6 +120,7 @@ static void test_bad_text_is_refused_with_its_line(void **state)
         {"0.99 12", "0.99 12 1e9 2e9 -6e-7", 9,
          "\"-6e-7\": expected ms per byte from the turn on, a number from -5e-07"},
         {"0.99 12", "0.99 12 -1", 9, "\"-1\": expected free bytes"},
+        {"0.99 12", "0.99 12 1e9 0 -5e-7", 9, "expected no less than the free bytes"}, /* times below 0 */
         {"intra 1 0.25", "intra 2 0.25", 10, "\"2\": expected a level"},
         {"intra 1 0.25", "intra 0 0.25", 10, "a second \"intra 0\""},
         {"inter 1 .125", "inter 0 .125", 11, "whole number from 1 to 1"},
@@ -229,36 +230,6 @@ static void test_cluster_key_looks_at_everything_but_the_name(void **state)
     assert_false(profile_same_cluster(&one, &two));
 }
 
-static const hm_link_t *inter_of(const char *spec, int ranks, int level, const hm_link_t **flat)
-{
-    const hm_profile_t *profile = profile_builtin("a6000-4x8");
-    hm_topo_t *topo = test_topo(spec, ranks);
-    int map[HM_MAX_LEVELS + 1];
-    profile_map(profile, topo, map);
-    if (flat != NULL) *flat = profile_intra(profile, map, 0);
-    const hm_link_t *link = level > 0 ? profile_inter(profile, map, level) : profile_intra(profile, map, -level);
-    topo_destroy(topo);
-    return link;
-}
-
-static void test_levels_are_found_by_group_size(void **state)
-{
-    (void)state;
-    const hm_profile_t *profile = profile_builtin("a6000-4x8");
-    const hm_link_t *flat;
-    assert_ptr_equal(inter_of("4,2,2,2", 32, 3, &flat), &profile->inter[3]);
-    assert_ptr_equal(flat, &profile->intra[0]);
-    assert_ptr_equal(inter_of("4,8", 32, 1, NULL), &profile->inter[1]);
-    assert_ptr_equal(inter_of("4,8", 32, -1, NULL), &profile->intra[1]);
-    /* 64 such nodes, boxes of 4 (whose nodes are joined by the slowest wire in between), one node alone */
-    assert_ptr_equal(inter_of("64,2,2,2", 512, 2, &flat), &profile->inter[2]);
-    assert_ptr_equal(flat, &profile->intra[0]);
-    assert_ptr_equal(inter_of("8,4", 32, 1, NULL), &profile->inter[1]);
-    assert_ptr_equal(inter_of("2,2,2", 8, 1, &flat), &profile->inter[2]);
-    assert_ptr_equal(flat, &profile->intra[1]);
-    assert_ptr_equal(inter_of("2", 2, 0, &flat), &profile->intra[3]);
-}
-
 static void test_prior_orders_wires_and_is_complete(void **state)
 {
     (void)state;
@@ -300,27 +271,9 @@ static void test_prior_of_many_ranks_counts_the_planning(void **state)
 }
 
 /* Measured on four nodes, used on three or two: the wire is shared as it was. */
-static void test_other_groups_share_a_wire_as_far(void **state)
-{
-    (void)state;
-    static const int others[][3] = {{1, 3, 6}, {1, 2, 16}, {1, 5, 10}, {1, 4, 8}};
-    const int map[HM_MAX_LEVELS + 1] = {0, 1, 2};
-    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
-        int groups[HM_MAX_LEVELS + 1] = {0};
-        hm_profile_t profile = {.levels = 2, .groups = {1, 4, 8}, .few_ms = {0, 0.8}};
-        profile.inter[1].beta_ms = 1;
-        assert_float_equal(profile_shared(&profile, map, 1), 0.4, 1e-12);
-        memcpy(groups, others[i], sizeof(others[i]));
-        profile_regroup(&profile, groups);
-        assert_memory_equal(profile.groups, groups, sizeof(groups));
-        assert_float_equal(profile_shared(&profile, map, 1), 0.4, 1e-12);
-    }
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_other_groups_share_a_wire_as_far),
         cmocka_unit_test(test_good_text_is_read),
         cmocka_unit_test(test_what_some_ranks_pay_survives_writing),
         cmocka_unit_test(test_bends_may_follow_the_samples),
@@ -330,7 +283,6 @@ int main(void)
         cmocka_unit_test(test_every_builtin_survives_writing_and_reading),
         cmocka_unit_test(test_decimal_comma_locale_changes_nothing),
         cmocka_unit_test(test_cluster_key_looks_at_everything_but_the_name),
-        cmocka_unit_test(test_levels_are_found_by_group_size),
         cmocka_unit_test(test_prior_orders_wires_and_is_complete),
         cmocka_unit_test(test_prior_of_many_ranks_counts_the_planning),
     };

@@ -337,8 +337,12 @@ static void wires_between_nodes_are_found_for_other_parts_of_nodes(void **contex
     hm_profile_t after = profile_of_all(-1, NULL, 1);
     assert_int_equal(before.groups[1], 4);
     assert_int_equal(after.groups[1], 2);
-    memcpy(before.groups, after.groups, sizeof before.groups);
-    assert_profile_equal(&after, &before);
+    /* Per byte on the wire: of 4 parts of a buffer 3 leave, of 2 one. */
+    assert_string_equal(after.name, "measured");
+    assert_float_equal(after.inter[1].beta_ms * 2 / (before.inter[1].beta_ms * 4 / 3), 1, 1e-9);
+    assert_float_equal(after.intra[0].beta_ms * 2 / (before.intra[0].beta_ms * 4 / 3), 1, 1e-9);
+    assert_float_equal(after.inter[1].alpha_ms, before.inter[1].alpha_ms, 1e-12);
+    assert_float_equal(after.pack_ms, before.pack_ms, 1e-12);
 }
 
 static void sizes_are_read_or_refused(void **context)
