@@ -1,6 +1,8 @@
 #define _GNU_SOURCE
 #include "sample.h"
 
+#include "weight_tree.h"
+
 #include <errno.h>
 #include <locale.h>
 #include <math.h>
@@ -8,16 +10,19 @@
 #include <string.h>
 
 #define SAMPLE_MAX_EXPERTS 65536
+/* Draws that may hit taken experts before the tree is asked. It is asked at once where less than SAMPLE_RARE of the
+ * weight is left: most draws would be in vain, and the 32 bits that decide one are coarse for so small a part. */
 #define SAMPLE_TRIES 64
+#define SAMPLE_RARE 0.0625
 
 struct hm_sampler {
     hm_routing_t routing;
     int experts, top_k;
     uint64_t state;
-    double *weight;  /* ZIPF: [experts] */
-    double *keep;    /* ZIPF: alias table, [experts] */
-    uint16_t *alias; /* ZIPF: [experts] */
-    uint32_t *taken; /* [experts] stamp of the token that chose it */
+    hm_weight_tree_t tree; /* ZIPF: weights of the experts */
+    double *keep;          /* ZIPF: alias table, [experts] */
+    uint16_t *alias;       /* ZIPF: [experts] */
+    uint32_t *taken;       /* [experts] stamp of the token that chose it */
     uint32_t stamp;
     uint16_t *group; /* GROUP: [groups] a permutation, its start is redrawn for each token */
 };
@@ -84,11 +89,12 @@ int routing_parse(const char *spec, hm_routing_t *routing, const char **why)
 /* Vose's alias method: two table look-ups for a draw, whatever the weights. work: [experts]. */
 static void alias_build(hm_sampler_t *sampler, uint16_t *work)
 {
+    const double *weight = weight_tree_weights(&sampler->tree);
     int n = sampler->experts, low = 0, high = n;
     double sum = 0;
-    for (int e = 0; e < n; e++) sum += sampler->weight[e];
+    for (int e = 0; e < n; e++) sum += weight[e];
     for (int e = 0; e < n; e++) {
-        sampler->keep[e] = sampler->weight[e] * n / sum;
+        sampler->keep[e] = weight[e] * n / sum;
         sampler->alias[e] = (uint16_t)e;
         if (sampler->keep[e] < 1) work[low++] = (uint16_t)e;
         if (sampler->keep[e] >= 1) work[--high] = (uint16_t)e;
@@ -108,6 +114,7 @@ static void alias_build(hm_sampler_t *sampler, uint16_t *work)
 
 static void weights_fill(hm_sampler_t *sampler, uint16_t *order)
 {
+    double *weight = weight_tree_weights(&sampler->tree);
     int n = sampler->experts;
     for (int e = 0; e < n; e++) order[e] = (uint16_t)e;
     for (int e = n - 1; e > 0; e--) {
@@ -116,7 +123,8 @@ static void weights_fill(hm_sampler_t *sampler, uint16_t *order)
         order[e] = order[other];
         order[other] = swapped;
     }
-    for (int e = 0; e < n; e++) sampler->weight[order[e]] = pow(e + 1.0, -sampler->routing.exponent);
+    for (int e = 0; e < n; e++) weight[order[e]] = pow(e + 1.0, -sampler->routing.exponent);
+    weight_tree_sum(&sampler->tree);
     alias_build(sampler, order);
 }
 
@@ -140,12 +148,12 @@ int sampler_create(const hm_routing_t *routing, int experts, int top_k, uint64_t
     hm_sampler_t *sampler = calloc(1, sizeof(*sampler));
     if (sampler == NULL) return -ENOMEM;
     *sampler = (hm_sampler_t){.routing = *routing, .experts = experts, .top_k = top_k, .state = seed};
-    sampler->weight = malloc(n * sizeof(*sampler->weight));
+    int treeless = weight_tree_create(n, &sampler->tree);
     sampler->keep = malloc(n * sizeof(*sampler->keep));
     sampler->alias = malloc(n * sizeof(*sampler->alias));
     sampler->taken = calloc(n, sizeof(*sampler->taken));
     sampler->group = malloc(n * sizeof(*sampler->group));
-    if (!sampler->weight || !sampler->keep || !sampler->alias || !sampler->taken || !sampler->group) {
+    if (treeless || !sampler->keep || !sampler->alias || !sampler->taken || !sampler->group) {
         sampler_destroy(sampler);
         return -ENOMEM;
     }
@@ -158,7 +166,7 @@ int sampler_create(const hm_routing_t *routing, int experts, int top_k, uint64_t
 void sampler_destroy(hm_sampler_t *sampler)
 {
     if (sampler == NULL) return;
-    free(sampler->weight);
+    weight_tree_destroy(&sampler->tree);
     free(sampler->keep);
     free(sampler->alias);
     free(sampler->taken);
@@ -166,33 +174,32 @@ void sampler_destroy(hm_sampler_t *sampler)
     free(sampler);
 }
 
-/* One more expert by weight among those not taken, by the weights themselves: for when draws keep hitting taken ones.
- */
-static uint16_t zipf_scan(hm_sampler_t *sampler)
-{
-    double left = 0;
-    uint16_t last = 0;
-    for (int e = 0; e < sampler->experts; e++)
-        if (sampler->taken[e] != sampler->stamp) left += sampler->weight[e];
-    double at = (double)(sampler_bits(sampler) >> 11) * 0x1p-53 * left;
-    for (int e = 0; e < sampler->experts; e++) {
-        if (sampler->taken[e] == sampler->stamp) continue;
-        last = (uint16_t)e;
-        at -= sampler->weight[e];
-        if (at < 0) break;
-    }
-    return last;
-}
-
-static uint16_t zipf_draw(hm_sampler_t *sampler)
+static int zipf_alias(hm_sampler_t *sampler, uint16_t *id)
 {
     for (int i = 0; i < SAMPLE_TRIES; i++) {
         uint64_t bits = sampler_bits(sampler);
         uint32_t e = bits_below(bits, (uint32_t)sampler->experts);
         if ((double)(uint32_t)bits * 0x1p-32 >= sampler->keep[e]) e = sampler->alias[e];
-        if (sampler->taken[e] != sampler->stamp) return (uint16_t)e;
+        *id = (uint16_t)e;
+        if (sampler->taken[e] != sampler->stamp) return 1;
     }
-    return zipf_scan(sampler);
+    return 0;
+}
+
+static void zipf_token(hm_sampler_t *sampler, uint16_t *ids)
+{
+    double spent = 0, most = weight_tree_total(&sampler->tree) * (1 - SAMPLE_RARE);
+    int out = 0; /* so many of ids are taken out of the tree */
+    for (int k = 0; k < sampler->top_k; k++) {
+        if (spent > most || !zipf_alias(sampler, &ids[k])) {
+            while (out < k) weight_tree_take(&sampler->tree, ids[out++]);
+            double share = (double)(sampler_bits(sampler) >> 11) * 0x1p-53;
+            ids[k] = (uint16_t)weight_tree_find(&sampler->tree, share);
+        }
+        sampler->taken[ids[k]] = sampler->stamp;
+        spent += weight_tree_weights(&sampler->tree)[ids[k]];
+    }
+    while (out > 0) weight_tree_restore(&sampler->tree, ids[--out]);
 }
 
 /* The place-th of the experts that the token may use: for GROUP those of its chosen groups, else all. */
@@ -215,26 +222,29 @@ static uint32_t even_count(hm_sampler_t *sampler)
     return (uint32_t)(sampler->experts / sampler->routing.groups * sampler->routing.chosen);
 }
 
+static void even_token(hm_sampler_t *sampler, uint16_t *ids)
+{
+    uint32_t count = even_count(sampler);
+    for (int k = 0; k < sampler->top_k; k++) {
+        /* Floyd's sampling: each place once, no retries. */
+        uint32_t top = count - (uint32_t)sampler->top_k + (uint32_t)k;
+        uint16_t id = even_expert(sampler, bits_below(sampler_bits(sampler), top + 1));
+        if (sampler->taken[id] == sampler->stamp) id = even_expert(sampler, top);
+        sampler->taken[id] = sampler->stamp;
+        ids[k] = id;
+    }
+}
+
 static void token_draw(hm_sampler_t *sampler, uint16_t *ids)
 {
-    uint32_t count = sampler->routing.kind == HM_ROUTING_ZIPF ? 0 : even_count(sampler);
     if (++sampler->stamp == 0) {
         memset(sampler->taken, 0, (size_t)sampler->experts * sizeof(*sampler->taken));
         sampler->stamp = 1;
     }
-    for (int k = 0; k < sampler->top_k; k++) {
-        uint16_t id;
-        if (count == 0) {
-            id = zipf_draw(sampler);
-        } else {
-            /* Floyd's sampling: each place once, no retries. */
-            uint32_t top = count - (uint32_t)sampler->top_k + (uint32_t)k;
-            id = even_expert(sampler, bits_below(sampler_bits(sampler), top + 1));
-            if (sampler->taken[id] == sampler->stamp) id = even_expert(sampler, top);
-        }
-        sampler->taken[id] = sampler->stamp;
-        ids[k] = id;
-    }
+    if (sampler->routing.kind == HM_ROUTING_ZIPF)
+        zipf_token(sampler, ids);
+    else
+        even_token(sampler, ids);
 }
 
 void sampler_draw(hm_sampler_t *sampler, size_t tokens, uint16_t *ids)
