@@ -63,15 +63,15 @@ static int number_agree(const char *path, const char *name, long *given, long ha
     return 0;
 }
 
+/* Ranks that the trace has get their own tokens, and can have no others; else its tokens are dealt, any number. */
 static int trace_agree(plan_options_t *options, const hm_topo_t *topo, const hm_trace_t *trace)
 {
-    if (trace->ranks != topo->ranks)
-        return command_fail("%s: trace of %d ranks: expected %d as in the topology", options->trace_path, trace->ranks,
-                            topo->ranks);
     if (options->layer >= trace->layers)
         return command_fail("--layer: %ld: expected less than %d, the layers of %s", options->layer, trace->layers,
                             options->trace_path);
-    int rc = number_agree(options->trace_path, "tokens", &options->tokens, (long)trace->tokens);
+    int rc = 0;
+    if (trace->ranks == topo->ranks || options->tokens == 0)
+        rc = number_agree(options->trace_path, "tokens", &options->tokens, (long)trace->tokens);
     if (rc == 0) rc = number_agree(options->trace_path, "experts", &options->experts, trace->experts);
     return rc != 0 ? rc : number_agree(options->trace_path, "topk", &options->top_k, trace->top_k);
 }
@@ -100,7 +100,7 @@ static int plan_predict(plan_result_t *result)
 static int plan_run(plan_options_t *options, const hm_topo_t *topo, const hm_profile_t *profile,
                     const hm_trace_t *trace)
 {
-    plan_result_t result = {.options = options, .topo = topo, .profile = profile};
+    plan_result_t result = {.options = options, .topo = topo, .profile = profile, .trace = trace};
     if (options->top_k > options->experts)
         return command_fail("--topk: %ld: expected at most %ld, the experts", options->top_k, options->experts);
     int *rank = malloc((size_t)options->experts * sizeof(*rank));

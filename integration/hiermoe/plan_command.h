@@ -42,6 +42,7 @@ typedef struct plan_result {
     const plan_options_t *options;
     const hm_topo_t *topo;
     const hm_profile_t *profile;
+    const hm_trace_t *trace; /* or NULL */
     hm_placement_t placement;
     plan_counts_t counts;
     hm_cost_t cost;

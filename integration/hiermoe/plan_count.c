@@ -1,5 +1,6 @@
 /* Counts what one exchange moves: an expectation for uniform routing, else by going through tokens source by source. */
 #include "command.h"
+#include "deal.h"
 #include "plan_command.h"
 
 #include <stdlib.h>
@@ -103,24 +104,67 @@ static int tables_create(const hm_topo_t *topo, plan_counts_t *counts)
     return missing ? command_fail("out of memory") : 0;
 }
 
-/* Goes through `tokens` tokens of every source, drawn or from the trace; ids: room for one source's drawn ones. */
-static int sources_count(const plan_options_t *options, const hm_placement_t *placement, const hm_trace_t *trace,
-                         hm_sampler_t *sampler, size_t tokens, uint16_t *ids, tally_t *tally, plan_counts_t *counts)
+/* Where tokens come from: drawn, the trace's own, or dealt from a trace of other ranks. */
+typedef struct supply {
+    const plan_options_t *options;
+    hm_sampler_t *sampler;
+    const hm_trace_t *trace;
+    int own;
+    size_t tokens; /* of one source, to be gone through */
+    uint16_t *ids; /* room for them; NULL where the trace's own are read in place */
+} supply_t;
+
+static int supply_create(const plan_options_t *options, const hm_topo_t *topo, const hm_trace_t *trace, int whole,
+                         supply_t *supply)
+{
+    const char *why;
+    size_t most = (size_t)options->sample / (size_t)topo->ranks;
+    *supply = (supply_t){.options = options, .trace = trace, .tokens = (size_t)options->tokens};
+    supply->own = trace != NULL && trace->ranks == topo->ranks;
+    if (supply->own) return 0;
+    if (!whole && supply->tokens > most) supply->tokens = most > 0 ? most : 1;
+    supply->ids = malloc(supply->tokens * (size_t)options->top_k * sizeof(*supply->ids));
+    if (supply->ids == NULL) return command_fail("out of memory");
+    if (trace != NULL || sampler_create(&options->routing, (int)options->experts, (int)options->top_k,
+                                        (uint64_t)options->seed, &supply->sampler, &why) == 0)
+        return 0;
+    return command_fail("--routing: \"%s\": %s", options->routing_text, why);
+}
+
+static void supply_free(supply_t *supply)
+{
+    sampler_destroy(supply->sampler);
+    free(supply->ids);
+}
+
+/* The tokens of the next source, `source` being counted up from 0. */
+static const uint16_t *supply_next(supply_t *supply, int source)
+{
+    int layer = (int)supply->options->layer;
+    if (supply->own) return trace_source(supply->trace, source, layer);
+    if (supply->trace != NULL)
+        deal_source(supply->trace, layer, (size_t)source, supply->tokens, supply->ids);
+    else
+        sampler_draw(supply->sampler, supply->tokens, supply->ids);
+    return supply->ids;
+}
+
+static int sources_count(const plan_options_t *options, const hm_placement_t *placement, supply_t *supply,
+                         tally_t *tally, plan_counts_t *counts)
 {
     int top_k = (int)options->top_k;
     size_t keep = KEPT_MOST / (size_t)tally->topo->ranks;
-    if (keep > tokens) keep = tokens;
+    if (keep > supply->tokens) keep = supply->tokens;
     if (keep < 1) keep = 1;
     counts->ids = malloc((size_t)tally->topo->ranks * keep * (size_t)top_k * sizeof(*counts->ids));
     if (counts->ids == NULL) return command_fail("out of memory");
     for (int s = 0; s < tally->topo->ranks; s++) {
-        const uint16_t *source = ids;
-        if (sampler != NULL) sampler_draw(sampler, tokens, ids);
-        if (trace != NULL) source = trace_source(trace, s, (int)options->layer);
-        if (count_source(tally->topo, placement, source, tokens, top_k, tally->raw, tally->distinct, tally->seen) != 0)
+        const uint16_t *source = supply_next(supply, s);
+        if (count_source(tally->topo, placement, source, supply->tokens, top_k, tally->raw, tally->distinct,
+                         tally->seen) != 0)
             return command_fail("rank %d: an expert id out of range: expected less than %ld", s, options->experts);
         tally_add(tally, s, counts);
-        memcpy(counts->ids + counts->kept * (size_t)top_k, source, keep * (size_t)top_k * sizeof(*ids));
+        memcpy(counts->ids + counts->kept * (size_t)top_k, source, keep * (size_t)top_k * sizeof(*source));
         counts->kept += keep;
     }
     counts->kept_scale = (double)options->tokens / (double)keep;
@@ -130,25 +174,14 @@ static int sources_count(const plan_options_t *options, const hm_placement_t *pl
 static int tokens_count(const plan_options_t *options, const hm_topo_t *topo, const hm_placement_t *placement,
                         const hm_trace_t *trace, plan_counts_t *counts)
 {
-    hm_sampler_t *sampler = NULL;
+    supply_t supply;
     tally_t tally;
-    const char *why;
-    uint16_t *ids = NULL;
-    size_t tokens = (size_t)options->tokens, most = (size_t)options->sample / (size_t)topo->ranks;
-    if (trace == NULL && counts->raw_table == NULL && tokens > most) tokens = most > 0 ? most : 1;
     int rc = tally_create(topo, &tally);
     if (rc != 0) return rc;
-    if (trace == NULL) {
-        int made = sampler_create(&options->routing, (int)options->experts, (int)options->top_k,
-                                  (uint64_t)options->seed, &sampler, &why);
-        if (made != 0) rc = command_fail("--routing: \"%s\": %s", options->routing_text, why);
-        ids = malloc(tokens * (size_t)options->top_k * sizeof(*ids));
-        if (rc == 0 && ids == NULL) rc = command_fail("out of memory");
-    }
-    if (rc == 0) rc = sources_count(options, placement, trace, sampler, tokens, ids, &tally, counts);
-    if (rc == 0) tally_finish(&tally, (double)options->tokens / (double)tokens, counts);
-    sampler_destroy(sampler);
-    free(ids);
+    rc = supply_create(options, topo, trace, counts->raw_table != NULL, &supply);
+    if (rc == 0) rc = sources_count(options, placement, &supply, &tally, counts);
+    if (rc == 0) tally_finish(&tally, (double)options->tokens / (double)supply.tokens, counts);
+    supply_free(&supply);
     tally_free(&tally);
     return rc;
 }

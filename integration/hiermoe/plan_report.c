@@ -54,6 +54,7 @@ static json_t *report_object(const plan_result_t *result)
                              result->topo->ranks, "groups", groups, "tokens", (json_int_t)options->tokens, "hidden",
                              (json_int_t)options->hidden, "experts", (json_int_t)options->experts, "topk",
                              (json_int_t)options->top_k, "row_bytes", (json_int_t)result->counts.hits.row_bytes);
+    if (result->trace != NULL) json_object_set_new(root, "trace_ranks", json_integer(result->trace->ranks));
     json_object_set_new(root, "duplication", dup);
     json_object_set_new(root, "predicted_ms", by_depth(result, result->cost.ms));
     json_object_set_new(root, "extra_ms", by_depth(result, result->cost.extra_ms));
@@ -93,8 +94,11 @@ void plan_report_text(const plan_result_t *result)
     const plan_options_t *options = result->options;
     printf("%d ranks, profile %s, %s routing, %s cost\n", result->topo->ranks, result->profile->name,
            options->routing_text, plan_cost_name(options->cost_model));
-    printf("%ld tokens a rank, rows of %zu bytes, top-%ld of %ld experts\n\n", options->tokens,
+    printf("%ld tokens a rank, rows of %zu bytes, top-%ld of %ld experts\n", options->tokens,
            result->counts.hits.row_bytes, options->top_k, options->experts);
+    if (result->trace != NULL && result->trace->ranks != result->topo->ranks)
+        printf("tokens dealt from a trace of %d ranks, %zu tokens each\n", result->trace->ranks, result->trace->tokens);
+    putchar('\n');
     printf("%-7s %12s\n", "groups", "duplication");
     for (int l = 1; l <= result->topo->levels; l++)
         printf("%-7d %11.1f%%\n", result->topo->groups[l], 100 * duplication(result, l));
