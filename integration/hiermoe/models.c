@@ -4,10 +4,10 @@
 #include <string.h>
 
 static const model_t models[] = {
-    {"qwen3-30b-a3b", 2048, 128, 8, 768},
-    {"deepseek-v3", 7168, 256, 8, 2048},
-    {"deepseek-v3-half", 3584, 256, 8, 1024}, /* as HierMoE trains it */
-    {"mixtral-8x7b", 4096, 8, 2, 14336},
+    {"qwen3-30b-a3b", 2048, 128, 8, 768, 1},
+    {"deepseek-v3", 7168, 256, 8, 2048, 8},
+    {"deepseek-v3-half", 3584, 256, 8, 1024, 8}, /* as HierMoE trains it */
+    {"mixtral-8x7b", 4096, 8, 2, 14336, 1},
 };
 
 const model_t *model_at(int index)

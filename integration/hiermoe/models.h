@@ -5,6 +5,7 @@
 typedef struct model {
     const char *name;
     int hidden, experts, top_k, intermediate; /* intermediate: width inside one expert */
+    int routing_groups;                       /* runs of ids that the router chooses from first; 1: none */
 } model_t;
 
 /* NULL where there is no such model; model_at counts them up, NULL ends. */

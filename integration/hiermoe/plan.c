@@ -76,6 +76,16 @@ static int trace_agree(plan_options_t *options, const hm_topo_t *topo, const hm_
     return rc != 0 ? rc : number_agree(options->trace_path, "topk", &options->top_k, trace->top_k);
 }
 
+static int experts_agree(const plan_options_t *options)
+{
+    if (options->top_k > options->experts)
+        return command_fail("--topk: %ld: expected at most %ld, the experts", options->top_k, options->experts);
+    if (options->experts % options->routing_groups != 0)
+        return command_fail("%ld routing groups: expected a number that divides the experts, %ld",
+                            options->routing_groups, options->experts);
+    return 0;
+}
+
 static int plan_predict(plan_result_t *result)
 {
     const plan_counts_t *counts = &result->counts;
@@ -101,8 +111,7 @@ static int plan_run(plan_options_t *options, const hm_topo_t *topo, const hm_pro
                     const hm_trace_t *trace)
 {
     plan_result_t result = {.options = options, .topo = topo, .profile = profile, .trace = trace};
-    if (options->top_k > options->experts)
-        return command_fail("--topk: %ld: expected at most %ld, the experts", options->top_k, options->experts);
+    if (experts_agree(options) != 0) return EXIT_BAD_INPUT;
     int *rank = malloc((size_t)options->experts * sizeof(*rank));
     if (rank == NULL) return command_fail("out of memory");
     placement_contiguous((int)options->experts, topo->ranks, rank);

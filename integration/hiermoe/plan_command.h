@@ -10,13 +10,15 @@
 #define PLAN_MAX_TABLE_RANKS 1024 /* above, no table of all pairs is made */
 #define PLAN_MAX_SWAP_EXPERTS 1024
 #define PLAN_MAX_SWAPS 64
+#define PLAN_OBJECTIVE_ANY (-1) /* the better of maximum and smooth maximum */
 
 typedef struct plan_options {
     const char *routing_text, *trace_path, *profile_name, *topo_text, *model_name, *json_path;
     hm_routing_t routing;
-    long tokens, hidden, experts, top_k, element_bytes, layer, swaps, seed, sample, slices;
-    double expert_bytes, horizon;
+    long tokens, hidden, experts, top_k, element_bytes, layer, swaps, seed, sample, slices, routing_groups, gamma;
+    double expert_bytes, horizon, compute_ms; /* compute_ms: of 1000 chosen rows */
     hm_cost_model_t cost_model;
+    int objective; /* hm_swap_objective_t, or PLAN_OBJECTIVE_ANY */
     int help;
 } plan_options_t;
 
@@ -35,7 +37,7 @@ typedef struct plan_counts {
 
 typedef struct plan_swap {
     int a, b;
-    double before_ms, after_ms, move_ms; /* predicted time at the plan's depth, true maxima */
+    double before_ms, after_ms, move_ms; /* predicted time at the plan's depth, true maxima, compute included */
 } plan_swap_t;
 
 typedef struct plan_result {
@@ -46,10 +48,10 @@ typedef struct plan_result {
     hm_placement_t placement;
     plan_counts_t counts;
     hm_cost_t cost;
-    double floor_ms[HM_MAX_LEVELS + 1]; /* by depth */
-    int depth, depth_best;              /* 0: leave alone; Eq. 6 */
-    int swap_count, swap_depth;
-    const char *swap_note; /* why there are none, or NULL */
+    double floor_ms[HM_MAX_LEVELS + 1];         /* by depth */
+    int depth, depth_best;                      /* 0: leave alone; Eq. 6 */
+    int swap_count, swap_depth, swap_objective; /* swap_objective: by which they were chosen */
+    const char *swap_note;                      /* why there are none, or NULL */
     plan_swap_t swap[PLAN_MAX_SWAPS];
 } plan_result_t;
 
@@ -63,5 +65,6 @@ int plan_report_json(const plan_result_t *result, const char *path);
 void plan_report_text(const plan_result_t *result);
 
 const char *plan_cost_name(int model); /* NULL past the last */
+const char *plan_objective_name(int objective);
 
 #endif

@@ -2,6 +2,8 @@
 #include "command.h"
 #include "models.h"
 #include "plan_command.h"
+#include "smooth.h"
+#include "swap.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -19,16 +21,26 @@ const char *plan_cost_name(int model)
     return model >= 0 && model < HM_COST_MODELS ? cost_names[model] : NULL;
 }
 
+static const char *const objective_names[] = {
+    [HM_SWAP_MAX] = "max", [HM_SWAP_SMOOTH_MAX] = "smooth", [HM_SWAP_LOG_SUM_EXP] = "lse"};
+
+const char *plan_objective_name(int objective)
+{
+    return objective_names[objective];
+}
+
 static const char help[] =
     "usage: hiermoe plan [OPTIONS]\n"
     "Predicts the time of one MoE all-to-all at every depth and says which experts should trade places.\n\n"
     "  --routing R       uniform (default), zipf:S, group:N:G (N groups, a token uses G) or trace:FILE\n"
     "  --profile P       a built-in profile, a file, or prior:KIND,... (nvlink, pci, shm, net, tcp by level); needed\n"
     "  --topo T          nested groups, outermost first, such as 4,8; default: those of the profile\n"
-    "  --model M         qwen3-30b-a3b, deepseek-v3, deepseek-v3-half or mixtral-8x7b: sets the next four\n"
+    "  --model M         qwen3-30b-a3b, deepseek-v3, deepseek-v3-half or mixtral-8x7b: sets the next five\n"
     "  --hidden N        elements of a row\n"
     "  --experts N       experts of a layer\n"
     "  --topk N          experts of a token\n"
+    "  --routing-groups N  experts lie in N runs of ids that the router chooses from first: swaps stay inside a run\n"
+    "                    (default 1 without --model and group:N:G)\n"
     "  --expert-bytes X  bytes that move with one expert (default 0 without --model)\n"
     "  --tokens N        tokens of one rank (default 1024, or the trace's)\n"
     "  --element-bytes N bytes of an element (default 2)\n"
@@ -36,6 +48,11 @@ static const char help[] =
     "  --slices N        slices of the sliced models (default 4)\n"
     "  --swaps N         most swaps to suggest (default 4)\n"
     "  --horizon N       all-to-alls that a swap must pay for itself in; 0: moving is free (default 1000)\n"
+    "  --objective O     what swaps are chosen by: max (the busiest group), smooth or lse (all groups, the busy ones\n"
+    "                    most); default: the better of max and smooth\n"
+    "  --gamma N         how much smooth and lse mind the busiest group, 1 to 32 (default 10)\n"
+    "  --compute-ms X    ms that experts compute for 1000 rows that chose them: swaps also even that out over ranks,\n"
+    "                    their times include it (default 0)\n"
     "  --layer N         layer of the trace (default 0)\n"
     "  --seed N          of drawn routings (default 1)\n"
     "  --sample N        most tokens to draw or deal, over all ranks (default 16777216); padded costs only\n"
@@ -95,17 +112,34 @@ static int cost_model(const char *text, plan_options_t *options)
     return command_fail("--cost: \"%s\": expected padded, padded-sliced, links or links-sliced", text);
 }
 
+static int objective(const char *text, plan_options_t *options)
+{
+    for (int o = HM_SWAP_MAX; o <= HM_SWAP_LOG_SUM_EXP; o++)
+        if (strcmp(text, objective_names[o]) == 0) {
+            options->objective = o;
+            return 0;
+        }
+    return command_fail("--objective: \"%s\": expected max, smooth or lse", text);
+}
+
 static int option_take(const char *name, const char *text, plan_options_t *options)
 {
     const struct {
         const char *name;
         long least, most, *value;
     } numbers[] = {
-        {"tokens", 1, 1 << 20, &options->tokens},          {"hidden", 1, 1 << 20, &options->hidden},
-        {"experts", 1, 65535, &options->experts},          {"topk", 1, 64, &options->top_k},
-        {"element-bytes", 1, 16, &options->element_bytes}, {"layer", 0, 4095, &options->layer},
-        {"swaps", 0, PLAN_MAX_SWAPS, &options->swaps},     {"seed", 0, 1L << 60, &options->seed},
-        {"sample", 1, 1L << 40, &options->sample},         {"slices", 1, 1024, &options->slices},
+        {"tokens", 1, 1 << 20, &options->tokens},
+        {"hidden", 1, 1 << 20, &options->hidden},
+        {"experts", 1, 65535, &options->experts},
+        {"topk", 1, 64, &options->top_k},
+        {"element-bytes", 1, 16, &options->element_bytes},
+        {"layer", 0, 4095, &options->layer},
+        {"swaps", 0, PLAN_MAX_SWAPS, &options->swaps},
+        {"seed", 0, 1L << 60, &options->seed},
+        {"sample", 1, 1L << 40, &options->sample},
+        {"slices", 1, 1024, &options->slices},
+        {"routing-groups", 1, 65535, &options->routing_groups},
+        {"gamma", 1, HM_SMOOTH_MAX_GAMMA, &options->gamma},
     };
     const struct {
         const char *name, **value;
@@ -121,6 +155,8 @@ static int option_take(const char *name, const char *text, plan_options_t *optio
     if (strcmp(name, "json") == 0) return json_path(text, options);
     if (strcmp(name, "routing") == 0) return routing(text, options);
     if (strcmp(name, "cost") == 0) return cost_model(text, options);
+    if (strcmp(name, "objective") == 0) return objective(text, options);
+    if (strcmp(name, "compute-ms") == 0) return real(name, text, &options->compute_ms);
     return real(name, text, strcmp(name, "horizon") == 0 ? &options->horizon : &options->expert_bytes);
 }
 
@@ -136,13 +172,19 @@ static int model_apply(plan_options_t *options)
     if (options->experts == 0 && options->trace_path == NULL) options->experts = model->experts;
     if (options->top_k == 0 && options->trace_path == NULL) options->top_k = model->top_k;
     if (options->expert_bytes < 0) options->expert_bytes = model_expert_bytes(model);
+    if (options->routing_groups == 0) options->routing_groups = model->routing_groups;
     return 0;
 }
 
 static int options_complete(plan_options_t *options)
 {
+    if (options->routing_groups == 0 && options->trace_path == NULL && options->routing.kind == HM_ROUTING_GROUP)
+        options->routing_groups = options->routing.groups;
     int rc = model_apply(options);
     if (rc != 0) return rc;
+    if (options->routing_groups == 0) options->routing_groups = 1;
+    if (options->gamma > 0 && options->objective == HM_SWAP_MAX)
+        return command_fail("--gamma: max has none: expected --objective smooth or lse with it");
     if (options->profile_name == NULL) return command_fail("plan: expected --profile (built-in: a6000-4x8)");
     if (options->hidden == 0) return command_fail("plan: expected --model or --hidden");
     if (options->expert_bytes < 0) options->expert_bytes = 0;
@@ -162,9 +204,10 @@ static const char *option_unknown(int argc, char **argv)
 
 int plan_options_parse(int argc, char **argv, plan_options_t *options)
 {
-    static const char *const names[] = {"routing",       "profile", "topo", "model",  "hidden", "experts",
-                                        "topk",          "tokens",  "cost", "slices", "swaps",  "horizon",
-                                        "element-bytes", "layer",   "seed", "sample", "json",   "expert-bytes"};
+    static const char *const names[] = {"routing",        "profile",   "topo",  "model",     "hidden", "experts",
+                                        "topk",           "tokens",    "cost",  "slices",    "swaps",  "horizon",
+                                        "element-bytes",  "layer",     "seed",  "sample",    "json",   "expert-bytes",
+                                        "routing-groups", "objective", "gamma", "compute-ms"};
     enum { NAMES = sizeof(names) / sizeof(names[0]), FIRST = 256 };
     struct option longs[NAMES + 2] = {{0}};
     *options = (plan_options_t){.routing_text = "uniform",
@@ -174,6 +217,7 @@ int plan_options_parse(int argc, char **argv, plan_options_t *options)
                                 .sample = 1 << 24,
                                 .slices = 4,
                                 .expert_bytes = -1,
+                                .objective = PLAN_OBJECTIVE_ANY,
                                 .horizon = 1000};
     for (int i = 0; i < NAMES; i++) longs[i] = (struct option){names[i], required_argument, NULL, FIRST + i};
     longs[NAMES] = (struct option){"help", no_argument, NULL, 'h'};

@@ -61,7 +61,10 @@ static json_t *report_object(const plan_result_t *result)
     json_object_set_new(root, "floor_ms", by_depth(result, result->floor_ms));
     json_object_set_new(root, "depth", json_integer(result->depth));
     json_object_set_new(root, "depth_best", json_integer(result->depth_best));
+    json_object_set_new(root, "routing_groups", json_integer(options->routing_groups));
     json_object_set_new(root, "swaps", report_swaps(result));
+    if (result->swap_count > 0)
+        json_object_set_new(root, "swaps_objective", json_string(plan_objective_name(result->swap_objective)));
     if (result->swap_note != NULL) json_object_set_new(root, "swaps_note", json_string(result->swap_note));
     return root;
 }
@@ -106,8 +109,9 @@ void plan_report_text(const plan_result_t *result)
     if (options->swaps == 0) return;
     if (result->swap_note != NULL) printf("\nno swaps: %s\n", result->swap_note);
     if (result->swap_count > 0)
-        printf("\n%-13s %10s %10s %10s   (at depth %d, padded cost)\n", "swap experts", "before ms", "after ms",
-               "move ms", result->swap_depth);
+        printf("\n%-13s %10s %10s %10s   (at depth %d, padded cost%s, chosen by %s)\n", "swap experts", "before ms",
+               "after ms", "move ms", result->swap_depth, options->compute_ms > 0 ? " with compute" : "",
+               plan_objective_name(result->swap_objective));
     for (int i = 0; i < result->swap_count; i++) {
         const plan_swap_t *swap = &result->swap[i];
         printf("%5d %5d   %10.3f %10.3f %10.3f\n", swap->a, swap->b, swap->before_ms, swap->after_ms, swap->move_ms);

@@ -3,18 +3,34 @@
 #include "plan_command.h"
 #include "swap.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* Swaps one after the other. */
 typedef struct series {
     const plan_result_t *result;
+    uint64_t *rows; /* [ranks] to count in */
     int count;
     plan_swap_t swap[PLAN_MAX_SWAPS];
 } series_t;
 
-/* The plan's time at its depth by true maxima, from statistics. */
-static double stats_time(const plan_result_t *result, const hm_swap_stats_t *stats)
+/* Rows chosen of the experts of the rank that has most of them. */
+static double stats_rows_most(const plan_result_t *result, const hm_swap_stats_t *stats, uint64_t *rows)
 {
+    uint64_t most = 0;
+    memset(rows, 0, (size_t)result->topo->ranks * sizeof(*rows));
+    for (int e = 0; e < stats->experts; e++) {
+        uint64_t *home = &rows[stats->group[stats->levels][e]];
+        *home += stats->cnt[e];
+        if (*home > most) most = *home;
+    }
+    return (double)most * result->counts.kept_scale;
+}
+
+/* The plan's time at its depth by true maxima, from statistics, with the compute of the busiest rank. */
+static double stats_time(const series_t *series, const hm_swap_stats_t *stats)
+{
+    const plan_result_t *result = series->result;
     hm_cost_t cost;
     hm_hits_t hits = {.row_bytes = result->counts.hits.row_bytes, .raw = result->counts.hits.raw};
     for (int l = 1; l <= result->topo->levels; l++)
@@ -24,7 +40,8 @@ static double stats_time(const plan_result_t *result, const hm_swap_stats_t *sta
         }
     int slices = result->options->cost_model == HM_COST_PADDED_SLICED ? (int)result->options->slices : 1;
     if (cost_predict_hits(result->topo, result->profile, &hits, slices, &cost) != 0) return 0;
-    return cost.ms[result->swap_depth];
+    return cost.ms[result->swap_depth] +
+           result->options->compute_ms / 1000 * stats_rows_most(result, stats, series->rows);
 }
 
 static int series_update(void *context, hm_swap_stats_t *stats, int a, int b)
@@ -32,9 +49,9 @@ static int series_update(void *context, hm_swap_stats_t *stats, int a, int b)
     series_t *series = context;
     const plan_result_t *result = series->result;
     plan_swap_t *swap = &series->swap[series->count++];
-    swap->before_ms = stats_time(result, stats);
+    swap->before_ms = stats_time(series, stats);
     int rc = swap_stats_swap(stats, result->counts.ids, result->counts.kept, (int)result->options->top_k, a, b);
-    swap->after_ms = stats_time(result, stats);
+    swap->after_ms = stats_time(series, stats);
     return rc;
 }
 
@@ -88,31 +105,44 @@ static double series_cut(series_t *series, double horizon)
     return most;
 }
 
+/* Takes what one objective suggests if it gains more than what was found before. */
+static int objective_try(plan_result_t *result, const hm_swap_options_t *how, uint64_t *rows, double *most)
+{
+    series_t series = {.result = result, .rows = rows};
+    int rc = series_choose(&series, how);
+    if (rc != 0) return command_fail("swaps: %s", strerror(-rc));
+    double gain = series_cut(&series, how->horizon);
+    if (gain <= *most) return 0;
+    *most = gain;
+    result->swap_count = series.count;
+    result->swap_objective = how->objective;
+    memcpy(result->swap, series.swap, sizeof(series.swap));
+    return 0;
+}
+
 int plan_swaps(plan_result_t *result)
 {
-    static const hm_swap_objective_t objectives[] = {HM_SWAP_MAX, HM_SWAP_SMOOTH_MAX};
     const plan_options_t *options = result->options;
     hm_swap_options_t how = HM_SWAP_DEFAULTS;
     double most = 0;
+    int rc = 0;
     result->swap_depth = result->depth;
     result->swap_note = swaps_refuse(result);
     if (result->swap_note != NULL || options->swaps == 0) return 0;
     how.scale = result->counts.kept_scale;
     how.expert_bytes = options->expert_bytes;
     how.horizon = options->horizon;
-    if (options->trace_path == NULL && options->routing.kind == HM_ROUTING_GROUP)
-        how.routing_groups = options->routing.groups;
-    for (size_t i = 0; i < sizeof(objectives) / sizeof(objectives[0]); i++) {
-        series_t series = {.result = result};
-        how.objective = objectives[i];
-        int rc = series_choose(&series, &how);
-        if (rc != 0) return command_fail("swaps: %s", strerror(-rc));
-        double gain = series_cut(&series, options->horizon);
-        if (gain <= most) continue;
-        most = gain;
-        result->swap_count = series.count;
-        memcpy(result->swap, series.swap, sizeof(series.swap));
+    how.routing_groups = (int)options->routing_groups;
+    how.compute_ms = options->compute_ms / 1000;
+    if (options->gamma > 0) how.gamma = (int)options->gamma;
+    uint64_t *rows = malloc((size_t)result->topo->ranks * sizeof(*rows));
+    if (rows == NULL) return command_fail("out of memory");
+    for (int o = HM_SWAP_MAX; o <= HM_SWAP_LOG_SUM_EXP && rc == 0; o++) {
+        how.objective = (hm_swap_objective_t)o;
+        int wanted = options->objective == PLAN_OBJECTIVE_ANY ? o != HM_SWAP_LOG_SUM_EXP : o == options->objective;
+        if (wanted) rc = objective_try(result, &how, rows, &most);
     }
-    if (most <= 0) result->swap_note = "none gains more than moving it costs within the horizon";
-    return 0;
+    free(rows);
+    if (rc == 0 && most <= 0) result->swap_note = "none gains more than moving it costs within the horizon";
+    return rc;
 }

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -58,6 +59,27 @@ static inline void test_batch_count(test_batch_t *batch, const hm_topo_t *topo)
     assert_int_equal(count_trace(topo, &batch->placement, &batch->trace, 0, batch->raw, batch->distinct), 0);
 }
 
+/* The rest of a batch whose trace and ids are there. */
+static inline void test_batch_finish(test_batch_t *batch, const hm_topo_t *topo)
+{
+    size_t ranks = (size_t)topo->ranks;
+    int experts = batch->trace.experts;
+    batch->place = malloc((size_t)experts * sizeof(*batch->place));
+    assert_non_null(batch->place);
+    placement_contiguous(experts, topo->ranks, batch->place);
+    batch->placement = (hm_placement_t){experts, batch->place};
+    batch->raw = malloc(ranks * ranks * sizeof(*batch->raw));
+    assert_non_null(batch->raw);
+    for (int l = 1; l <= topo->levels; l++) {
+        batch->distinct[l] = malloc(ranks * (size_t)topo->groups[l] * sizeof(uint32_t));
+        assert_non_null(batch->distinct[l]);
+        batch->table.distinct[l] = batch->distinct[l];
+    }
+    batch->table.raw = batch->raw;
+    batch->table.row_bytes = 4096;
+    test_batch_count(batch, topo);
+}
+
 static inline void test_batch_create(test_batch_t *batch, const hm_topo_t *topo, const char *routing, int experts,
                                      int top_k, size_t tokens, uint64_t seed)
 {
@@ -73,20 +95,40 @@ static inline void test_batch_create(test_batch_t *batch, const hm_topo_t *topo,
     sampler_draw(sampler, ranks * tokens, batch->ids);
     sampler_destroy(sampler);
     batch->trace = (hm_trace_t){topo->ranks, 1, top_k, experts, tokens, batch->ids};
-    batch->place = malloc((size_t)experts * sizeof(*batch->place));
-    assert_non_null(batch->place);
-    placement_contiguous(experts, topo->ranks, batch->place);
-    batch->placement = (hm_placement_t){experts, batch->place};
-    batch->raw = malloc(ranks * ranks * sizeof(*batch->raw));
-    assert_non_null(batch->raw);
-    for (int l = 1; l <= topo->levels; l++) {
-        batch->distinct[l] = malloc(ranks * (size_t)topo->groups[l] * sizeof(uint32_t));
-        assert_non_null(batch->distinct[l]);
-        batch->table.distinct[l] = batch->distinct[l];
-    }
-    batch->table.raw = batch->raw;
-    batch->table.row_bytes = 4096;
-    test_batch_count(batch, topo);
+    test_batch_finish(batch, topo);
+}
+
+/* The real trace: 8 ranks, 2 layers, 1024 tokens, top-8 of 128 experts. */
+static inline hm_trace_t test_trace_read(void)
+{
+    size_t most = 1 << 20, length;
+    char *data = malloc(most);
+    hm_parse_error_t error;
+    hm_trace_t trace;
+    FILE *file = fopen(HM_TRACES "/moe_lm.hmtrace", "rb");
+    assert_true(data != NULL && file != NULL);
+    length = fread(data, 1, most, file);
+    fclose(file);
+    if (trace_parse(data, length, &trace, &error) != 0) fail_msg("moe_lm.hmtrace: %s", error.text);
+    free(data);
+    return trace;
+}
+
+/* A layer of it: each rank's tokens from `first` on. */
+static inline void test_batch_read(test_batch_t *batch, const hm_topo_t *topo, int layer, size_t first, size_t tokens)
+{
+    hm_trace_t trace = test_trace_read();
+    size_t words = tokens * (size_t)trace.top_k;
+    assert_int_equal(topo->ranks, trace.ranks);
+    memset(batch, 0, sizeof(*batch));
+    batch->ids = malloc((size_t)trace.ranks * words * sizeof(*batch->ids));
+    assert_non_null(batch->ids);
+    for (int r = 0; r < trace.ranks; r++)
+        memcpy(batch->ids + (size_t)r * words, trace_source(&trace, r, layer) + first * (size_t)trace.top_k,
+               words * sizeof(*batch->ids));
+    batch->trace = (hm_trace_t){trace.ranks, 1, trace.top_k, trace.experts, tokens, batch->ids};
+    trace_free(&trace);
+    test_batch_finish(batch, topo);
 }
 
 static inline void test_batch_destroy(test_batch_t *batch)
