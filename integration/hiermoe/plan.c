@@ -45,6 +45,12 @@ static int topo_of_profile(const hm_profile_t *profile, hm_topo_t **topo)
     return topo_make(spec, topo);
 }
 
+/* "1,8" is one node of 8: it lies inside the outermost groups of a profile that spans nodes. */
+static bool topo_inside(const plan_options_t *options, const hm_profile_t *profile)
+{
+    return options->topo_text != NULL && strncmp(options->topo_text, "1,", 2) == 0 && !profile_within_node(profile);
+}
+
 static int topo_and_profile(const plan_options_t *options, hm_topo_t **topo, hm_profile_t *profile)
 {
     int rc = options->topo_text != NULL ? topo_make(options->topo_text, topo) : 0;
@@ -107,10 +113,13 @@ static int plan_predict(plan_result_t *result)
     return 0;
 }
 
-static int plan_run(plan_options_t *options, const hm_topo_t *topo, const hm_profile_t *profile,
-                    const hm_trace_t *trace)
+static int plan_run(plan_options_t *options, const hm_topo_t *topo, const hm_profile_t *given, const hm_trace_t *trace)
 {
-    plan_result_t result = {.options = options, .topo = topo, .profile = profile, .trace = trace};
+    hm_profile_t room;
+    bool inside = topo_inside(options, given);
+    plan_result_t result = {.options = options, .topo = topo, .given = given, .trace = trace};
+    result.profile = profile_adapt(given, topo, inside, &room);
+    profile_map(given, topo, inside, result.map);
     if (experts_agree(options) != 0) return EXIT_BAD_INPUT;
     int *rank = malloc((size_t)options->experts * sizeof(*rank));
     if (rank == NULL) return command_fail("out of memory");

@@ -43,8 +43,9 @@ typedef struct plan_swap {
 typedef struct plan_result {
     const plan_options_t *options;
     const hm_topo_t *topo;
-    const hm_profile_t *profile;
-    const hm_trace_t *trace; /* or NULL */
+    const hm_profile_t *given, *profile; /* as it was given, and for this topology */
+    int map[HM_MAX_LEVELS + 1];          /* profile_map from one to the other */
+    const hm_trace_t *trace;             /* or NULL */
     hm_placement_t placement;
     plan_counts_t counts;
     hm_cost_t cost;

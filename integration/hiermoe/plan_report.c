@@ -39,6 +39,21 @@ static json_t *report_swaps(const plan_result_t *result)
     return swaps;
 }
 
+/* The profile's level whose wire joins the groups of a level here. */
+static int level_served(const plan_result_t *result, int level)
+{
+    int outer = result->map[level - 1] + 1;
+    return outer < result->given->levels ? outer : result->given->levels;
+}
+
+static json_t *report_levels(const plan_result_t *result)
+{
+    json_t *levels = json_array();
+    for (int l = 1; l <= result->topo->levels; l++)
+        json_array_append_new(levels, json_integer(level_served(result, l)));
+    return levels;
+}
+
 static json_t *report_object(const plan_result_t *result)
 {
     char key[16];
@@ -55,6 +70,7 @@ static json_t *report_object(const plan_result_t *result)
                              (json_int_t)options->hidden, "experts", (json_int_t)options->experts, "topk",
                              (json_int_t)options->top_k, "row_bytes", (json_int_t)result->counts.hits.row_bytes);
     if (result->trace != NULL) json_object_set_new(root, "trace_ranks", json_integer(result->trace->ranks));
+    json_object_set_new(root, "profile_levels", report_levels(result));
     json_object_set_new(root, "duplication", dup);
     json_object_set_new(root, "predicted_ms", by_depth(result, result->cost.ms));
     json_object_set_new(root, "extra_ms", by_depth(result, result->cost.extra_ms));
@@ -81,6 +97,18 @@ int plan_report_json(const plan_result_t *result, const char *path)
     return failed ? command_fail("%s: %s", path, errno != 0 ? strerror(errno) : "cannot be written") : 0;
 }
 
+/* Which wires are taken for which, where the profile is of another cluster. */
+static void text_levels(const plan_result_t *result)
+{
+    const hm_profile_t *given = result->given;
+    if (result->profile == given) return;
+    printf("the profile's %d ranks are others: ", given->groups[given->levels]);
+    for (int l = 1; l <= result->topo->levels; l++)
+        printf("%s%d groups joined as its %d", l > 1 ? ", " : "", result->topo->groups[l],
+               given->groups[level_served(result, l)]);
+    putchar('\n');
+}
+
 static void text_depths(const plan_result_t *result)
 {
     printf("\n%-7s %12s %10s %10s %9s\n", "depth", "predicted ms", "extra ms", "floor ms", "speedup");
@@ -88,7 +116,7 @@ static void text_depths(const plan_result_t *result)
         char key[16];
         double all = result->cost.ms[d] + result->cost.extra_ms[d];
         printf("%-7s %12.3f %10.3f %10.3f %8.2fx%s\n", depth_key(d, key), result->cost.ms[d], result->cost.extra_ms[d],
-               result->floor_ms[d], result->cost.ms[0] / all, d == result->depth ? "  <- taken" : "");
+               result->floor_ms[d], all > 0 ? result->cost.ms[0] / all : 1, d == result->depth ? "  <- taken" : "");
     }
 }
 
@@ -101,6 +129,7 @@ void plan_report_text(const plan_result_t *result)
            result->counts.hits.row_bytes, options->top_k, options->experts);
     if (result->trace != NULL && result->trace->ranks != result->topo->ranks)
         printf("tokens dealt from a trace of %d ranks, %zu tokens each\n", result->trace->ranks, result->trace->tokens);
+    text_levels(result);
     putchar('\n');
     printf("%-7s %12s\n", "groups", "duplication");
     for (int l = 1; l <= result->topo->levels; l++)

@@ -304,9 +304,35 @@ static void test_own_rows_cost_extra_where_cores_move_them(void **state)
     json_decref(cpu);
 }
 
+/* 4 nodes of 2 were taken for one node of 8, and a file of the same wires was used as no job would use it. */
+static void test_nodes_of_other_sizes_are_joined_as_the_profiles(void **state)
+{
+    (void)state;
+    static const char options[] = "--profile a6000-4x8 --hidden 2048 --experts 128 --topk 8 --swaps 0 --topo ";
+    const struct {
+        const char *topo;
+        int first, second;
+        double none; /* 15.2, 26.6 MB, .. of 16.8 MB a rank leave the node over the link that has 4 nodes' beta */
+    } cases[] = {{"4,2", 1, 4, 7.22e-1 + 5.70e-7 * 33554432},
+                 {"16,2", 1, 4, 7.22e-1 + 5.70e-7 * 1.25 * 33554432},
+                 {"2,64", 1, 2, 7.22e-1 + 5.70e-7 / 1.5 * 33554432},
+                 {"1,8", 2, 0, 5.71e-1 + 1.27e-7 * 33554432}};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char arguments[256];
+        snprintf(arguments, sizeof(arguments), "%s%s", options, cases[i].topo);
+        json_t *root = command_json(arguments);
+        const json_t *levels = json_object_get(root, "profile_levels");
+        assert_int_equal(json_integer_value(json_array_get(levels, 0)), cases[i].first);
+        assert_int_equal(json_integer_value(json_array_get(levels, 1)), cases[i].second);
+        assert_float_equal(command_number(root, "predicted_ms", "none"), cases[i].none, 1e-6);
+        json_decref(root);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_nodes_of_other_sizes_are_joined_as_the_profiles),
         cmocka_unit_test(test_duplication_is_that_of_the_papers_table),
         cmocka_unit_test(test_uniform_predictions_are_those_of_the_paper),
         cmocka_unit_test(test_skewed_routing_gets_swaps_that_help),
