@@ -1,0 +1,161 @@
+/* hiermoe plan's report: the table says what JSON says, and both what was counted. */
+#include "command_run.h"
+
+#include "cost.h"
+
+#include <stdio.h>
+
+#define TRACE "--profile a6000-4x8 --hidden 1024 --routing trace:" HM_TRACES "/moe_lm.hmtrace "
+
+/* The line of the table that begins with a word, behind it. */
+static const char *line_find(const char *text, const char *word)
+{
+    char start[32];
+    snprintf(start, sizeof(start), "\n%-7s ", word);
+    const char *line = strstr(text, start);
+    if (line == NULL) fail_msg("no line \"%s\" in: %s", word, text);
+    return line + strlen(start);
+}
+
+static void depths_equal(const char *text, const json_t *root)
+{
+    const char *key;
+    json_t *value;
+    json_object_foreach(json_object_get(root, "predicted_ms"), key, value)
+    {
+        double shown[4], ms = json_number_value(value), none = command_number(root, "predicted_ms", "none");
+        double extra = command_number(root, "extra_ms", key);
+        const char *line = line_find(strstr(text, "\ndepth"), key);
+        assert_int_equal(sscanf(line, "%lf %lf %lf %lfx", &shown[0], &shown[1], &shown[2], &shown[3]), 4);
+        assert_float_equal(shown[0], ms, 0.00051);
+        assert_float_equal(shown[1], extra, 0.00051);
+        assert_float_equal(shown[2], command_number(root, "floor_ms", key), 0.00051);
+        assert_float_equal(shown[3], none / (ms + extra), 0.0051);
+        int taken =
+            strcmp(key, "none") == 0 ? command_whole(root, "depth") == 0 : command_whole(root, "depth") == atoi(key);
+        assert_int_equal(strncmp(strchr(line, 'x'), "x  <- taken\n", 12) == 0, taken);
+    }
+}
+
+static void duplications_equal(const char *text, const json_t *root)
+{
+    const char *key;
+    json_t *value;
+    json_object_foreach(json_object_get(root, "duplication"), key, value)
+    {
+        double shown;
+        char after;
+        assert_int_equal(sscanf(line_find(strstr(text, "\ngroups"), key), "%lf%c", &shown, &after), 2);
+        assert_int_equal(after, '%');
+        assert_float_equal(shown, 100 * json_number_value(value), 0.051);
+    }
+}
+
+static void swaps_equal(const char *text, const json_t *root)
+{
+    const json_t *swaps = json_object_get(root, "swaps");
+    const char *line = strstr(text, "\nswap experts");
+    assert_int_equal(line != NULL, json_array_size(swaps) > 0);
+    for (size_t i = 0; i < json_array_size(swaps); i++) {
+        const json_t *swap = json_array_get(swaps, i);
+        long a, b;
+        double before, after, move;
+        line = strchr(line + 1, '\n');
+        assert_int_equal(sscanf(line, "%ld %ld %lf %lf %lf", &a, &b, &before, &after, &move), 5);
+        assert_int_equal(a, command_whole(swap, "a"));
+        assert_int_equal(b, command_whole(swap, "b"));
+        assert_float_equal(before, json_number_value(json_object_get(swap, "before_ms")), 0.00051);
+        assert_float_equal(after, json_number_value(json_object_get(swap, "after_ms")), 0.00051);
+        assert_float_equal(move, json_number_value(json_object_get(swap, "move_ms")), 0.00051);
+    }
+    assert_string_equal(strchr(line != NULL ? line + 1 : "\n", '\n'), "\n");
+}
+
+static void test_the_table_says_what_json_says(void **state)
+{
+    (void)state;
+    static const char *const options[] = {
+        TRACE "--swaps 7", TRACE "--topo 4,2 --layer 1 --cost links", "--profile own.profile --model deepseek-v3",
+        "--profile prior:net,nvlink --topo 4,8 --model qwen3-30b-a3b --routing zipf:0.9 --cost links-sliced"};
+    char arguments[512], path[256], text[8192];
+    assert_int_equal(command_run("profile a6000-4x8", text, sizeof(text)), 0);
+    size_t length = (size_t)(strstr(text, "agree_ms 0") - text);
+    snprintf(text + length, sizeof(text) - length, "agree_ms 1.5\n");
+    command_file_write("own.profile", text, strlen(text));
+    for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
+        snprintf(arguments, sizeof(arguments), "plan %s --json both.json", options[i]);
+        assert_int_equal(command_run(arguments, text, sizeof(text)), 0);
+        snprintf(path, sizeof(path), "%s/both.json", command_folder());
+        json_t *root = json_load_file(path, 0, NULL);
+        assert_non_null(root);
+        duplications_equal(text, root);
+        depths_equal(text, root);
+        swaps_equal(text, root);
+        json_decref(root);
+    }
+}
+
+/* Rows that leave an average rank's node: copies, one for each GPU, one for each node. */
+static void rows_out(const hm_topo_t *topo, const test_batch_t *batch, double out[3])
+{
+    out[0] = out[1] = out[2] = 0;
+    for (int s = 0; s < topo->ranks; s++) {
+        for (int r = 0; r < topo->ranks; r++) {
+            if (topo->group[1][r] == topo->group[1][s]) continue;
+            out[0] += batch->raw[s * topo->ranks + r] / (double)topo->ranks;
+            out[1] += batch->distinct[topo->levels][s * topo->ranks + topo->pos[r]] / (double)topo->ranks;
+        }
+        for (int g = 0; g < topo->groups[1]; g++)
+            if (g != topo->group[1][s]) out[2] += batch->distinct[1][s * topo->groups[1] + g] / (double)topo->ranks;
+    }
+}
+
+static void test_floors_are_what_leaves_an_average_rank(void **state)
+{
+    (void)state;
+    static const char *const keys[] = {"none", "1", "2", "3"};
+    hm_topo_t *topo = test_topo("2,2,2", 8);
+    test_batch_t batch;
+    double out[3];
+    test_batch_read(&batch, topo, 0, 0, 1024);
+    rows_out(topo, &batch, out);
+    json_t *root = command_json(TRACE "--topo 2,2,2");
+    for (int d = 0; d <= 3; d++) {
+        double want = cost_floor(topo, profile_builtin("a6000-4x8"), 2048, out[d < 2 ? d : 2]);
+        assert_float_equal(command_number(root, "floor_ms", keys[d]), want, 1e-7 * want);
+        assert_true(want < command_number(root, "predicted_ms", keys[d]));
+    }
+    json_decref(root);
+    test_batch_destroy(&batch);
+    topo_destroy(topo);
+}
+
+/* An expectation, all tokens drawn and a part of them. */
+static void test_floors_of_drawn_tokens_are_those_expected(void **state)
+{
+    (void)state;
+    static const char *const keys[] = {"none", "1", "2", "3", "4"};
+    static const char *const options[] = {"--routing zipf:0", "--routing zipf:0 --sample 16000", "--cost links"};
+    json_t *want = command_json("--profile a6000-4x8 --model qwen3-30b-a3b --swaps 0");
+    for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
+        char arguments[256];
+        snprintf(arguments, sizeof(arguments), "--profile a6000-4x8 --model qwen3-30b-a3b --swaps 0 %s", options[i]);
+        json_t *drawn = command_json(arguments);
+        for (int d = 0; d <= 4; d++) {
+            double ms = command_number(want, "floor_ms", keys[d]);
+            assert_float_equal(command_number(drawn, "floor_ms", keys[d]), ms, 0.01 * ms);
+        }
+        json_decref(drawn);
+    }
+    json_decref(want);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_the_table_says_what_json_says),
+        cmocka_unit_test(test_floors_are_what_leaves_an_average_rank),
+        cmocka_unit_test(test_floors_of_drawn_tokens_are_those_expected),
+    };
+    return cmocka_run_group_tests(tests, command_folder_make, command_folder_remove);
+}
