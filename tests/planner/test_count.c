@@ -85,16 +85,29 @@ static void check_depth(const hm_topo_t *topo, const test_batch_t *batch, int de
     crowd_end(&crowd);
 }
 
+/* Ends the batch and the topology. */
+static void check_batch(hm_topo_t *topo, test_batch_t *batch)
+{
+    for (int depth = 1; depth <= topo->levels; depth++) check_depth(topo, batch, depth);
+    size_t raw = 0;
+    for (int i = 0; i < topo->ranks * topo->ranks; i++) raw += batch->raw[i];
+    assert_int_equal(raw, (size_t)topo->ranks * batch->trace.tokens * (size_t)batch->trace.top_k);
+    test_batch_destroy(batch);
+    topo_destroy(topo);
+}
+
 static void check_simulation(hm_topo_t *topo, const char *routing, int experts, int top_k)
 {
     test_batch_t batch;
     test_batch_create(&batch, topo, routing, experts, top_k, 40, 11);
-    for (int depth = 1; depth <= topo->levels; depth++) check_depth(topo, &batch, depth);
-    uint32_t raw = 0;
-    for (int i = 0; i < topo->ranks * topo->ranks; i++) raw += batch.raw[i];
-    assert_int_equal(raw, topo->ranks * 40 * top_k);
-    test_batch_destroy(&batch);
-    topo_destroy(topo);
+    check_batch(topo, &batch);
+}
+
+static void check_real(hm_topo_t *topo, int layer, size_t first)
+{
+    test_batch_t batch;
+    test_batch_read(&batch, topo, layer, first, 100);
+    check_batch(topo, &batch);
 }
 
 static void test_counts_equal_a_simulation_that_moves_tokens(void **state)
@@ -107,6 +120,15 @@ static void test_counts_equal_a_simulation_that_moves_tokens(void **state)
     check_simulation(test_topo("3,4", 12), "zipf:0.7", 24, 2);
     check_simulation(test_topo_scattered(14, 3, 5), "uniform", 28, 4);
     check_simulation(test_topo_scattered(9, 4, 6), "zipf:1", 31, 5);
+}
+
+static void test_counts_of_a_real_trace_equal_the_simulation(void **state)
+{
+    (void)state;
+    check_real(test_topo("8", 8), 0, 0);
+    check_real(test_topo("4,2", 8), 1, 300);
+    check_real(test_topo("2,2,2", 8), 0, 924);
+    check_real(test_topo_scattered(8, 3, 5), 1, 600);
 }
 
 /* HierMoE 2508.09591, Table II: duplication in per cent for K 2, 4, 6, 8. */
@@ -285,6 +307,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_counts_equal_a_simulation_that_moves_tokens),
+        cmocka_unit_test(test_counts_of_a_real_trace_equal_the_simulation),
         cmocka_unit_test(test_uniform_duplication_is_that_of_the_papers_table),
         cmocka_unit_test(test_drawn_uniform_tokens_approach_the_expectation),
         cmocka_unit_test(test_zipf_frequencies_follow_the_weights),

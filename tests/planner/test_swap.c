@@ -13,18 +13,18 @@ static hm_swap_stats_t *stats_of(const hm_topo_t *topo, const test_batch_t *batc
     return stats;
 }
 
-static void check_hits(hm_topo_t *topo, const char *routing, int experts, int top_k)
+/* Ends the batch and the topology. */
+static void check_batch_hits(hm_topo_t *topo, test_batch_t *batch)
 {
-    test_batch_t batch;
+    int experts = batch->trace.experts;
     double *hits = malloc((size_t)topo->ranks * sizeof(*hits));
     assert_non_null(hits);
-    test_batch_create(&batch, topo, routing, experts, top_k, 30, 21);
-    hm_swap_stats_t *stats = stats_of(topo, &batch);
+    hm_swap_stats_t *stats = stats_of(topo, batch);
     for (int a = 0; a < experts; a++)
         for (int b = 0; b < experts; b++) {
-            reference_swap(&batch, a, b);
+            reference_swap(batch, a, b);
             for (int l = 1; l <= topo->levels; l++) {
-                reference_hits(topo, &batch, l, hits);
+                reference_hits(topo, batch, l, hits);
                 int ga = stats->group[l][a], gb = stats->group[l][b];
                 for (int g = 0; g < topo->groups[l]; g++) {
                     int64_t want = stats->p[l][g];
@@ -35,12 +35,26 @@ static void check_hits(hm_topo_t *topo, const char *routing, int experts, int to
                                  hits[g]);
                 }
             }
-            reference_swap(&batch, a, b);
+            reference_swap(batch, a, b);
         }
     swap_stats_destroy(stats);
-    test_batch_destroy(&batch);
+    test_batch_destroy(batch);
     free(hits);
     topo_destroy(topo);
+}
+
+static void check_hits(hm_topo_t *topo, const char *routing, int experts, int top_k)
+{
+    test_batch_t batch;
+    test_batch_create(&batch, topo, routing, experts, top_k, 30, 21);
+    check_batch_hits(topo, &batch);
+}
+
+static void check_hits_real(hm_topo_t *topo, int layer, size_t first)
+{
+    test_batch_t batch;
+    test_batch_read(&batch, topo, layer, first, 10);
+    check_batch_hits(topo, &batch);
 }
 
 static void test_hits_after_any_swap_equal_brute_force(void **state)
@@ -50,6 +64,14 @@ static void test_hits_after_any_swap_equal_brute_force(void **state)
     check_hits(test_topo("2,2,2", 8), "zipf:1.3", 32, 6);
     check_hits(test_topo("2,4", 8), "group:4:2", 32, 4);
     check_hits(test_topo_scattered(7, 3, 8), "zipf:0.8", 21, 5);
+}
+
+static void test_hits_of_a_real_trace_equal_brute_force(void **state)
+{
+    (void)state;
+    check_hits_real(test_topo("2,2,2", 8), 0, 500);
+    check_hits_real(test_topo("4,2", 8), 1, 0);
+    check_hits_real(test_topo_scattered(8, 3, 8), 1, 1014);
 }
 
 /* HierMoE 2508.09591, Fig. 7 in small: tokens of two experts each on two groups; exchanging one of two pairs is best.
@@ -75,21 +97,20 @@ static void test_worked_example(void **state)
     topo_destroy(topo);
 }
 
-static void check_choice(hm_topo_t *topo, const char *routing, int experts, int top_k, int depth,
-                         hm_swap_options_t options)
+/* Ends the batch and the topology. */
+static void check_batch_choice(hm_topo_t *topo, test_batch_t *batch, int depth, hm_swap_options_t options)
 {
     const hm_profile_t *profile = profile_builtin("a6000-4x8");
-    test_batch_t batch;
+    int experts = batch->trace.experts;
     hm_swap_t *swap;
     hm_swap_choice_t choice;
-    test_batch_create(&batch, topo, routing, experts, top_k, 30, 33);
-    hm_swap_stats_t *stats = stats_of(topo, &batch);
-    assert_int_equal(swap_create(topo, profile, &batch.placement, 4096, depth, &options, &swap), 0);
+    hm_swap_stats_t *stats = stats_of(topo, batch);
+    assert_int_equal(swap_create(topo, profile, &batch->placement, 4096, depth, &options, &swap), 0);
     swap_choose(swap, stats, &choice);
-    double now = reference_score(topo, profile, &batch, depth, &options, 0, 0), best = now;
+    double now = reference_score(topo, profile, batch, depth, &options, 0, 0), best = now;
     for (int a = 0; a < experts; a++)
         for (int b = a + 1; b < experts; b++) {
-            double ms = reference_score(topo, profile, &batch, depth, &options, a, b);
+            double ms = reference_score(topo, profile, batch, depth, &options, a, b);
             double got = swap_score(swap, stats, a, b);
             if (fabs(got - ms) > 1e-10 * ms) fail_msg("%d <-> %d scored %.15g, not %.15g", a, b, got, ms);
             int runs = options.routing_groups > 1 ? options.routing_groups : 1;
@@ -98,12 +119,20 @@ static void check_choice(hm_topo_t *topo, const char *routing, int experts, int 
     assert_float_equal(choice.before_ms, now, 1e-10 * now);
     assert_float_equal(choice.after_ms, best, 3e-9 * best);
     if (choice.a >= 0)
-        assert_float_equal(reference_score(topo, profile, &batch, depth, &options, choice.a, choice.b), choice.after_ms,
+        assert_float_equal(reference_score(topo, profile, batch, depth, &options, choice.a, choice.b), choice.after_ms,
                            1e-10 * best);
     swap_destroy(swap);
     swap_stats_destroy(stats);
-    test_batch_destroy(&batch);
+    test_batch_destroy(batch);
     topo_destroy(topo);
+}
+
+static void check_choice(hm_topo_t *topo, const char *routing, int experts, int top_k, int depth,
+                         hm_swap_options_t options)
+{
+    test_batch_t batch;
+    test_batch_create(&batch, topo, routing, experts, top_k, 30, 33);
+    check_batch_choice(topo, &batch, depth, options);
 }
 
 static void test_choice_is_the_best_of_all_pairs(void **state)
@@ -125,6 +154,19 @@ static void test_choice_is_the_best_of_all_pairs(void **state)
         check_choice(test_topo_scattered(7, 3, 8), "zipf:0.8", 21, 5, 2, options);
         options.scale = 32;
         check_choice(test_topo("2,2,2", 8), "zipf:2", 32, 6, 3, options);
+    }
+}
+
+static void test_choice_in_a_real_trace_is_the_best_of_all_pairs(void **state)
+{
+    (void)state;
+    for (int o = HM_SWAP_MAX; o <= HM_SWAP_LOG_SUM_EXP; o++) {
+        hm_topo_t *topo = test_topo("2,2,2", 8);
+        hm_swap_options_t options = HM_SWAP_DEFAULTS;
+        test_batch_t batch;
+        options.objective = (hm_swap_objective_t)o;
+        test_batch_read(&batch, topo, 0, 200, 10);
+        check_batch_choice(topo, &batch, 3, options);
     }
 }
 
@@ -339,8 +381,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_hits_after_any_swap_equal_brute_force),
+        cmocka_unit_test(test_hits_of_a_real_trace_equal_brute_force),
         cmocka_unit_test(test_worked_example),
         cmocka_unit_test(test_choice_is_the_best_of_all_pairs),
+        cmocka_unit_test(test_choice_in_a_real_trace_is_the_best_of_all_pairs),
         cmocka_unit_test(test_a_swap_within_a_rank_or_without_gain_is_none),
         cmocka_unit_test(test_moving_must_pay_within_the_horizon),
         cmocka_unit_test(test_sums_of_ranks_are_the_sums_of_all),
