@@ -80,6 +80,17 @@ static int fit_parse(int argc, char **argv, fit_t *fit)
         SIZES_MOST);
 }
 
+/* Of anything but a file ld.so would say only that it goes on without it, and the job would run for nothing. */
+static int preload_find(const char *preload, char path[PATH_MAX])
+{
+    struct stat found;
+    if (realpath(preload, path) == NULL || stat(path, &found) != 0)
+        return command_fail("fit: --preload %s: %s", preload, strerror(errno));
+    if (S_ISREG(found.st_mode)) return 0;
+    return command_fail("fit: --preload %s: %s: expected the library itself", preload,
+                        S_ISDIR(found.st_mode) ? "a folder" : "no file");
+}
+
 /* The library next to this program, as built or as installed. */
 static int library_find(char path[PATH_MAX])
 {
@@ -253,9 +264,7 @@ int fit_main(int argc, char **argv)
         return 0;
     }
     int status = fit_parse(argc, argv, &fit);
-    if (status == 0 && fit.preload == NULL) status = library_find(library);
-    if (status == 0 && fit.preload != NULL && realpath(fit.preload, library) == NULL)
-        status = command_fail("fit: --preload %s: %s", fit.preload, strerror(errno));
+    if (status == 0) status = fit.preload != NULL ? preload_find(fit.preload, library) : library_find(library);
     if (status == 0) status = target_find(fit.out, &target);
     if (status == 0) status = environment_set(library, target.fresh, fit.sizes);
     if (status != 0) return status;

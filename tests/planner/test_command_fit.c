@@ -104,6 +104,8 @@ static void test_bad_input_is_named(void **state)
         {"fit --out", "--out: expected a value"},
         {"fit --size 1M -- true", "\"--size\": expected --out, --sizes, --preload or --"},
         {"fit --preload /nowhere/lib.so -- true", "/nowhere/lib.so: No such file"},
+        {"fit --preload . -- sh job.sh 0", "--preload .: a folder: expected the library itself"},
+        {"fit --preload /dev/null -- sh job.sh 0", "--preload /dev/null: no file: expected the library itself"},
         {"fit --preload bad.profile --out none.profile -- true", "the job left no profile"},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
