@@ -64,6 +64,9 @@ static int header_parse(const char *data, size_t length, header_t *header, hm_pa
         if (!field_read(&at, i, &header->value[i]))
             return trace_fail(error, 1, "expected \" %s=\" and a number from 1 to %u after \"%.*s\"", fields[i].name,
                               fields[i].most, (int)(at - line), line);
+    if (strcmp(at, "\r") == 0)
+        return trace_fail(error, 1,
+                          "expected a line feed at its end, not a carriage return before it, as in text files");
     if (*at != '\0') return trace_fail(error, 1, "expected its end after \"%.*s\"", (int)(at - line), line);
     if (header->value[TOPK] > header->value[EXPERTS])
         return trace_fail(error, 1, "topk=%u: expected at most experts=%u", header->value[TOPK],

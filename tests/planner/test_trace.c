@@ -83,7 +83,7 @@ static void refuses_headers_that_are_not_exact(void **state)
     wide[127] = '\n';
     refused((const uint8_t *)wide, sizeof(wide), 1, "\" ranks=\"");
     refused_header("HMTRACE1 ranks=2 layers=1 tokens=3 topk=2 experts=300 \n", "its end after");
-    refused_header("HMTRACE1 ranks=2 layers=1 tokens=3 topk=2 experts=300\r\n", "its end after");
+    refused_header("HMTRACE1 ranks=2 layers=1 tokens=3 topk=2 experts=300\r\n", "not a carriage return before it");
     refused_header("HMTRACE1 ranks=2 layers=1 tokens=3 topk=2 experts=1\n", "topk=2: expected at most experts=1");
 }
 
