@@ -129,8 +129,8 @@ static int plan_run(plan_options_t *options, const hm_topo_t *topo, const hm_pro
     if (rc == 0) rc = plan_predict(&result);
     if (rc == 0) rc = plan_swaps(&result);
     int to_stdout = options->json_path != NULL && strcmp(options->json_path, "-") == 0;
-    if (rc == 0 && !to_stdout) plan_report_text(&result);
     if (rc == 0 && options->json_path != NULL) rc = plan_report_json(&result, options->json_path);
+    if (rc == 0 && !to_stdout) plan_report_text(&result);
     plan_counts_free(&result.counts);
     free(rank);
     return rc;

@@ -189,6 +189,9 @@ static int options_complete(plan_options_t *options)
     if (options->profile_name == NULL) return command_fail("plan: expected --profile (built-in: a6000-4x8)");
     if (options->hidden == 0) return command_fail("plan: expected --model or --hidden");
     if (options->expert_bytes < 0) options->expert_bytes = 0;
+    if (options->trace_path == NULL && options->layer >= 0)
+        return command_fail("--layer: expected --routing trace:FILE with it");
+    if (options->layer < 0) options->layer = 0;
     if (options->trace_path != NULL) return 0;
     if (options->tokens == 0) options->tokens = 1024;
     if (options->experts == 0 || options->top_k == 0)
@@ -215,6 +218,7 @@ int plan_options_parse(int argc, char **argv, plan_options_t *options)
                                 .element_bytes = 2,
                                 .swaps = 4,
                                 .seed = 1,
+                                .layer = -1,
                                 .sample = 1 << 24,
                                 .slices = 4,
                                 .expert_bytes = -1,
