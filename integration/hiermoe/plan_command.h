@@ -30,6 +30,7 @@ typedef struct plan_counts {
     double out[HM_MAX_LEVELS + 1]; /* rows that leave an average rank's outermost group: [0] raw, [1] one for each GPU,
                                       [2] one for each group */
     uint16_t *ids;                 /* tokens kept for the swaps: [kept][top_k]; NULL for an expectation */
+    size_t tokens;                 /* of each source, gone through; 0 for an expectation */
     size_t kept;
     double kept_scale;                              /* each stands for so many */
     uint32_t *raw_table, *table[HM_MAX_LEVELS + 1]; /* only for the links models */
@@ -49,8 +50,9 @@ typedef struct plan_result {
     hm_placement_t placement;
     plan_counts_t counts;
     hm_cost_t cost;
-    double floor_ms[HM_MAX_LEVELS + 1];         /* by depth */
-    int depth, depth_best;                      /* 0: leave alone; Eq. 6 */
+    double floor_ms[HM_MAX_LEVELS + 1]; /* by depth */
+    int depth, depth_best;              /* 0: leave alone; Eq. 6 */
+    int swaps_scored;
     int swap_count, swap_depth, swap_objective; /* swap_objective: by which they were chosen */
     const char *swap_note;                      /* why there are none, or NULL */
     plan_swap_t swap[PLAN_MAX_SWAPS];
@@ -64,6 +66,16 @@ void plan_counts_free(plan_counts_t *counts);
 int plan_swaps(plan_result_t *result);
 int plan_report_json(const plan_result_t *result, const char *path);
 void plan_report_text(const plan_result_t *result);
+
+#define PLAN_MAX_NOTES 3
+typedef struct plan_notes {
+    int count;
+    char text[PLAN_MAX_NOTES][160];
+} plan_notes_t;
+void plan_notes(const plan_result_t *result, plan_notes_t *notes);
+
+/* The cost model that swaps are timed by: padded, whatever predicts the rest. */
+hm_cost_model_t plan_swap_cost(const plan_options_t *options);
 
 const char *plan_cost_name(int model); /* NULL past the last */
 const char *plan_objective_name(int objective);

@@ -167,6 +167,7 @@ static int sources_count(const plan_options_t *options, const hm_placement_t *pl
         memcpy(counts->ids + counts->kept * (size_t)top_k, source, keep * (size_t)top_k * sizeof(*source));
         counts->kept += keep;
     }
+    counts->tokens = supply->tokens;
     counts->kept_scale = (double)options->tokens / (double)keep;
     return 0;
 }

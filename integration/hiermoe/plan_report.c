@@ -54,6 +54,15 @@ static json_t *report_levels(const plan_result_t *result)
     return levels;
 }
 
+static json_t *report_notes(const plan_result_t *result)
+{
+    json_t *array = json_array();
+    plan_notes_t notes;
+    plan_notes(result, &notes);
+    for (int i = 0; i < notes.count; i++) json_array_append_new(array, json_string(notes.text[i]));
+    return array;
+}
+
 static json_t *report_object(const plan_result_t *result)
 {
     char key[16];
@@ -79,8 +88,12 @@ static json_t *report_object(const plan_result_t *result)
     json_object_set_new(root, "depth_best", json_integer(result->depth_best));
     json_object_set_new(root, "routing_groups", json_integer(options->routing_groups));
     json_object_set_new(root, "swaps", report_swaps(result));
-    if (result->swap_count > 0)
+    if (result->swap_count > 0) {
+        json_object_set_new(root, "swaps_cost", json_string(plan_cost_name(plan_swap_cost(options))));
+        json_object_set_new(root, "swaps_compute_ms", json_real(options->compute_ms));
         json_object_set_new(root, "swaps_objective", json_string(plan_objective_name(result->swap_objective)));
+    }
+    json_object_set_new(root, "notes", report_notes(result));
     if (result->swap_note != NULL) json_object_set_new(root, "swaps_note", json_string(result->swap_note));
     return root;
 }
@@ -115,9 +128,32 @@ static void text_depths(const plan_result_t *result)
     for (int d = 0; d <= result->topo->levels; d++) {
         char key[16];
         double all = result->cost.ms[d] + result->cost.extra_ms[d];
-        printf("%-7s %12.3f %10.3f %10.3f %8.2fx%s\n", depth_key(d, key), result->cost.ms[d], result->cost.extra_ms[d],
-               result->floor_ms[d], all > 0 ? result->cost.ms[0] / all : 1, d == result->depth ? "  <- taken" : "");
+        char speedup[16] = "-"; /* of nothing over nothing */
+        if (all > 0) snprintf(speedup, sizeof(speedup), "%.2fx", result->cost.ms[0] / all);
+        printf("%-7s %12.3f %10.3f %10.3f %9s%s\n", depth_key(d, key), result->cost.ms[d], result->cost.extra_ms[d],
+               result->floor_ms[d], speedup, d == result->depth ? "  <- taken" : "");
     }
+}
+
+static void text_swaps(const plan_result_t *result)
+{
+    const plan_options_t *options = result->options;
+    if (result->swap_note != NULL) printf("\nno swaps: %s\n", result->swap_note);
+    if (result->swap_count > 0)
+        printf("\n%-13s %10s %10s %10s   (at depth %d, %s cost%s, chosen by %s)\n", "swap experts", "before ms",
+               "after ms", "move ms", result->swap_depth, plan_cost_name(plan_swap_cost(options)),
+               options->compute_ms > 0 ? " with compute" : "", plan_objective_name(result->swap_objective));
+    for (int i = 0; i < result->swap_count; i++) {
+        const plan_swap_t *swap = &result->swap[i];
+        printf("%5d %5d   %10.3f %10.3f %10.3f\n", swap->a, swap->b, swap->before_ms, swap->after_ms, swap->move_ms);
+    }
+}
+
+static void text_notes(const plan_result_t *result)
+{
+    plan_notes_t notes;
+    plan_notes(result, &notes);
+    for (int i = 0; i < notes.count; i++) printf("%snote: %s\n", i == 0 ? "\n" : "", notes.text[i]);
 }
 
 void plan_report_text(const plan_result_t *result)
@@ -135,14 +171,6 @@ void plan_report_text(const plan_result_t *result)
     for (int l = 1; l <= result->topo->levels; l++)
         printf("%-7d %11.1f%%\n", result->topo->groups[l], 100 * duplication(result, l));
     text_depths(result);
-    if (options->swaps == 0) return;
-    if (result->swap_note != NULL) printf("\nno swaps: %s\n", result->swap_note);
-    if (result->swap_count > 0)
-        printf("\n%-13s %10s %10s %10s   (at depth %d, padded cost%s, chosen by %s)\n", "swap experts", "before ms",
-               "after ms", "move ms", result->swap_depth, options->compute_ms > 0 ? " with compute" : "",
-               plan_objective_name(result->swap_objective));
-    for (int i = 0; i < result->swap_count; i++) {
-        const plan_swap_t *swap = &result->swap[i];
-        printf("%5d %5d   %10.3f %10.3f %10.3f\n", swap->a, swap->b, swap->before_ms, swap->after_ms, swap->move_ms);
-    }
+    if (options->swaps > 0) text_swaps(result);
+    text_notes(result);
 }

@@ -14,6 +14,11 @@ typedef struct series {
     plan_swap_t swap[PLAN_MAX_SWAPS];
 } series_t;
 
+hm_cost_model_t plan_swap_cost(const plan_options_t *options)
+{
+    return options->cost_model == HM_COST_PADDED_SLICED ? HM_COST_PADDED_SLICED : HM_COST_PADDED;
+}
+
 /* Rows chosen of the experts of the rank that has most of them. */
 static double stats_rows_most(const plan_result_t *result, const hm_swap_stats_t *stats, uint64_t *rows)
 {
@@ -38,7 +43,7 @@ static double stats_time(const series_t *series, const hm_swap_stats_t *stats)
             double rows = stats->p[l][g] * result->counts.kept_scale;
             if (rows > hits.level[l]) hits.level[l] = rows;
         }
-    int slices = result->options->cost_model == HM_COST_PADDED_SLICED ? (int)result->options->slices : 1;
+    int slices = plan_swap_cost(result->options) == HM_COST_PADDED_SLICED ? (int)result->options->slices : 1;
     if (cost_predict_hits(result->topo, result->profile, &hits, slices, &cost) != 0) return 0;
     return cost.ms[result->swap_depth] +
            result->options->compute_ms / 1000 * stats_rows_most(result, stats, series->rows);
@@ -129,6 +134,7 @@ int plan_swaps(plan_result_t *result)
     result->swap_depth = result->depth;
     result->swap_note = swaps_refuse(result);
     if (result->swap_note != NULL || options->swaps == 0) return 0;
+    result->swaps_scored = 1;
     how.scale = result->counts.kept_scale;
     how.expert_bytes = options->expert_bytes;
     how.horizon = options->horizon;

@@ -68,7 +68,24 @@ static void swaps_equal(const char *text, const json_t *root)
         assert_float_equal(after, json_number_value(json_object_get(swap, "after_ms")), 0.00051);
         assert_float_equal(move, json_number_value(json_object_get(swap, "move_ms")), 0.00051);
     }
-    assert_string_equal(strchr(line != NULL ? line + 1 : "\n", '\n'), "\n");
+    if (line != NULL)
+        assert_true(strchr(line + 1, '\n')[1] == '\0' || strncmp(strchr(line + 1, '\n'), "\n\nnote", 6) == 0);
+    const char *cost = json_string_value(json_object_get(root, "swaps_cost"));
+    if (json_array_size(swaps) > 0) assert_true(cost != NULL && strstr(strstr(text, "\nswap experts"), cost) != NULL);
+}
+
+static void notes_equal(const char *text, const json_t *root)
+{
+    const json_t *notes = json_object_get(root, "notes");
+    char line[256];
+    size_t count = 0;
+    assert_true(json_is_array(notes));
+    for (size_t i = 0; i < json_array_size(notes); i++) {
+        snprintf(line, sizeof(line), "\nnote: %s\n", json_string_value(json_array_get(notes, i)));
+        assert_non_null(strstr(text, line));
+    }
+    for (const char *at = text; (at = strstr(at, "\nnote: ")) != NULL; at++) count++;
+    assert_int_equal(count, json_array_size(notes));
 }
 
 static void test_the_table_says_what_json_says(void **state)
@@ -76,7 +93,9 @@ static void test_the_table_says_what_json_says(void **state)
     (void)state;
     static const char *const options[] = {
         TRACE "--swaps 7", TRACE "--topo 4,2 --layer 1 --cost links", "--profile own.profile --model deepseek-v3",
-        "--profile prior:net,nvlink --topo 4,8 --model qwen3-30b-a3b --routing zipf:0.9 --cost links-sliced"};
+        "--profile prior:net,nvlink --topo 4,8 --model qwen3-30b-a3b --routing zipf:0.9 --cost links-sliced",
+        "--profile a6000-4x8 --model qwen3-30b-a3b --routing zipf:1 --cost padded-sliced --experts 100 --tokens 16384 "
+        "--sample 400000"};
     char arguments[512], path[256], text[8192];
     assert_int_equal(command_run("profile a6000-4x8", text, sizeof(text)), 0);
     size_t length = (size_t)(strstr(text, "agree_ms 0") - text);
@@ -91,8 +110,59 @@ static void test_the_table_says_what_json_says(void **state)
         duplications_equal(text, root);
         depths_equal(text, root);
         swaps_equal(text, root);
+        notes_equal(text, root);
         json_decref(root);
     }
+}
+
+/* The notes of these options as JSON has them, joined. */
+static void notes_of(const char *options, char *joined, size_t size)
+{
+    char arguments[512];
+    size_t length = 0;
+    snprintf(arguments, sizeof(arguments), "--profile a6000-4x8 --hidden 1024 %s", options);
+    json_t *root = command_json(arguments);
+    const json_t *notes = json_object_get(root, "notes");
+    joined[0] = '\0';
+    for (size_t i = 0; i < json_array_size(notes); i++)
+        length += (size_t)snprintf(joined + length, size - length, "%s%s", i > 0 ? "; " : "",
+                                   json_string_value(json_array_get(notes, i)));
+    json_decref(root);
+}
+
+static void test_notes_say_what_the_numbers_leave_out(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *options, *notes;
+    } cases[] = {
+        {"--experts 64 --topk 4", ""},
+        {"--experts 40 --topk 4", "8 of 32 ranks hold an expert more than the others"},
+        {"--experts 20 --topk 4", "12 of 32 ranks hold no expert"},
+        {"--experts 64 --topk 4 --routing zipf:1 --tokens 8192", ""},
+        {"--experts 64 --topk 4 --routing zipf:1 --tokens 8193", "swaps scored on 262144 of 262176 tokens, scaled up"},
+        {"--experts 64 --topk 4 --routing zipf:1 --tokens 8193 --swaps 0", ""},
+        {"--experts 64 --topk 4 --routing zipf:1 --tokens 100 --sample 320",
+         "counted on 320 of 3200 tokens, scaled up; swaps scored on 320 of 3200 tokens, scaled up"},
+    };
+    char notes[512];
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        notes_of(cases[i].options, notes, sizeof(notes));
+        assert_string_equal(notes, cases[i].notes);
+    }
+}
+
+/* Links that cost nothing made 0 / 0 a speedup. */
+static void test_nothing_is_not_sped_up(void **state)
+{
+    (void)state;
+    static const char zero[] = "hiermoe-profile 1\nname x\ndevice cpu\nversions 1\ntransport tcp\ngroups 2\n"
+                               "intra 0 0 0 - 0\n";
+    char text[8192];
+    command_file_write("zero.profile", zero, sizeof(zero) - 1);
+    assert_int_equal(command_run("plan --profile zero.profile --hidden 4 --experts 4 --topk 1", text, sizeof(text)), 0);
+    assert_null(strstr(text, "nan"));
+    assert_non_null(strstr(line_find(text, "1"), "  -\n"));
 }
 
 /* Rows that leave an average rank's node: copies, one for each GPU, one for each node. */
@@ -154,6 +224,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_table_says_what_json_says),
+        cmocka_unit_test(test_notes_say_what_the_numbers_leave_out),
+        cmocka_unit_test(test_nothing_is_not_sped_up),
         cmocka_unit_test(test_floors_are_what_leaves_an_average_rank),
         cmocka_unit_test(test_floors_of_drawn_tokens_are_those_expected),
     };
