@@ -31,12 +31,14 @@ static double power_of_two(int n)
 
 double smooth_exp(double x)
 {
+    static const double inverse[15] = {0,       1,       1 / 2.0,  1 / 3.0,  1 / 4.0,  1 / 5.0,  1 / 6.0, 1 / 7.0,
+                                       1 / 8.0, 1 / 9.0, 1 / 10.0, 1 / 11.0, 1 / 12.0, 1 / 13.0, 1 / 14.0};
     const double ln2 = 0.69314718055994530942;
     if (x < -700) return 0;
     if (x > 700) x = 700;
     int n = (int)(x / ln2 + (x < 0 ? -0.5 : 0.5));
     double rest = x - n * ln2, sum = 1;
-    for (int k = 14; k > 0; k--) sum = 1 + sum * rest / k; /* |rest| <= 0.35: 14 terms reach the last bit */
+    for (int k = 14; k > 0; k--) sum = 1 + sum * rest * inverse[k]; /* |rest| <= 0.35: 14 terms reach the last bit */
     return sum * power_of_two(n);
 }
 
