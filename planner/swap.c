@@ -11,18 +11,18 @@
 #define FORBIDDEN 1e30f
 /* A gain below this share of the time is rounding. */
 #define WORTH 1e-9
-/* Bounds are sums of a few floats. */
-#define ROUNDING 1e-6
+/* How far off exact scores may be. */
+#define ROUNDING 1e-12
 
 struct hm_swap {
     int experts, levels, terms;
     hm_swap_options_t options;
     hm_swap_term_t term[HM_MAX_LEVELS + 1];
     hm_swap_shape_t shape;
-    double move_ms[HM_MAX_LEVELS + 1];   /* by the outermost level at which the two ranks part */
-    float *change, *pair;                /* [E * E] of one term; [E * E] lower bounds, a < b */
-    double *loads;                       /* behind all terms' load and weight */
-    int32_t *homes;                      /* behind all terms' home */
+    double move_ms[HM_MAX_LEVELS + 1]; /* by the outermost level at which the two ranks part */
+    float *change, *pair; /* [stride * stride] of one term; [stride * stride] lower bounds of the change, a < b */
+    double *loads;        /* behind all terms' load and weight */
+    int32_t *homes;       /* behind all terms' home */
     uint8_t *touched[HM_MAX_LEVELS + 1]; /* [level][group] whose sums are out of date */
     size_t touched_bytes;
 };
@@ -50,12 +50,12 @@ static void terms_create(hm_swap_t *swap, const hm_topo_t *topo, const hm_profil
 
 static int memory_create(hm_swap_t *swap, const hm_topo_t *topo)
 {
-    size_t n = (size_t)swap->experts, ranks = (size_t)topo->ranks;
+    size_t n = pair_stride(swap->experts), ranks = (size_t)topo->ranks;
     swap->touched_bytes = (size_t)topo->levels * ranks;
-    swap->change = malloc(n * n * sizeof(*swap->change));
-    swap->pair = malloc(n * n * sizeof(*swap->pair));
+    swap->change = calloc(n * n, sizeof(*swap->change));
+    swap->pair = calloc(n * n, sizeof(*swap->pair));
     swap->loads = malloc(2 * ranks * (size_t)swap->terms * sizeof(double));
-    swap->homes = malloc(n * (size_t)swap->terms * sizeof(int32_t));
+    swap->homes = calloc(n * (size_t)swap->terms, sizeof(int32_t));
     swap->touched[1] = calloc(swap->touched_bytes, 1);
     if (!swap->change || !swap->pair || !swap->loads || !swap->homes || !swap->touched[1]) return -ENOMEM;
     for (int l = 2; l <= topo->levels; l++) swap->touched[l] = swap->touched[1] + (size_t)(l - 1) * ranks;
@@ -144,58 +144,73 @@ static void pairs_start(hm_swap_t *swap, const hm_swap_stats_t *stats, int any_t
     int n = swap->experts, run = swap->options.routing_groups > 1 ? n / swap->options.routing_groups : n;
     const uint16_t *rank = stats->group[stats->levels];
     for (int a = 0; a < n; a++) {
-        float *pair = swap->pair + (size_t)a * (size_t)n;
+        float *pair = swap->pair + (size_t)a * pair_stride(n);
         int run_end = (a / run + 1) * run;
+        for (int b = a & ~3; b <= a; b++) pair[b] = FORBIDDEN;
         for (int b = a + 1; b < run_end; b++) pair[b] = rank[a] == rank[b] ? FORBIDDEN : 0;
-        for (int b = run_end; b < n; b++) pair[b] = FORBIDDEN;
+        for (size_t b = (size_t)run_end; b < pair_stride(n); b++) pair[b] = FORBIDDEN;
         if (swap->options.horizon <= 0 && !any_touched) continue;
         for (int b = a + 1; b < run_end; b++) {
             if (rank[a] == rank[b]) continue;
             int level = level_parting(stats, a, b);
-            if (swap->options.horizon > 0) pair[b] = (float)(swap->move_ms[level] / swap->options.horizon);
+            if (swap->options.horizon > 0) pair[b] = (float)(swap->move_ms[level] / swap->options.horizon * (1 - 1e-6));
             if (any_touched && pair_touched(swap, stats, a, b, level)) pair[b] = FORBIDDEN;
         }
     }
 }
 
-/* Lower bounds of all pairs, a < b, in swap->pair; returns the place of the least. */
+/* Lower bounds of how all pairs, a < b, change the time, in swap->pair; returns the place of the least. */
 static size_t pairs_bound(hm_swap_t *swap, const hm_swap_stats_t *stats, int any_touched)
 {
-    size_t n = (size_t)swap->experts, least = 0;
+    size_t n = (size_t)swap->experts, stride = pair_stride(swap->experts), least = 0;
     pairs_start(swap, stats, any_touched);
     for (int i = 0; i < swap->terms; i++) term_bound(&swap->term[i], &swap->shape, stats, swap->change, swap->pair);
-    swap->pair[0] = FORBIDDEN; /* [0][0] is no pair; gives `least` something to start from */
     for (size_t a = 0; a < n; a++)
         for (size_t b = a + 1; b < n; b++)
-            if (swap->pair[a * n + b] < swap->pair[least]) least = a * n + b;
+            if (swap->pair[a * stride + b] < swap->pair[least]) least = a * stride + b;
     return least;
 }
 
-/* Scores one pair exactly if its bound leaves hope, and takes it if it is the best so far. */
-static inline void consider(const hm_swap_t *swap, const hm_swap_stats_t *stats, size_t a, size_t b, double *best,
-                            hm_swap_choice_t *choice)
+/* The best so far: net, its time with the move; below, what a pair's bound must not exceed to be worth a look. */
+typedef struct best {
+    double net, below;
+    size_t at; /* in swap->pair */
+} best_t;
+
+static void best_set(best_t *best, double now, double net, size_t at)
 {
-    if (!(swap->pair[a * (size_t)swap->experts + b] * (1 - ROUNDING) < *best) || a >= b) return;
-    double move = swap->move_ms[level_parting(stats, (int)a, (int)b)];
-    double after = prepared_score(swap, stats, (int)a, (int)b);
+    *best = (best_t){net, net - now + now * ROUNDING, at};
+}
+
+/* Scores one pair exactly and takes it if it is the best so far; of equals the first. */
+static void consider(const hm_swap_t *swap, const hm_swap_stats_t *stats, size_t at, best_t *best,
+                     hm_swap_choice_t *choice)
+{
+    size_t stride = pair_stride(swap->experts);
+    int a = (int)(at / stride), b = (int)(at % stride);
+    double move = swap->move_ms[level_parting(stats, a, b)], after = prepared_score(swap, stats, a, b);
     double net = after + (swap->options.horizon > 0 ? move / swap->options.horizon : 0);
-    if (!(net < *best)) return;
-    *best = net;
-    choice->a = (int)a;
-    choice->b = (int)b;
+    if (net > best->net || (net == best->net && at >= best->at)) return;
+    best_set(best, choice->before_ms, net, at);
+    choice->a = a;
+    choice->b = b;
     choice->after_ms = after;
     choice->move_ms = move;
 }
 
 static void choose(hm_swap_t *swap, const hm_swap_stats_t *stats, int any_touched, hm_swap_choice_t *choice)
 {
+    best_t best;
     swap_prepare(swap, stats);
-    double now = prepared_score(swap, stats, 0, 0), best = now * (1 - WORTH);
+    double now = prepared_score(swap, stats, 0, 0);
     *choice = (hm_swap_choice_t){-1, -1, now, now, 0};
-    size_t n = (size_t)swap->experts, least = pairs_bound(swap, stats, any_touched);
-    consider(swap, stats, least / n, least % n, &best, choice); /* leaves few others that need the exact sum */
+    best_set(&best, now, now * (1 - WORTH), 0);
+    size_t n = (size_t)swap->experts, stride = pair_stride(swap->experts);
+    size_t least = pairs_bound(swap, stats, any_touched);
+    if (swap->pair[least] < best.below) consider(swap, stats, least, &best, choice); /* leaves few others */
     for (size_t a = 0; a < n; a++)
-        for (size_t b = a + 1; b < n; b++) consider(swap, stats, a, b, &best, choice);
+        for (size_t b = a + 1; b < n; b++)
+            if (swap->pair[a * stride + b] < best.below) consider(swap, stats, a * stride + b, &best, choice);
 }
 
 void swap_choose(hm_swap_t *swap, const hm_swap_stats_t *stats, hm_swap_choice_t *choice)

@@ -43,7 +43,7 @@ int swap_create(const hm_topo_t *topo, const hm_profile_t *profile, const hm_pla
                 int depth, const hm_swap_options_t *options, hm_swap_t **swap);
 void swap_destroy(hm_swap_t *swap);
 
-/* The best single exchange. O(levels * E^2), no allocation. */
+/* The best single exchange, of equals the first. O(levels * E^2), no allocation. */
 void swap_choose(hm_swap_t *swap, const hm_swap_stats_t *stats, hm_swap_choice_t *choice);
 
 /* The modelled time with a and b exchanged (a == b: as they are), by the objective. */

@@ -76,4 +76,24 @@ static inline double reference_score(const hm_topo_t *topo, const hm_profile_t *
     return ms;
 }
 
+/* The first of the best pairs by swap_score, -1 if none gains more than rounding. Does not know what moving costs. */
+typedef struct test_best {
+    int a, b;
+    double after_ms;
+} test_best_t;
+
+static inline test_best_t test_best(hm_swap_t *swap, const hm_swap_stats_t *stats, const hm_swap_options_t *options,
+                                    int experts)
+{
+    double now = swap_score(swap, stats, 0, 0), least = now * (1 - 1e-9);
+    int run = options->routing_groups > 1 ? experts / options->routing_groups : experts;
+    test_best_t best = {-1, -1, now};
+    for (int a = 0; a < experts; a++)
+        for (int b = a + 1; b < (a / run + 1) * run; b++) {
+            double ms = swap_score(swap, stats, a, b);
+            if (ms < least) best = (test_best_t){a, b, least = ms};
+        }
+    return best;
+}
+
 #endif

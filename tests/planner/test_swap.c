@@ -170,6 +170,61 @@ static void test_choice_in_a_real_trace_is_the_best_of_all_pairs(void **state)
     }
 }
 
+static hm_swap_options_t random_options(int objective, int experts)
+{
+    static const int gammas[] = {10, 1, 2, 7, 32};
+    hm_swap_options_t options = HM_SWAP_DEFAULTS;
+    options.objective = (hm_swap_objective_t)objective;
+    options.gamma = gammas[rand() % 5];
+    if (rand() % 4 == 0) options.compute_ms = 0.001;
+    if (rand() % 4 == 0) options.scale = 32;
+    if (rand() % 4 == 0 && experts % 2 == 0) options.routing_groups = 2;
+    return options;
+}
+
+/* Follows the choices, so that placements with nothing left to gain are among those compared. */
+static void check_bounds(const char *spec, int ranks, const char *routing, int objective)
+{
+    static const int sizes[] = {6, 21, 32, 48};
+    hm_topo_t *topo = test_topo(spec, ranks);
+    int experts = sizes[rand() % 4], depth = 1 + rand() % topo->levels, top_k = 1 + rand() % 6;
+    hm_swap_options_t options = random_options(objective, experts);
+    test_batch_t batch;
+    hm_swap_t *swap;
+    hm_swap_choice_t choice = {.a = 0};
+    test_batch_create(&batch, topo, routing, experts, top_k, 1 + (size_t)(rand() % 40), (uint64_t)rand());
+    size_t tokens = (size_t)topo->ranks * batch.trace.tokens;
+    hm_swap_stats_t *stats = stats_of(topo, &batch);
+    assert_int_equal(swap_create(topo, profile_builtin("a6000-4x8"), &batch.placement, 4096, depth, &options, &swap),
+                     0);
+    for (int i = 0; i < 12 && choice.a >= 0; i++) {
+        swap_choose(swap, stats, &choice);
+        test_best_t best = test_best(swap, stats, &options, experts);
+        if (choice.a != best.a || choice.b != best.b || choice.after_ms != best.after_ms)
+            fail_msg("%s %s, objective %d, gamma %d: %d <-> %d to %.17g, not %d <-> %d to %.17g", spec, routing,
+                     objective, options.gamma, choice.a, choice.b, choice.after_ms, best.a, best.b, best.after_ms);
+        if (choice.a >= 0) swap_stats_swap(stats, batch.ids, tokens, top_k, choice.a, choice.b);
+    }
+    swap_destroy(swap);
+    swap_stats_destroy(stats);
+    test_batch_destroy(&batch);
+    topo_destroy(topo);
+}
+
+static void test_bounds_hide_no_better_pair(void **state)
+{
+    (void)state;
+    static const char *const routings[] = {"uniform", "zipf:0.5", "zipf:1", "zipf:2", "zipf:3", "zipf:8"};
+    srand(6);
+    for (int i = 0; i < 60; i++)
+        for (int objective = HM_SWAP_MAX; objective <= HM_SWAP_LOG_SUM_EXP; objective++) {
+            const char *routing = routings[rand() % 6];
+            check_bounds("4,2,2,2", 32, routing, objective);
+            check_bounds("2,4", 8, routing, objective);
+            check_bounds("2", 2, routing, objective);
+        }
+}
+
 static void test_a_swap_within_a_rank_or_without_gain_is_none(void **state)
 {
     (void)state;
@@ -385,6 +440,7 @@ int main(void)
         cmocka_unit_test(test_worked_example),
         cmocka_unit_test(test_choice_is_the_best_of_all_pairs),
         cmocka_unit_test(test_choice_in_a_real_trace_is_the_best_of_all_pairs),
+        cmocka_unit_test(test_bounds_hide_no_better_pair),
         cmocka_unit_test(test_a_swap_within_a_rank_or_without_gain_is_none),
         cmocka_unit_test(test_moving_must_pay_within_the_horizon),
         cmocka_unit_test(test_sums_of_ranks_are_the_sums_of_all),

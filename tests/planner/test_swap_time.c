@@ -1,5 +1,6 @@
-/* Scoring all pairs of 256 experts at 4 levels must take no more than a millisecond on one core. The core may be
- * shared, so the fastest of many layers is held against the limit. */
+/* Scoring all pairs of 256 experts at 4 levels must take no more than a millisecond on one core, for a new placement
+ * and for one that no exchange makes better. The core may be shared, so it is the thread's own time, the median of many
+ * layers. */
 #define _POSIX_C_SOURCE 199309L
 #include "swap_reference.h"
 
@@ -32,7 +33,19 @@ static int by_value(const void *left, const void *right)
     return (a > b) - (a < b);
 }
 
-static double fastest_ms(const char *routing, hm_swap_objective_t objective)
+/* Exchanges the best pair until there is none. */
+static void settle(hm_swap_t *swap, hm_swap_stats_t *stats, const test_batch_t *batch)
+{
+    hm_swap_choice_t choice;
+    for (int i = 0; i < 1000; i++) {
+        swap_choose(swap, stats, &choice);
+        if (choice.a < 0) return;
+        assert_int_equal(swap_stats_swap(stats, batch->ids, 32 * 512, 8, choice.a, choice.b), 0);
+    }
+    fail_msg("exchanges without end");
+}
+
+static double median_ms(const char *routing, hm_swap_objective_t objective, int settled)
 {
     hm_topo_t *topo = test_topo("4,2,2,2", 32);
     hm_swap_options_t options = HM_SWAP_DEFAULTS;
@@ -46,32 +59,39 @@ static double fastest_ms(const char *routing, hm_swap_objective_t objective)
     assert_int_equal(swap_stats_create(topo, &batch.placement, &stats), 0);
     assert_int_equal(swap_stats_add(stats, batch.ids, 32 * 512, 8, 1), 0);
     assert_int_equal(swap_create(topo, profile_builtin("a6000-4x8"), &batch.placement, 7168, 4, &options, &swap), 0);
+    if (settled) settle(swap, stats, &batch);
     for (int i = 0; i < LAYERS; i++) {
         double start = now_ms();
         swap_choose(swap, stats, &choice);
         ms[i] = now_ms() - start;
-        swap_stats_swap(stats, batch.ids, 32 * 512, 8, i, 255 - i); /* another layer */
+        if (!settled) swap_stats_swap(stats, batch.ids, 32 * 512, 8, i, 255 - i); /* another layer */
     }
     qsort(ms, LAYERS, sizeof(ms[0]), by_value);
-    print_message("%s, objective %d: fastest %.3f ms, median %.3f ms, slowest %.3f ms\n", routing, (int)objective,
-                  ms[0], ms[LAYERS / 2], ms[LAYERS - 1]);
+    print_message("%s%s, objective %d: fastest %.3f ms, median %.3f ms, slowest %.3f ms\n", routing,
+                  settled ? ", settled" : "", (int)objective, ms[0], ms[LAYERS / 2], ms[LAYERS - 1]);
     swap_destroy(swap);
     swap_stats_destroy(stats);
     test_batch_destroy(&batch);
     topo_destroy(topo);
-    return ms[0];
+    return ms[LAYERS / 2];
+}
+
+/* Again where it took too long: what else the processor runs may double it for a while, slow code is slow each time. */
+static void check_time(const char *routing, hm_swap_objective_t objective, int settled)
+{
+    for (int i = 0; i < 5; i++)
+        if (median_ms(routing, objective, settled) < LIMIT_MS * SLACK) return;
+    fail_msg("%s, objective %d: more than %g ms", routing, (int)objective, LIMIT_MS * SLACK);
 }
 
 static void test_scoring_time(void **state)
 {
     (void)state;
     static const char *const routings[] = {"uniform", "zipf:0.5", "zipf:1.2", "zipf:3", "group:8:4"};
-    for (size_t i = 0; i < sizeof(routings) / sizeof(routings[0]); i++) {
-        assert_true(fastest_ms(routings[i], HM_SWAP_SMOOTH_MAX) < LIMIT_MS * SLACK);
-        /* For comparison only: many ties to settle, and an exponential function for every pair. */
-        assert_true(fastest_ms(routings[i], HM_SWAP_MAX) < 5 * LIMIT_MS * SLACK);
-        assert_true(fastest_ms(routings[i], HM_SWAP_LOG_SUM_EXP) < 30 * LIMIT_MS * SLACK);
-    }
+    for (size_t i = 0; i < sizeof(routings) / sizeof(routings[0]); i++)
+        for (int objective = HM_SWAP_MAX; objective <= HM_SWAP_LOG_SUM_EXP; objective++)
+            for (int settled = 0; settled < 2; settled++)
+                check_time(routings[i], (hm_swap_objective_t)objective, settled);
 }
 
 /* The bounds that make it fast must not hide a better pair: all 32640 pairs scored one by one. */
@@ -94,13 +114,10 @@ static void test_nothing_better_is_passed_over(void **state)
             assert_int_equal(
                 swap_create(topo, profile_builtin("a6000-4x8"), &batch.placement, 7168, 4, &options, &swap), 0);
             swap_choose(swap, stats, &choice);
-            double best = choice.before_ms;
-            for (int a = 0; a < 256; a++)
-                for (int b = a + 1; b < 256; b++) {
-                    double ms = swap_score(swap, stats, a, b);
-                    if (ms < best) best = ms;
-                }
-            assert_float_equal(choice.after_ms, best, 3e-9 * best);
+            test_best_t best = test_best(swap, stats, &options, 256);
+            assert_int_equal(choice.a, best.a);
+            assert_int_equal(choice.b, best.b);
+            assert_true(choice.after_ms == best.after_ms);
             swap_destroy(swap);
             swap_stats_destroy(stats);
             test_batch_destroy(&batch);
