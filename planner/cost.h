@@ -59,7 +59,7 @@ typedef struct hm_cost_term {
     double ms_per_row, alpha_ms;
 } hm_cost_term_t;
 
-/* The summands of Eq. 3 (Eq. 1 at depth 1); returns their number, which is `depth`. */
+/* The summands of Eq. 3 (Eq. 1 at depth 1), links taken as straight lines; returns their number, which is `depth`. */
 int cost_terms(const hm_topo_t *topo, const hm_profile_t *profile, size_t row_bytes, int depth,
                hm_cost_term_t term[HM_MAX_LEVELS]);
 
@@ -77,8 +77,8 @@ int cost_depth_best(const hm_cost_t *cost);
  * the call alone. */
 int cost_depth_choose(const hm_cost_t *cost);
 
-/* Time in which the bytes of a call can leave the outermost groups at all, without start-up and with perfect balance:
- * rows_out of `row_bytes` leave the group of an average rank. */
+/* Time in which the bytes of a call can leave the outermost groups at all, without start-up and with perfect balance,
+ * by the flat link or the one between groups: rows_out of `row_bytes` leave the group of an average rank. */
 double cost_floor(const hm_topo_t *topo, const hm_profile_t *profile, size_t row_bytes, double rows_out);
 
 #endif
