@@ -6,6 +6,16 @@
 
 #include "swap.h"
 
+/* All tokens of a batch. */
+static inline hm_swap_stats_t *test_stats_of(const hm_topo_t *topo, const test_batch_t *batch)
+{
+    hm_swap_stats_t *stats;
+    assert_int_equal(swap_stats_create(topo, &batch->placement, &stats), 0);
+    size_t tokens = (size_t)topo->ranks * batch->trace.tokens;
+    assert_int_equal(swap_stats_add(stats, batch->ids, tokens, batch->trace.top_k, 1), 0);
+    return stats;
+}
+
 /* Tokens that hit each group of a level: hits[groups]. */
 static inline void reference_hits(const hm_topo_t *topo, const test_batch_t *batch, int level, double *hits)
 {

@@ -6,22 +6,13 @@
 
 #define TRACE "--profile a6000-4x8 --hidden 1024 --routing trace:" HM_TRACES "/moe_lm.hmtrace "
 
-static hm_swap_stats_t *stats_of(const hm_topo_t *topo, const test_batch_t *batch)
-{
-    hm_swap_stats_t *stats;
-    assert_int_equal(swap_stats_create(topo, &batch->placement, &stats), 0);
-    size_t tokens = (size_t)topo->ranks * batch->trace.tokens;
-    assert_int_equal(swap_stats_add(stats, batch->ids, tokens, batch->trace.top_k, 1), 0);
-    return stats;
-}
-
 /* The pair that the planner would choose of the batch as it is. */
 static hm_swap_choice_t choice_of(const hm_topo_t *topo, const test_batch_t *batch, int depth,
                                   const hm_swap_options_t *how)
 {
     hm_swap_choice_t choice;
     hm_swap_t *swap;
-    hm_swap_stats_t *stats = stats_of(topo, batch);
+    hm_swap_stats_t *stats = test_stats_of(topo, batch);
     assert_int_equal(
         swap_create(topo, profile_builtin("a6000-4x8"), &batch->placement, batch->table.row_bytes, depth, how, &swap),
         0);
