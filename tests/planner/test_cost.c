@@ -236,7 +236,7 @@ static void test_bent_links_bend_predictions_and_floors(void **state)
     hm_hits_t hits;
     hm_cost_t cost;
     profile.intra[0] = profile.intra[1] = profile.inter[1] = link;
-    profile.intra[0].beta_ms = 0.9e-5; /* a floor by the other link alone would lie above */
+    profile.intra[0].beta_ms = 0.5e-5; /* a floor by the other link alone would lie above */
     for (int tokens = 16; tokens <= 4096; tokens *= 4) {
         test_batch_create(&batch, topo, "uniform", 64, 4, tokens, 9);
         cost_hits(topo, &batch.table, &hits);

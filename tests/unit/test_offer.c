@@ -20,14 +20,14 @@ static random_t source;
 static char folder[] = "/tmp/hiermoe_offer_XXXXXX";
 static char good[64], other[64], broken[64], missing[64], missing_folder[80], fitted[64], huge[64];
 
-static void file_write(const char *path, const char *name, const char *agree)
+static void file_write(const char *path, const char *name, const char *transport, const char *agree)
 {
     FILE *file = fopen(path, "w");
     assert_non_null(file);
     fprintf(file,
-            "hiermoe-profile 1\nname %s\ndevice cpu\nversions any\ntransport none\ngroups 4 8\nintra 0 0 1e-4 - 0\n"
+            "hiermoe-profile 1\nname %s\ndevice cpu\nversions any\ntransport %s\ngroups 4 8\nintra 0 0 1e-4 - 0\n"
             "intra 1 0 1e-7 - 0\ninter 1 0 1e-4 - 0\nagree_ms %s\n",
-            name, agree);
+            name, transport, agree);
     fclose(file);
 }
 
@@ -42,9 +42,9 @@ static int group_setup(void **context)
     snprintf(missing_folder, sizeof missing_folder, "%s/fitted", missing);
     snprintf(fitted, sizeof fitted, "%s/fitted", folder);
     snprintf(huge, sizeof huge, "%s/huge", folder);
-    file_write(good, "good", "0.5");
-    file_write(other, "other", "0.25");
-    file_write(broken, "broken", "soon");
+    file_write(good, "good", "none", "0.5");
+    file_write(other, "other", "shm", "0.25");
+    file_write(broken, "broken", "none", "soon");
     source.state = random_seed();
     return 0;
 }
@@ -109,13 +109,29 @@ static void without_a_setting_all_have_the_prior(void **context)
     assert_int_equal(doubles_said, 0);
 }
 
-static void one_file_serves_all(void **context)
+static void one_file_serves_all_and_other_wires_are_said_once(void **context)
 {
     (void)context;
     doubles_settings.profile = good;
     hm_profile_t profile = profile_of_all(-1, NULL, 3);
     assert_string_equal(profile.name, "good");
     assert_float_equal(profile.agree_ms, 0.5, 0);
+    assert_int_equal(doubles_said, 1);
+    assert_non_null(strstr(doubles_text, "made on another cluster"));
+    profile_of_all(-1, NULL, 1);
+    assert_int_equal(doubles_said, 1);
+}
+
+/* The ranks here share a node: they are joined as what lies inside the nodes of a profile that spans some, or as the
+ * outermost groups of one that lies inside a node itself. */
+static void one_node_is_joined_as_the_inside_of_the_profiles(void **context)
+{
+    (void)context;
+    doubles_settings.topo = "8";
+    doubles_settings.profile = good;
+    assert_float_equal(profile_of_all(-1, NULL, 1).intra[0].beta_ms, 1e-7 * (7 / 8.0) / (1 / 2.0), 1e-15);
+    doubles_settings.profile = other;
+    assert_float_equal(profile_of_all(-1, NULL, 1).intra[0].beta_ms, 1e-4 * (7 / 8.0) / (3 / 4.0), 1e-12);
 }
 
 static void file_missing_on_a_later_rank_changes_nothing(void **context)
@@ -372,7 +388,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(without_a_setting_all_have_the_prior, setup),
-        cmocka_unit_test_setup(one_file_serves_all, setup),
+        cmocka_unit_test_setup(one_file_serves_all_and_other_wires_are_said_once, setup),
+        cmocka_unit_test_setup(one_node_is_joined_as_the_inside_of_the_profiles, setup),
         cmocka_unit_test_setup(file_missing_on_a_later_rank_changes_nothing, setup),
         cmocka_unit_test_setup(other_and_broken_files_on_later_ranks_change_nothing, setup),
         cmocka_unit_test_setup(file_missing_on_rank_0_gives_all_the_prior, setup),
