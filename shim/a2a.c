@@ -21,7 +21,7 @@
 
 /* What one pass over the agreed table says. */
 typedef struct verdict {
-    hm_reason_t reason; /* HM_REASONS: carry it out */
+    hm_reason_t reason; /* HM_REASON_NONE: carry it out */
     int depth;
     size_t width;     /* bytes of a piece of a row */
     size_t need;      /* scratch on the rank that needs most */
@@ -125,7 +125,7 @@ static verdict_t table_plan(hm_comm_t *comm, hm_a2a_state_t *state, const hm_agr
     verdict.reason = trial ? HM_REASON_TRIAL : HM_REASON_NO_GAIN;
     if (trial || plan.depth == 0) return verdict;
     verdict.depth = plan.depth;
-    verdict.reason = HM_REASONS;
+    verdict.reason = HM_REASON_NONE;
     return verdict;
 }
 
@@ -191,7 +191,7 @@ static int verdict_prepare(const hm_call_t *call, hm_a2a_state_t *state, verdict
     verdict->reason = HM_REASON_SCRATCH_CAP;
     if (verdict->width == 0) return 0;
     status = scratch_prepare(call, state, verdict->need, &ready);
-    verdict->reason = ready ? HM_REASONS : HM_REASON_NO_MEMORY;
+    verdict->reason = ready ? HM_REASON_NONE : HM_REASON_NO_MEMORY;
     return status;
 }
 
@@ -254,17 +254,17 @@ static bool call_replace(const hm_call_t *call, hm_a2a_state_t *state, size_t ro
 {
     hm_identity_t identity;
     hm_agreement_t agreement;
-    verdict_t verdict = {.reason = HM_REASONS};
+    verdict_t verdict = {.reason = HM_REASON_NONE};
     timing_begin(call->comm, state);
     int status = call_agree(call, state, row_bytes, &identity, &agreement);
     atomic_fetch_add(&call->comm->stats.agreements, 1);
     if (status == 0) verdict = table_plan(call->comm, state, &agreement);
-    bool worth = status == 0 && (verdict.reason == HM_REASONS || verdict.reason == HM_REASON_TRIAL);
+    bool worth = status == 0 && (verdict.reason == HM_REASON_NONE || verdict.reason == HM_REASON_TRIAL);
     if (status == 0 && agreement.able) rows_count(call->comm, state);
     if (status == 0 && agreement.gcd != 0)
         learn_note(&state->learn, agreement.able ? state->table.row_bytes : 0, agreement.gcd, worth);
     if (worth && state->observe) verdict.reason = HM_REASON_OBSERVE;
-    if (status == 0 && verdict.reason == HM_REASONS) status = verdict_prepare(call, state, &verdict);
+    if (status == 0 && verdict.reason == HM_REASON_NONE) status = verdict_prepare(call, state, &verdict);
     if (status != 0) {
         communicator_lose(call, state, status);
         *result = state->failure;
@@ -272,7 +272,7 @@ static bool call_replace(const hm_call_t *call, hm_a2a_state_t *state, size_t ro
     }
     timing_agreed(state, call->stream);
     timing_plan(state, &verdict.timed);
-    if (verdict.reason != HM_REASONS) {
+    if (verdict.reason != HM_REASON_NONE) {
         stats_leave(call->comm, verdict.reason);
         bool alone = verdict.reason == HM_REASON_NO_GAIN || verdict.reason == HM_REASON_OBSERVE ||
                      verdict.reason == HM_REASON_TRIAL;
@@ -306,7 +306,7 @@ static hm_expectation_t call_expect(hm_a2a_state_t *state)
 /* Leaves this call and all later ones alone. */
 static void comm_close(hm_comm_t *comm, hm_reason_t reason)
 {
-    atomic_store_explicit(&comm->closed, (int)reason + 1, memory_order_relaxed);
+    atomic_store_explicit(&comm->closed, (int)reason, memory_order_relaxed);
     stats_leave(comm, reason);
 }
 
@@ -354,7 +354,7 @@ bool a2a_run(const hm_call_t *call, ncclResult_t *result)
     hm_comm_t *comm = call->comm;
     int closed = atomic_load_explicit(&comm->closed, memory_order_relaxed);
     if (closed != 0) {
-        stats_leave(comm, (hm_reason_t)(closed - 1));
+        stats_leave(comm, (hm_reason_t)closed);
         return false;
     }
     if (atomic_load_explicit(&comm->failure, memory_order_relaxed) != 0) {

@@ -208,7 +208,7 @@ static int table_judge(const hm_a2a_state_t *state, size_t ranks, size_t row_byt
 {
     const hm_agree_head_t *first = (const hm_agree_head_t *)state->table_host;
     *agreement = (hm_agreement_t){
-        .able = true, .row_fits = row_bytes != 0, .reason = HM_REASONS, .timed = true, .lead_us = UINT32_MAX};
+        .able = true, .row_fits = row_bytes != 0, .reason = HM_REASON_NONE, .timed = true, .lead_us = UINT32_MAX};
     for (size_t s = 0; s < ranks; s++) {
         const hm_agree_head_t *head = (const hm_agree_head_t *)row_of(state, state->table_host, (int)s);
         if (head->magic != AGREE_MAGIC || head->sequence != first->sequence) return -EPROTO;

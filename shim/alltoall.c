@@ -15,7 +15,7 @@ typedef struct hm_named {
     ncclDataType_t type;
 } hm_named_t;
 
-/* Lays the call out in the thread's record. HM_REASONS, or why not. */
+/* Lays the call out in the thread's record. HM_REASON_NONE, or why not. */
 static hm_reason_t named_lay(const hm_named_t *call, const hm_comm_t *comm)
 {
     size_t bytes = nccl_type_bytes(call->type);
@@ -35,7 +35,7 @@ static hm_reason_t named_lay(const hm_named_t *call, const hm_comm_t *comm)
         record->send[peer] = call->send ? (const char *)call->send + send_at * bytes : NULL;
         record->recv[peer] = call->recv ? (char *)call->recv + recv_at * bytes : NULL;
     }
-    return HM_REASONS;
+    return HM_REASON_NONE;
 }
 
 /* true: replaced, *result is what the job gets. *alone: the communicator, held, where NCCL's enqueuing of the call is
@@ -48,11 +48,11 @@ static bool named_run(const hm_named_t *call, ncclComm_t handle, cudaStream_t st
     if (!comm) return false;
     bool done = false;
     hm_reason_t reason = named_lay(call, comm);
-    if (reason == HM_REASONS)
+    if (reason == HM_REASON_NONE)
         done = group_run(comm, call->form, call->type, stream, result);
     else
         stats_leave(comm, reason);
-    if (!done && reason == HM_REASONS && atomic_load_explicit(&comm->replaying, memory_order_relaxed))
+    if (!done && reason == HM_REASON_NONE && atomic_load_explicit(&comm->replaying, memory_order_relaxed))
         *alone = comm;
     else
         comm_release(comm);

@@ -18,7 +18,7 @@ typedef struct hm_comm {
     atomic_int users;      /* references held by calls in flight, plus one by the table; 0: the record is free */
     atomic_int failure;    /* an ncclResult_t that every later all-to-all fails with, because this rank missed one */
     atomic_int aborted;    /* by ncclCommAbort or a revoke: other ranks may still be at work */
-    atomic_int closed;    /* 1 + the reason for which all ranks leave every call alone from here on; 0: there is none */
+    atomic_int closed;     /* hm_reason_t for which all ranks leave every call alone from here on; 0: there is none */
     atomic_int replaying; /* a2a.c waits for the end of the call it has just left alone */
     unsigned number;      /* 0, 1, ... in order of creation in this process; for messages */
     hm_stats_t stats;

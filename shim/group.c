@@ -159,13 +159,13 @@ ncclResult_t hook_ncclGroupStart(const hm_real_t *real, const void *caller)
     return result;
 }
 
-/* The first call of a group decides whether the group is worth recording. HM_REASONS: it is. */
+/* The first call of a group decides whether the group is worth recording. HM_REASON_NONE: it is. */
 static hm_reason_t group_begin(hm_group_t *group, ncclDataType_t type, hm_comm_t *comm, cudaStream_t stream)
 {
     if (!comm->blocking) return HM_REASON_NON_BLOCKING;
     if (comm->ranks < 2) return HM_REASON_ONE_RANK;
     int closed = atomic_load_explicit(&comm->closed, memory_order_relaxed);
-    if (closed != 0) return (hm_reason_t)(closed - 1);
+    if (closed != 0) return (hm_reason_t)closed;
     if (atomic_load_explicit(&comm->cancelled, memory_order_relaxed)) return HM_REASON_CANCELLED;
     if (!group_record(comm->ranks)) {
         log_say(HM_LOG_WARN, comm, "no memory to record a group of %d ranks: the other ranks may wait for this one",
@@ -175,10 +175,10 @@ static hm_reason_t group_begin(hm_group_t *group, ncclDataType_t type, hm_comm_t
     memset(group->record.seen, 0, (size_t)comm->ranks);
     group->type = type;
     group->stream = stream;
-    return HM_REASONS;
+    return HM_REASON_NONE;
 }
 
-/* Whether a call with these arguments goes with what is captured. HM_REASONS: it does. */
+/* Whether a call with these arguments goes with what is captured. HM_REASON_NONE: it does. */
 static hm_reason_t group_fit(hm_group_t *group, bool is_recv, const void *buff, size_t count, ncclDataType_t type,
                              int peer, ncclComm_t comm, cudaStream_t stream)
 {
@@ -186,14 +186,14 @@ static hm_reason_t group_fit(hm_group_t *group, bool is_recv, const void *buff, 
         group->comm = comm ? comm_find(comm) : NULL;
         if (!group->comm) return HM_REASON_ARGUMENT;
         hm_reason_t reason = group_begin(group, type, group->comm, stream);
-        if (reason != HM_REASONS) return reason;
+        if (reason != HM_REASON_NONE) return reason;
     }
     if (comm != group->comm->handle) return HM_REASON_SECOND_COMM;
     if (stream != group->stream) return HM_REASON_SECOND_STREAM;
     if (type != group->type) return HM_REASON_SECOND_TYPE;
     if (nccl_type_bytes(type) == 0 || peer < 0 || peer >= group->comm->ranks || (!buff && count))
         return HM_REASON_ARGUMENT;
-    return group->record.seen[peer] & (is_recv ? 2 : 1) ? HM_REASON_REPEATED : HM_REASONS;
+    return group->record.seen[peer] & (is_recv ? 2 : 1) ? HM_REASON_REPEATED : HM_REASON_NONE;
 }
 
 ncclResult_t hook_ncclSend(const hm_real_t *real, const void *buff, size_t count, ncclDataType_t type, int peer,
@@ -202,7 +202,7 @@ ncclResult_t hook_ncclSend(const hm_real_t *real, const void *buff, size_t count
     hm_group_t *group = &hm_group;
     if (group->capturing) {
         hm_reason_t reason = group_fit(group, false, buff, count, type, peer, comm, stream);
-        if (reason == HM_REASONS) {
+        if (reason == HM_REASON_NONE) {
             hm_record_t *record = &group->record;
             record->send[peer] = buff;
             record->send_count[peer] = count;
@@ -222,7 +222,7 @@ ncclResult_t hook_ncclRecv(const hm_real_t *real, void *buff, size_t count, nccl
     hm_group_t *group = &hm_group;
     if (group->capturing) {
         hm_reason_t reason = group_fit(group, true, buff, count, type, peer, comm, stream);
-        if (reason == HM_REASONS) {
+        if (reason == HM_REASON_NONE) {
             hm_record_t *record = &group->record;
             record->recv[peer] = buff;
             record->recv_count[peer] = count;
@@ -266,8 +266,8 @@ static bool group_replace(hm_group_t *group, const void *caller, ncclResult_t *r
     /* Each peer at most once either way: the number alone tells that none is missing. */
     hm_reason_t reason = group->calls != 2 * group->comm->ranks ? HM_REASON_PARTIAL
                          : !caller_trusted(caller)              ? HM_REASON_UNTRUSTED
-                                                                : HM_REASONS;
-    if (reason == HM_REASONS) return group_run(group->comm, HM_FORM_GROUP, group->type, group->stream, result);
+                                                                : HM_REASON_NONE;
+    if (reason == HM_REASON_NONE) return group_run(group->comm, HM_FORM_GROUP, group->type, group->stream, result);
     stats_leave(group->comm, reason);
     return false;
 }

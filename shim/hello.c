@@ -110,7 +110,7 @@ static int hello_wait(const hm_call_t *call, hm_a2a_state_t *state, const hello_
     return state->kernels->wait(state->context, call->stream, limit - first, &call->comm->cancelled);
 }
 
-/* The reason for which all ranks leave everything alone, or HM_REASONS. Alike on all ranks: it judges all words. */
+/* The reason for which all ranks leave everything alone, or HM_REASON_NONE. Alike on all ranks: it judges all words. */
 static hm_reason_t hello_judge(const hm_comm_t *comm, const hello_t *in)
 {
     for (int r = 0; r < comm->ranks; r++)
@@ -127,7 +127,7 @@ static hm_reason_t hello_judge(const hm_comm_t *comm, const hello_t *in)
     }
     for (int r = 0; r < comm->ranks; r++)
         if (in[r].able != ABLE) return in[r].able == ABLE_NO_BACK_END ? HM_REASON_NO_BACK_END : HM_REASON_NO_MEMORY;
-    return HM_REASONS;
+    return HM_REASON_NONE;
 }
 
 /* Says why the ranks did not meet and marks the communicator. */
@@ -166,7 +166,7 @@ static void hello_conclude(const hm_call_t *call, hm_a2a_state_t *state, const h
     bool all = false;
     hm_topo_t *topo = NULL;
     hm_reason_t reason = hello_judge(call->comm, in);
-    state->phase = reason == HM_REASONS ? HM_PHASE_ON : HM_PHASE_OFF;
+    state->phase = reason == HM_REASON_NONE ? HM_PHASE_ON : HM_PHASE_OFF;
     state->off_reason = reason;
     state->observe = settings_get()->mode == HM_MODE_OBSERVE;
     if (state->phase == HM_PHASE_OFF) return;

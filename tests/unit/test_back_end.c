@@ -77,7 +77,7 @@ static void world_lack(int ranks, hm_reason_t reason)
 static void what_ranks_lack_is_left_alone_by_all(void **context)
 {
     (void)context;
-    world_lack(0, HM_REASONS);
+    world_lack(0, HM_REASON_NONE);
     for (int ranks = 1; ranks <= RANKS; ranks += RANKS - 1) {
         refusal = -EIO;
         world_lack(ranks, HM_REASON_NO_BACK_END);
