@@ -195,10 +195,9 @@ static int verdict_prepare(const hm_call_t *call, hm_a2a_state_t *state, verdict
     return status;
 }
 
-static void communicator_lose(const hm_call_t *call, hm_a2a_state_t *state, int status)
+static void communicator_lose(const hm_call_t *call, const hm_a2a_state_t *state, int status)
 {
-    state->phase = HM_PHASE_FAILED;
-    state->failure = state_result(status);
+    comm_fail(call->comm, state_result(status));
     if (status == -ECANCELED) return;
     log_say(HM_LOG_WARN, call->comm, "agreement %u did not come about: %s", state->sequence,
             status == -ETIMEDOUT ? "a rank stayed away for HIERMOE_TIMEOUT" : "the exchange failed");
@@ -250,7 +249,7 @@ static void rows_count(hm_comm_t *comm, const hm_a2a_state_t *state)
 }
 
 /* Agrees, plans, and carries the call out or leaves it alone. */
-static bool call_replace(const hm_call_t *call, hm_a2a_state_t *state, size_t row_bytes, ncclResult_t *result)
+static hm_answer_t call_replace(const hm_call_t *call, hm_a2a_state_t *state, size_t row_bytes, ncclResult_t *result)
 {
     hm_identity_t identity;
     hm_agreement_t agreement;
@@ -267,17 +266,16 @@ static bool call_replace(const hm_call_t *call, hm_a2a_state_t *state, size_t ro
     if (status == 0 && verdict.reason == HM_REASON_NONE) status = verdict_prepare(call, state, &verdict);
     if (status != 0) {
         communicator_lose(call, state, status);
-        *result = state->failure;
-        return true;
+        *result = comm_failure(call->comm);
+        return HM_ANSWER_DONE;
     }
     timing_agreed(state, call->stream);
     timing_plan(state, &verdict.timed);
     if (verdict.reason != HM_REASON_NONE) {
         stats_leave(call->comm, verdict.reason);
-        bool alone = verdict.reason == HM_REASON_NO_GAIN || verdict.reason == HM_REASON_OBSERVE ||
-                     verdict.reason == HM_REASON_TRIAL;
-        atomic_store_explicit(&call->comm->replaying, alone, memory_order_relaxed);
-        return false;
+        bool tell = verdict.reason == HM_REASON_NO_GAIN || verdict.reason == HM_REASON_OBSERVE ||
+                    verdict.reason == HM_REASON_TRIAL;
+        return tell ? HM_ANSWER_LEAVE_AND_TELL : HM_ANSWER_LEAVE;
     }
     *result = exec_run(call, state, verdict.depth, verdict.width, &identity);
     timing_end(state, call->stream);
@@ -285,12 +283,11 @@ static bool call_replace(const hm_call_t *call, hm_a2a_state_t *state, size_t ro
         replaced_count(call->comm, state, &verdict);
     } else {
         /* Some ranks' messages may be on their way already: no later call can be matched any more. */
-        state->phase = HM_PHASE_FAILED;
-        state->failure = *result;
+        comm_fail(call->comm, *result);
         if (!atomic_load(&call->comm->cancelled))
             log_say(HM_LOG_WARN, call->comm, "a replaced call could not be enqueued: NCCL result %d", (int)*result);
     }
-    return true;
+    return HM_ANSWER_DONE;
 }
 
 /* Whether this call is to be agreed on at all: in observe mode only now and then. */
@@ -303,79 +300,70 @@ static hm_expectation_t call_expect(hm_a2a_state_t *state)
     return learn_expect(&state->learn);
 }
 
-/* Leaves this call and all later ones alone. */
-static void comm_close(hm_comm_t *comm, hm_reason_t reason)
+/* Whether the communicator's fate says what becomes of every call: then *answer and, where it is DONE, *result. */
+static bool fate_settles(hm_comm_t *comm, hm_answer_t *answer, ncclResult_t *result)
 {
-    atomic_store_explicit(&comm->closed, (int)reason, memory_order_relaxed);
-    stats_leave(comm, reason);
-}
-
-/* Whether the phase says what becomes of every call: then *done is what call_run returns. */
-static bool phase_settles(const hm_call_t *call, const hm_a2a_state_t *state, ncclResult_t *result, bool *done)
-{
-    *done = state->phase == HM_PHASE_FAILED;
-    if (state->phase == HM_PHASE_FAILED) *result = state->failure;
-    if (state->phase == HM_PHASE_OFF) comm_close(call->comm, state->off_reason);
-    return state->phase == HM_PHASE_FAILED || state->phase == HM_PHASE_OFF;
+    hm_reason_t closed = comm_closed(comm);
+    ncclResult_t failure = comm_failure(comm);
+    if (closed != HM_REASON_NONE) stats_leave(comm, closed);
+    if (failure != ncclSuccess) *result = failure;
+    *answer = failure != ncclSuccess ? HM_ANSWER_DONE : HM_ANSWER_LEAVE;
+    return closed != HM_REASON_NONE || failure != ncclSuccess;
 }
 
 /* With the state's lock held. What past calls teach comes first: it costs next to nothing, asking the driver does. */
-static bool call_run(const hm_call_t *call, hm_a2a_state_t *state, ncclResult_t *result)
+static hm_answer_t call_run(const hm_call_t *call, hm_a2a_state_t *state, ncclResult_t *result)
 {
-    bool done;
-    if (phase_settles(call, state, result, &done)) return done;
+    hm_answer_t answer;
+    if (fate_settles(call->comm, &answer, result)) return answer; /* another thread's call may have settled it */
     hm_expectation_t expectation = call_expect(state);
     if (!expectation.agree) {
         stats_leave(call->comm, state->observe ? HM_REASON_OBSERVE : HM_REASON_NO_COPIES);
-        return false;
+        return HM_ANSWER_LEAVE;
     }
     if (state->kernels->capturing(state->context, call->stream)) {
         stats_leave(call->comm, HM_REASON_CAPTURING);
-        return false;
+        return HM_ANSWER_LEAVE;
     }
-    if (state->phase == HM_PHASE_NEW) hello_run(call, state);
-    if (phase_settles(call, state, result, &done)) return done;
+    if (!state->met) hello_run(call, state);
+    if (fate_settles(call->comm, &answer, result)) return answer;
     return call_replace(call, state, expectation.row_bytes, result);
 }
 
 void a2a_replayed(hm_comm_t *comm, cudaStream_t stream)
 {
     hm_a2a_state_t *state = comm->a2a;
-    atomic_store_explicit(&comm->replaying, 0, memory_order_relaxed);
     if (state == NULL) return;
     pthread_mutex_lock(&state->lock);
-    if (state->phase == HM_PHASE_ON) timing_end(state, stream);
+    if (comm->fate == 0) timing_end(state, stream);
     pthread_mutex_unlock(&state->lock);
 }
 
-bool a2a_run(const hm_call_t *call, ncclResult_t *result)
+/* A rank without the state closes the communicator where all ranks lack it, and otherwise fails: the other ranks are
+ * about to agree, and a call of plain NCCL would be matched with their words. */
+static void state_lack(hm_comm_t *comm, hm_reason_t reason)
+{
+    if (reason != HM_REASON_NO_MEMORY) {
+        comm_close(comm, reason);
+        return;
+    }
+    log_say(HM_LOG_WARN, comm, "this rank cannot take part in the agreement: this call and later ones fail");
+    comm_fail(comm, ncclSystemError);
+}
+
+hm_answer_t a2a_run(const hm_call_t *call, ncclResult_t *result)
 {
     hm_reason_t reason;
+    hm_answer_t answer;
     hm_comm_t *comm = call->comm;
-    int closed = atomic_load_explicit(&comm->closed, memory_order_relaxed);
-    if (closed != 0) {
-        stats_leave(comm, (hm_reason_t)closed);
-        return false;
-    }
-    if (atomic_load_explicit(&comm->failure, memory_order_relaxed) != 0) {
-        *result = (ncclResult_t)atomic_load(&comm->failure);
-        return true;
-    }
+    if (fate_settles(comm, &answer, result)) return answer;
     if (comm->a2a == NULL && state_create(comm, &reason) == NULL) {
-        if (reason != HM_REASON_NO_MEMORY) {
-            comm_close(comm, reason);
-            return false;
-        }
-        stats_leave(comm, reason);
-        /* The other ranks are about to agree; a call of plain NCCL would be matched with their words, and so would a
-         * later call of ours. */
-        log_say(HM_LOG_WARN, comm, "this rank cannot take part in the agreement: this call and later ones fail");
-        atomic_store(&comm->failure, ncclSystemError);
-        *result = ncclSystemError;
-        return true;
+        state_lack(comm, reason);
+        fate_settles(comm, &answer, result);
+        return answer;
     }
     pthread_mutex_lock(&comm->a2a->lock);
-    bool done = call_run(call, comm->a2a, result);
+    answer = call_run(call, comm->a2a, result);
     pthread_mutex_unlock(&comm->a2a->lock);
-    return done;
+    return answer;
 }

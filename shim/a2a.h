@@ -25,11 +25,17 @@ typedef struct hm_call {
     const size_t *recv_count;
 } hm_call_t;
 
-/* Runs the call in place of NCCL. true: done, *result is what the job gets. false: nothing was enqueued that the job
- * could see; the caller replays the call verbatim. The reason is counted in the communicator's statistics. */
-bool a2a_run(const hm_call_t *call, ncclResult_t *result);
+typedef enum hm_answer {
+    HM_ANSWER_DONE,          /* *result is what the job gets */
+    HM_ANSWER_LEAVE,         /* nothing was enqueued that the job could see: the caller makes the call as it was */
+    HM_ANSWER_LEAVE_AND_TELL /* the same, and the caller tells by a2a_replayed once NCCL has it, so that it is timed */
+} hm_answer_t;
 
-/* Tells that a group or named call which a2a_run left alone is enqueued, where comm->replaying asks for it. */
+/* Runs the call in place of NCCL, or says what to do with it. The reason for leaving it is counted in the
+ * communicator's statistics. */
+hm_answer_t a2a_run(const hm_call_t *call, ncclResult_t *result);
+
+/* A call that was to be told of is enqueued. */
 void a2a_replayed(struct hm_comm *comm, cudaStream_t stream);
 
 /* Frees what a2a_run keeps per communicator (comm->a2a). */

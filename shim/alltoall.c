@@ -46,24 +46,24 @@ static bool named_run(const hm_named_t *call, ncclComm_t handle, cudaStream_t st
     if (hm_group.depth > 0 || hm_group.busy || fork_child()) return false;
     hm_comm_t *comm = handle ? comm_find(handle) : NULL;
     if (!comm) return false;
-    bool done = false;
+    hm_answer_t answer = HM_ANSWER_LEAVE;
     hm_reason_t reason = named_lay(call, comm);
     if (reason == HM_REASON_NONE)
-        done = group_run(comm, call->form, call->type, stream, result);
+        answer = group_run(comm, call->form, call->type, stream, result);
     else
         stats_leave(comm, reason);
-    if (!done && reason == HM_REASON_NONE && atomic_load_explicit(&comm->replaying, memory_order_relaxed))
+    if (answer == HM_ANSWER_LEAVE_AND_TELL)
         *alone = comm;
     else
         comm_release(comm);
-    return done;
+    return answer == HM_ANSWER_DONE;
 }
 
-/* The call is enqueued as it was made, with this result. */
+/* The call was made as it was, with this result. */
 static ncclResult_t named_left(hm_comm_t *alone, cudaStream_t stream, ncclResult_t result)
 {
     if (alone) {
-        a2a_replayed(alone, stream);
+        if (result == ncclSuccess) a2a_replayed(alone, stream);
         comm_release(alone);
     }
     return result;

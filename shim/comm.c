@@ -83,10 +83,8 @@ static void entry_fill(hm_entry_t *entry, ncclComm_t handle, const hm_real_t *re
     comm->number = made++;
     comm->a2a = NULL;
     memset(&comm->stats, 0, sizeof comm->stats);
-    atomic_store_explicit(&comm->failure, 0, memory_order_relaxed);
     atomic_store_explicit(&comm->aborted, 0, memory_order_relaxed);
-    atomic_store_explicit(&comm->closed, 0, memory_order_relaxed);
-    atomic_store_explicit(&comm->replaying, 0, memory_order_relaxed);
+    atomic_store_explicit(&comm->fate, 0, memory_order_relaxed);
     atomic_store_explicit(&comm->cancelled, 0, memory_order_relaxed);
 }
 

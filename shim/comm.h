@@ -16,11 +16,9 @@ typedef struct hm_comm {
     bool blocking;         /* false where a config or NCCL_COMM_BLOCKING=0 asked for non-blocking */
     atomic_int cancelled;  /* set by abort, revoke, finalize and destroy: waits in the library end with an error */
     atomic_int users;      /* references held by calls in flight, plus one by the table; 0: the record is free */
-    atomic_int failure;    /* an ncclResult_t that every later all-to-all fails with, because this rank missed one */
     atomic_int aborted;    /* by ncclCommAbort or a revoke: other ranks may still be at work */
-    atomic_int closed;     /* hm_reason_t for which all ranks leave every call alone from here on; 0: there is none */
-    atomic_int replaying; /* a2a.c waits for the end of the call it has just left alone */
-    unsigned number;      /* 0, 1, ... in order of creation in this process; for messages */
+    atomic_int fate;       /* what becomes of every later call: comm_close, comm_fail; 0: calls are looked at */
+    unsigned number;       /* 0, 1, ... in order of creation in this process; for messages */
     hm_stats_t stats;
     struct hm_a2a_state *a2a; /* owned by a2a.c; NULL in a new record */
 } hm_comm_t;
@@ -45,6 +43,35 @@ hm_comm_t *comm_take(ncclComm_t handle);
 
 /* comm_take and comm_release at once: for a communicator that is gone already. */
 void comm_drop(ncclComm_t handle);
+
+/* The one verdict on whether a communicator is usable; the first one stays. comm_close: all ranks leave every call
+ * alone from here on, for this reason. comm_fail: every later all-to-all fails with `result`, because this rank missed
+ * one or the ranks can no longer tell which messages belong together. Any thread. */
+static inline void comm_close(hm_comm_t *comm, hm_reason_t reason)
+{
+    int undecided = 0;
+    atomic_compare_exchange_strong(&comm->fate, &undecided, (int)reason);
+}
+
+static inline void comm_fail(hm_comm_t *comm, ncclResult_t result)
+{
+    int undecided = 0;
+    atomic_compare_exchange_strong(&comm->fate, &undecided, -(int)result);
+}
+
+/* The reason of comm_close, else HM_REASON_NONE. */
+static inline hm_reason_t comm_closed(const hm_comm_t *comm)
+{
+    int fate = atomic_load_explicit(&comm->fate, memory_order_relaxed);
+    return fate > 0 ? (hm_reason_t)fate : HM_REASON_NONE;
+}
+
+/* The result of comm_fail, else ncclSuccess. */
+static inline ncclResult_t comm_failure(const hm_comm_t *comm)
+{
+    int fate = atomic_load_explicit(&comm->fate, memory_order_relaxed);
+    return fate < 0 ? (ncclResult_t)-fate : ncclSuccess;
+}
 
 /* The NCCL that made the communicator, or `other` if it is not known. */
 const hm_real_t *comm_real(ncclComm_t handle, const hm_real_t *other);

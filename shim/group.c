@@ -164,8 +164,8 @@ static hm_reason_t group_begin(hm_group_t *group, ncclDataType_t type, hm_comm_t
 {
     if (!comm->blocking) return HM_REASON_NON_BLOCKING;
     if (comm->ranks < 2) return HM_REASON_ONE_RANK;
-    int closed = atomic_load_explicit(&comm->closed, memory_order_relaxed);
-    if (closed != 0) return (hm_reason_t)closed;
+    hm_reason_t closed = comm_closed(comm);
+    if (closed != HM_REASON_NONE) return closed;
     if (atomic_load_explicit(&comm->cancelled, memory_order_relaxed)) return HM_REASON_CANCELLED;
     if (!group_record(comm->ranks)) {
         log_say(HM_LOG_WARN, comm, "no memory to record a group of %d ranks: the other ranks may wait for this one",
@@ -238,7 +238,7 @@ ncclResult_t hook_ncclRecv(const hm_real_t *real, void *buff, size_t count, nccl
 
 /* A call from inside a2a_run, should there ever be one, must not write over the record: busy keeps it from capturing.
  */
-bool group_run(hm_comm_t *comm, hm_form_t form, ncclDataType_t type, cudaStream_t stream, ncclResult_t *result)
+hm_answer_t group_run(hm_comm_t *comm, hm_form_t form, ncclDataType_t type, cudaStream_t stream, ncclResult_t *result)
 {
     hm_group_t *group = &hm_group;
     hm_call_t call = {.comm = comm,
@@ -252,16 +252,16 @@ bool group_run(hm_comm_t *comm, hm_form_t form, ncclDataType_t type, cudaStream_
                       .recv_count = group->record.recv_count};
     if (atomic_load_explicit(&comm->cancelled, memory_order_acquire)) {
         stats_leave(comm, HM_REASON_CANCELLED);
-        return false;
+        return HM_ANSWER_LEAVE;
     }
     group->busy = true;
-    bool done = a2a_run(&call, result);
+    hm_answer_t answer = a2a_run(&call, result);
     group->busy = false;
-    return done;
+    return answer;
 }
 
-/* true: the captured group was an all-to-all and has been replaced. */
-static bool group_replace(hm_group_t *group, const void *caller, ncclResult_t *result)
+/* What becomes of the captured group. */
+static hm_answer_t group_replace(hm_group_t *group, const void *caller, ncclResult_t *result)
 {
     /* Each peer at most once either way: the number alone tells that none is missing. */
     hm_reason_t reason = group->calls != 2 * group->comm->ranks ? HM_REASON_PARTIAL
@@ -269,7 +269,17 @@ static bool group_replace(hm_group_t *group, const void *caller, ncclResult_t *r
                                                                 : HM_REASON_NONE;
     if (reason == HM_REASON_NONE) return group_run(group->comm, HM_FORM_GROUP, group->type, group->stream, result);
     stats_leave(group->comm, reason);
-    return false;
+    return HM_ANSWER_LEAVE;
+}
+
+/* Hands the whole captured group to NCCL. */
+static ncclResult_t group_pass(hm_group_t *group, const hm_real_t *real)
+{
+    ncclResult_t result = real->ncclGroupStart();
+    if (result != ncclSuccess) return result;
+    if (group->calls) group_replay(group, real);
+    result = real->ncclGroupEnd();
+    return result == ncclSuccess ? group->error : result;
 }
 
 static ncclResult_t group_finish(hm_group_t *group, const hm_real_t *real, const void *caller)
@@ -278,16 +288,9 @@ static ncclResult_t group_finish(hm_group_t *group, const hm_real_t *real, const
     group->depth = 0;
     group->capturing = false;
     if (group->comm) real = group->comm->real;
-    if (!group->calls || !group_replace(group, caller, &result)) {
-        result = real->ncclGroupStart();
-        if (result == ncclSuccess) {
-            if (group->calls) group_replay(group, real);
-            result = real->ncclGroupEnd();
-            if (result == ncclSuccess) result = group->error;
-            if (group->comm && atomic_load_explicit(&group->comm->replaying, memory_order_relaxed))
-                a2a_replayed(group->comm, group->stream);
-        }
-    }
+    hm_answer_t answer = group->calls ? group_replace(group, caller, &result) : HM_ANSWER_LEAVE;
+    if (answer != HM_ANSWER_DONE) result = group_pass(group, real);
+    if (answer == HM_ANSWER_LEAVE_AND_TELL && result == ncclSuccess) a2a_replayed(group->comm, group->stream);
     group_uncapture(group);
     return result;
 }

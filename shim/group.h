@@ -53,8 +53,8 @@ ncclResult_t group_flush(hm_reason_t reason, const hm_real_t *real);
 /* The thread's record with room for `peers`, outside any group. NULL: no memory. */
 hm_record_t *group_record(int peers);
 
-/* Runs an all-to-all that lies in the thread's record. false: to be passed on. */
-bool group_run(hm_comm_t *comm, hm_form_t form, ncclDataType_t type, cudaStream_t stream, ncclResult_t *result);
+/* Runs an all-to-all that lies in the thread's record: a2a_run's answer. */
+hm_answer_t group_run(hm_comm_t *comm, hm_form_t form, ncclDataType_t type, cudaStream_t stream, ncclResult_t *result);
 
 /* comm_add for *handle, now or when the outermost open group ends: NCCL may fill the handle in only there. `result` is
  * what the creating call returned. */

@@ -14,7 +14,7 @@
 #include <string.h>
 
 #define HELLO_MAGIC 0x31456f4d72656948u /* "HierMoE1" */
-#define FIRST_WORD_SECONDS 30.0 /* silent ranks are named this early, and once more when time is up */
+#define FIRST_WORD_SECONDS 30.0         /* silent ranks are named this early, and once more when time is up */
 
 /* Whether a rank can take part, and if not, why. */
 enum { ABLE_NO_MEMORY, ABLE, ABLE_NO_BACK_END };
@@ -131,12 +131,11 @@ static hm_reason_t hello_judge(const hm_comm_t *comm, const hello_t *in)
 }
 
 /* Says why the ranks did not meet and marks the communicator. */
-static void hello_fail(const hm_call_t *call, hm_a2a_state_t *state, const hello_t *in, int status)
+static void hello_fail(const hm_call_t *call, const hello_t *in, int status)
 {
     char names[256];
     int silent = in == NULL ? 0 : silent_count(call->comm, in);
-    state->phase = HM_PHASE_FAILED;
-    state->failure = status == 0 ? ncclRemoteError : state_result(status);
+    comm_fail(call->comm, status == 0 ? ncclRemoteError : state_result(status));
     if (status == -ECANCELED) return;
     if (silent > 0) {
         silent_list(call->comm, in, names, sizeof names);
@@ -166,22 +165,23 @@ static void hello_conclude(const hm_call_t *call, hm_a2a_state_t *state, const h
     bool all = false;
     hm_topo_t *topo = NULL;
     hm_reason_t reason = hello_judge(call->comm, in);
-    state->phase = reason == HM_REASON_NONE ? HM_PHASE_ON : HM_PHASE_OFF;
-    state->off_reason = reason;
+    if (reason != HM_REASON_NONE) {
+        comm_close(call->comm, reason);
+        return;
+    }
     state->observe = settings_get()->mode == HM_MODE_OBSERVE;
-    if (state->phase == HM_PHASE_OFF) return;
     int status = topology_make(call->comm, &in[0].seat, sizeof *in, &topo);
     if (status == 0) status = state_topology_set(state, topo, spread_wanted(state, topo, in));
     if (status == 0 && !topology_near_together(topo, &in[0].seat, sizeof *in)) state->windows = HM_WINDOWS_OFF;
     status = agree_all(call, state, status == 0, &all);
     if (status == 0 && !all) {
-        state->phase = HM_PHASE_OFF;
-        state->off_reason = HM_REASON_NO_MEMORY;
+        comm_close(call->comm, HM_REASON_NO_MEMORY);
         return;
     }
     if (status == 0) gather_rails_use(state);
     if (status == 0) status = offer_settle(call, state, (hm_source_t)in[0].source, offer, &in[0].seat, sizeof *in);
-    if (status != 0) hello_fail(call, state, NULL, status);
+    state->met = status == 0;
+    if (status != 0) hello_fail(call, NULL, status);
 }
 
 /* What this rank can do, which the others will hear of. */
@@ -200,7 +200,7 @@ void hello_run(const hm_call_t *call, hm_a2a_state_t *state)
     /* Pinned memory: it can be read here while the exchange still waits for a silent rank. */
     int status = kernels->host_alloc(state->context, bytes, (void **)&in);
     if (status != 0) {
-        hello_fail(call, state, NULL, status);
+        hello_fail(call, NULL, status);
         return;
     }
     memset(in, 0, bytes);
@@ -209,15 +209,15 @@ void hello_run(const hm_call_t *call, hm_a2a_state_t *state)
     uint32_t able = able_find(call->comm, state);
     in[count] = in[call->comm->rank] = hello_make(call->comm, state, able, offer);
     if (hello_exchange(call, in, &in[count]) != ncclSuccess) {
-        hello_fail(call, state, NULL, 0);
+        hello_fail(call, NULL, 0);
         return; /* NCCL may still hold the memory: left to it */
     }
     status = hello_wait(call, state, in);
     if (status != 0 || silent_count(call->comm, in) > 0) {
-        hello_fail(call, state, in, status);
+        hello_fail(call, in, status);
         return;
     }
     hello_conclude(call, state, in, offer);
     /* After a failure NCCL may still hold the memory: left to it. */
-    if (state->phase != HM_PHASE_FAILED) kernels->host_free(state->context, in);
+    if (comm_failure(call->comm) == ncclSuccess) kernels->host_free(state->context, in);
 }

@@ -230,7 +230,7 @@ void a2a_state_destroy(hm_comm_t *comm)
     if (state == NULL) return;
     comm->a2a = NULL;
     /* After an abort near ranks may still read here; what they read stays. */
-    if (atomic_load(&comm->aborted) || state->phase == HM_PHASE_FAILED) state->kernels->abandon(state->context);
+    if (atomic_load(&comm->aborted) || comm_failure(comm) != ncclSuccess) state->kernels->abandon(state->context);
     window_routes_free(state);
     free(state->window);
     if (!state->scratch_stays) state->kernels->free(state->context, state->scratch);

@@ -13,13 +13,6 @@
 
 #include <pthread.h>
 
-typedef enum hm_phase {
-    HM_PHASE_NEW,   /* the ranks have not met yet */
-    HM_PHASE_ON,    /* agreements may follow */
-    HM_PHASE_OFF,   /* all ranks agreed to leave everything alone, for off_reason */
-    HM_PHASE_FAILED /* a rank stayed silent or the device failed: calls return `failure` */
-} hm_phase_t;
-
 /* A buffer of the job as addresses [from, to). */
 typedef struct hm_interval {
     uintptr_t from, to;
@@ -59,9 +52,7 @@ typedef enum hm_windows { HM_WINDOWS_UNTRIED, HM_WINDOWS_ON, HM_WINDOWS_OFF } hm
 
 typedef struct hm_a2a_state {
     pthread_mutex_t lock;
-    hm_phase_t phase;
-    hm_reason_t off_reason;
-    ncclResult_t failure;
+    bool met; /* the ranks have met: agreements may follow unless the communicator was closed or failed since */
     bool observe;
     uint64_t observed; /* calls seen in observe mode */
 

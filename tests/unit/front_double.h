@@ -17,7 +17,7 @@
 typedef struct hm_double {
     int runs, destroyed, replayed;
     int aborted;                           /* of the destroyed: those that ncclCommAbort ended */
-    bool accept;                           /* a2a_run says true */
+    hm_answer_t answer;                    /* of a2a_run */
     void (*inside)(const hm_call_t *call); /* called by a2a_run */
     hm_call_t call;                        /* the latest */
     char calls[4096];                      /* what NCCL was asked: "S1 R1 < > " ... */

@@ -83,7 +83,7 @@ static void topology_draw(random_t *random, world_t *world, int ranks, int nodes
                                                 (doubles_settings.gather == HM_GATHER_AUTO && watched.gpu)));
         profile_prior(topo, wire, NULL, &state->profile);
         state->profile_known = true;
-        state->phase = HM_PHASE_ON;
+        state->met = true;
     }
 }
 

@@ -37,7 +37,8 @@ typedef struct world {
     const hm_settings_t *settings[RANKS_MAX]; /* a rank's own, or NULL */
     exchange_t exchange;
     bool odd[RANKS_MAX]; /* the rank passes its bytes as floats, and as if by ncclAlltoAll */
-    bool replaced[RANKS_MAX];
+    hm_answer_t answer[RANKS_MAX];
+    bool replaced[RANKS_MAX]; /* the answer was DONE */
     ncclResult_t result[RANKS_MAX];
 } world_t;
 
