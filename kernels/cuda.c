@@ -60,21 +60,6 @@ int cuda_copy(hm_context_t *context, void *stream, void *dst, const void *src, s
     return status;
 }
 
-int cuda_zero(hm_context_t *context, void *stream, void *memory, size_t bytes)
-{
-    hm_cuda_entry_t entry;
-    if (bytes == 0) return 0;
-    int status = cuda_enter(context, &entry);
-    if (status != 0) return status;
-    status = cuda_begin(context, stream);
-    if (status == 0)
-        status = cuda_check(context, context->cuda->cuMemsetD8Async_((CUdeviceptr)(uintptr_t)memory, 0, bytes, stream),
-                            "zeroing");
-    if (status == 0) status = cuda_end(context, stream);
-    cuda_leave(context, &entry);
-    return status;
-}
-
 /* Waits for the event `done`. Polls: a driver's blocking wait could not be cancelled. Spins only as long as ranks that
  * come together need: threads of NCCL's may want the core. */
 static int done_wait(hm_context_t *context, double seconds, const atomic_int *cancel)
@@ -108,9 +93,12 @@ int cuda_wait(hm_context_t *context, void *stream, double seconds, const atomic_
 
 static const hm_kernels_t cuda_kernels = {
     .name = "cuda",
-    .fit_bytes = (size_t)256 << 20, /* NVLink and kernels come to their speed late */
+    .on_gpu = true,
+    .own_rows_beside = true,
+    .rails_gather = true,
+    .lanes_over_tcp = true,
     .slices = 1,
-    .gpu = true,
+    .fit_bytes = (size_t)256 << 20, /* NVLink and kernels come to their speed late */
     .context_create = cuda_context_create,
     .prepare = cuda_prepare,
     .context_destroy = cuda_context_destroy,
@@ -121,7 +109,6 @@ static const hm_kernels_t cuda_kernels = {
     .capturing = cuda_capturing,
     .join = cuda_join,
     .copy = cuda_copy,
-    .zero = cuda_zero,
     .wait = cuda_wait,
     .identify_bytes = cuda_identify_bytes,
     .identify = cuda_identify,

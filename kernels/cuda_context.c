@@ -23,7 +23,7 @@ static void cuda_say(hm_context_t *context, const char *what, const char *name, 
     if (context->said) return;
     context->said = true;
     snprintf(line, sizeof line, "CUDA: %s failed: %s (%s)", what, text, name);
-    if (hm_kernels_say != NULL) hm_kernels_say(0, line);
+    if (hm_kernels_say != NULL) hm_kernels_say(line);
 }
 
 int cuda_check(hm_context_t *context, CUresult result, const char *what)
@@ -266,7 +266,7 @@ static void context_empty(hm_context_t *context)
         free(parked);
     }
     if (!idle && hm_kernels_say != NULL)
-        hm_kernels_say(1, "CUDA: a context ended with work still on the device; its pinned memory stays allocated");
+        hm_kernels_say("CUDA: a context ended with work still on the device; its pinned memory stays allocated");
     if (context->pool != NULL) cuda->cuMemPoolDestroy_(context->pool);
     if (context->memory_stream != NULL) cuda->cuStreamDestroy_(context->memory_stream);
     if (context->beside != NULL) cuda->cuStreamDestroy_(context->beside);

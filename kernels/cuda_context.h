@@ -135,7 +135,6 @@ void cuda_host_free(hm_context_t *context, void *memory);
 int cuda_capturing(hm_context_t *context, void *stream);
 int cuda_join(hm_context_t *context, void *stream);
 int cuda_copy(hm_context_t *context, void *stream, void *dst, const void *src, size_t bytes);
-int cuda_zero(hm_context_t *context, void *stream, void *memory, size_t bytes);
 int cuda_wait(hm_context_t *context, void *stream, double seconds, const atomic_int *cancel);
 size_t cuda_identify_bytes(size_t n);
 int cuda_identify(hm_context_t *context, void *stream, const hm_rows_t *rows, const uint32_t *bit,

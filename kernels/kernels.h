@@ -89,11 +89,19 @@ static inline size_t hm_mask_bytes(uint32_t bits)
     return ((size_t)bits + 7) / 8;
 }
 
+/* One flat table of functions: a caller writes kernels->move(...), and the comments below group them as subtables
+ * would. */
 struct hm_kernels {
     const char *name; /* "host" or "cuda" */
-    size_t fit_bytes; /* the largest buffer that it is worth timing transfers with */
-    int slices; /* pieces that a call of several levels is best cut into; 1 where moving rows is fast beside wires */
-    bool gpu;   /* moving rows takes no time of the cores that work wires, nor, beside busy ones, any of its own */
+
+    /* Properties of the back end that callers decide by. */
+    bool on_gpu;                 /* device memory is a GPU's: its model and its place in the machine matter */
+    bool own_rows_beside;        /* the rows that a rank keeps are moved while transfers run, at no extra time */
+    bool rails_gather;           /* gathering along rails beats an all-gather's ring: messages cost little CPU time */
+    bool lanes_over_tcp;         /* copies leave the CPU free to work several TCP connections at a time */
+    int slices;                  /* pieces to cut a call of several levels into; 1 where moving rows is fast */
+    size_t fit_bytes;            /* the largest buffer that is worth timing transfers with */
+    double identify_ms, pack_ms; /* ms per byte as in hm_profile_t, until measured; 0: those of profile_prior */
 
     /* Makes a context, which until prepare can host_alloc, wait, say whether a stream is captured, and be destroyed:
      * enough to tell other ranks that there is no more. hook is the back end's: an hm_host_stream_t, or for CUDA the
@@ -118,7 +126,6 @@ struct hm_kernels {
 
     /* Copies between device memory and host_alloc memory; the host side must stay until the stream got there. */
     int (*copy)(hm_context_t *context, void *stream, void *dst, const void *src, size_t bytes);
-    int (*zero)(hm_context_t *context, void *stream, void *memory, size_t bytes);
 
     /* Waits on the host until the stream is idle. -ETIMEDOUT after `seconds` in which the process was not stopped,
      * -ECANCELED once *cancel is not 0 (cancel may be NULL). After 0 or an error all earlier staging memory of the
@@ -174,7 +181,7 @@ extern const hm_kernels_t hm_kernels_host;
 /* The CUDA back end, or NULL with *why set to a plain sentence (no driver, no device, library built without it). */
 const hm_kernels_t *kernels_cuda_open(const char **why);
 
-/* Where back ends say an error once; set before the first context is made. level: 0 error, 1 warning. */
-extern void (*hm_kernels_say)(int level, const char *text);
+/* Where back ends say an error once; set before the first context is made. */
+extern void (*hm_kernels_say)(const char *text);
 
 #endif

@@ -33,7 +33,7 @@ static hm_plan_options_t plan_options(const hm_a2a_state_t *state)
     return (hm_plan_options_t){.force_depth = (int)settings_get()->depth,
                                .most_slices = state->kernels->slices,
                                .force_slices = (int)settings_get()->slices,
-                               .own_beside = state->kernels->gpu};
+                               .own_beside = state->kernels->own_rows_beside};
 }
 
 /* The width that makes so many pieces, or a few less: a multiple of 16 bytes where rows are. */

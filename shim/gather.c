@@ -19,7 +19,7 @@ void gather_rails_use(hm_a2a_state_t *state)
     const hm_topo_t *topo = state->topo;
     long given = settings_get()->gather;
     if (given == HM_GATHER_NCCL || !rails_complete(topo)) return;
-    if (given == HM_GATHER_AUTO && !state->kernels->gpu) return; /* cores pay more for messages than for hops */
+    if (given == HM_GATHER_AUTO && !state->kernels->rails_gather) return;
     state->rails = true;
     for (int g = 0; g < topo->groups[1]; g++)
         for (int i = 0; i < topo_group_size(topo, 1, g); i++)

@@ -52,7 +52,7 @@ static hello_t hello_make(const hm_comm_t *comm, const hm_a2a_state_t *state, ui
                      .backend = (unsigned char)state->kernels->name[0],
                      .able = able,
                      .source = offer->source};
-    topology_seat(comm, state->kernels->gpu, &hello.seat);
+    topology_seat(comm, state->kernels->on_gpu, &hello.seat);
     hello.check = hello_check(&hello);
     return hello;
 }
@@ -156,7 +156,7 @@ static bool spread_wanted(const hm_a2a_state_t *state, const hm_topo_t *topo, co
     long given = settings_get()->spread;
     if (given >= 0) return given != 0;
     topology_wires(topo, &in[0].seat, sizeof *in, wire);
-    return wire[1] == HM_WIRE_TCP && state->kernels->gpu;
+    return wire[1] == HM_WIRE_TCP && state->kernels->lanes_over_tcp;
 }
 
 /* What the words of all ranks come to. A rank that lacks the memory for it says so before anything hangs on it. */

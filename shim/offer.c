@@ -142,16 +142,13 @@ static void device_name(const hm_comm_t *comm, bool gpu, char text[HM_PROFILE_TE
 static void prior_make(const hm_comm_t *comm, hm_a2a_state_t *state, const hm_seat_t *seats, size_t stride)
 {
     hm_wire_t wire[HM_MAX_LEVELS + 1] = {HM_WIRE_SHM};
-    bool gpu = state->kernels->gpu;
+    const hm_kernels_t *kernels = state->kernels;
     hm_profile_t *profile = &state->profile;
     topology_wires(state->topo, seats, stride, wire);
     profile_prior(state->topo, wire, NULL, profile);
-    if (!gpu) {
-        /* One core's memory speed: rows read once and compared once, read and written once. */
-        profile->identify_ms = 1 / 2e6;
-        profile->pack_ms = 1 / 3e6;
-    }
-    device_name(comm, gpu, profile->device);
+    if (kernels->identify_ms > 0) profile->identify_ms = kernels->identify_ms;
+    if (kernels->pack_ms > 0) profile->pack_ms = kernels->pack_ms;
+    device_name(comm, kernels->on_gpu, profile->device);
     snprintf(profile->versions, sizeof profile->versions, "nccl %d", comm->real->version);
     state->profile_known = true;
 }

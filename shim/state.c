@@ -34,9 +34,8 @@ ncclResult_t state_result(int status)
     }
 }
 
-static void kernels_say(int level, const char *text)
+static void kernels_say(const char *text)
 {
-    (void)level;
     log_say(HM_LOG_WARN, NULL, "%s", text);
 }
 

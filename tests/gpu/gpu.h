@@ -11,7 +11,7 @@
     X(cuInit) \
     X(cuDeviceGet) \
     X(cuDeviceGetName) X(cuDevicePrimaryCtxRetain) X(cuCtxSetCurrent) X(cuStreamCreate) X(cuStreamSynchronize) \
-        X(cuEventCreate) X(cuEventRecord) X(cuMemcpyDtoDAsync)
+        X(cuEventCreate) X(cuEventRecord) X(cuMemcpyDtoDAsync) X(cuMemsetD8Async)
 
 static struct {
 #define GPU_FIELD(name) __typeof__(&name) name##_;

@@ -80,7 +80,7 @@ static void topology_draw(random_t *random, world_t *world, int ranks, int nodes
         gather_rails_use(state);
         assert_int_equal(state->rails,
                          groups_equal(topo) && (doubles_settings.gather == HM_GATHER_RAILS ||
-                                                (doubles_settings.gather == HM_GATHER_AUTO && watched.gpu)));
+                                                (doubles_settings.gather == HM_GATHER_AUTO && watched.rails_gather)));
         profile_prior(topo, wire, NULL, &state->profile);
         state->profile_known = true;
         state->met = true;
@@ -129,7 +129,8 @@ static void world_try(random_t *random, tally_t *tally)
     doubles_settings.spread = nodes > 0 || random_below(random, 2);
     doubles_settings.windows = random_below(random, 2);
     doubles_settings.gather = (int)random_below(random, 3);
-    watched.gpu = random_below(random, 2);
+    watched.rails_gather = random_below(random, 2);
+    watched.own_rows_beside = watched.rails_gather;
     if (doubles_settings.windows && random_below(random, 2)) doubles_settings.slices = 1; /* more would not use them */
     doubles_settings.test_fingerprint_bits = random_below(random, 3) == 0 ? 1 + (long)random_below(random, 8) : 64;
     if (random_below(random, 3) == 0) doubles_settings.max_scratch = 2000 + random_below(random, 200000);

@@ -286,7 +286,7 @@ static void streams_are_joined(void **context)
     stream_waited = NULL;
     assert_int_equal(hm_kernels_host.join(kernels, &stream[0]), 0);
     assert_null(stream_waited);
-    assert_int_equal(hm_kernels_host.zero(kernels, &stream[0], word, 3), 0);
+    assert_int_equal(hm_kernels_host.copy(kernels, &stream[0], word, "abd", 3), 0);
     assert_int_equal(hm_kernels_host.join(kernels, &stream[0]), 0);
     assert_null(stream_waited);
     assert_int_equal(hm_kernels_host.join(kernels, &stream[1]), 0);
