@@ -21,19 +21,20 @@ static hm_reason_t named_lay(const hm_named_t *call, const hm_comm_t *comm)
     size_t bytes = nccl_type_bytes(call->type);
     if (!comm->blocking) return HM_REASON_NON_BLOCKING;
     if (comm->ranks < 2) return HM_REASON_ONE_RANK;
-    if (!bytes) return HM_REASON_ARGUMENT;
+    if (bytes == 0) return HM_REASON_ARGUMENT;
     hm_record_t *record = group_record(comm->ranks);
-    if (!record) return HM_REASON_NO_RECORD;
+    if (record == NULL) return HM_REASON_NO_RECORD;
     for (int peer = 0; peer < comm->ranks; peer++) {
         size_t at = (size_t)peer;
-        record->send_count[peer] = call->send_counts ? call->send_counts[peer] : call->count;
-        record->recv_count[peer] = call->send_counts ? call->recv_counts[peer] : call->count;
-        size_t send_at = call->send_counts ? call->send_starts[peer] : at * call->count;
-        size_t recv_at = call->send_counts ? call->recv_starts[peer] : at * call->count;
-        if ((!call->send && record->send_count[peer]) || (!call->recv && record->recv_count[peer]))
+        record->send_count[peer] = call->send_counts != NULL ? call->send_counts[peer] : call->count;
+        record->recv_count[peer] = call->send_counts != NULL ? call->recv_counts[peer] : call->count;
+        size_t send_at = call->send_counts != NULL ? call->send_starts[peer] : at * call->count;
+        size_t recv_at = call->send_counts != NULL ? call->recv_starts[peer] : at * call->count;
+        if ((call->send == NULL && record->send_count[peer] != 0) ||
+            (call->recv == NULL && record->recv_count[peer] != 0))
             return HM_REASON_ARGUMENT;
-        record->send[peer] = call->send ? (const char *)call->send + send_at * bytes : NULL;
-        record->recv[peer] = call->recv ? (char *)call->recv + recv_at * bytes : NULL;
+        record->send[peer] = call->send != NULL ? (const char *)call->send + send_at * bytes : NULL;
+        record->recv[peer] = call->recv != NULL ? (char *)call->recv + recv_at * bytes : NULL;
     }
     return HM_REASON_NONE;
 }
@@ -44,8 +45,8 @@ static bool named_run(const hm_named_t *call, ncclComm_t handle, cudaStream_t st
                       ncclResult_t *result)
 {
     if (hm_group.depth > 0 || hm_group.busy || fork_child()) return false;
-    hm_comm_t *comm = handle ? comm_find(handle) : NULL;
-    if (!comm) return false;
+    hm_comm_t *comm = handle != NULL ? comm_find(handle) : NULL;
+    if (comm == NULL) return false;
     hm_answer_t answer = HM_ANSWER_LEAVE;
     hm_reason_t reason = named_lay(call, comm);
     if (reason == HM_REASON_NONE)
@@ -62,7 +63,7 @@ static bool named_run(const hm_named_t *call, ncclComm_t handle, cudaStream_t st
 /* The call was made as it was, with this result. */
 static ncclResult_t named_left(hm_comm_t *alone, cudaStream_t stream, ncclResult_t result)
 {
-    if (alone) {
+    if (alone != NULL) {
         if (result == ncclSuccess) a2a_replayed(alone, stream);
         comm_release(alone);
     }
@@ -80,7 +81,7 @@ static bool equal_run(const void *sendbuff, void *recvbuff, size_t count, ncclDa
                       cudaStream_t stream, hm_comm_t **alone, ncclResult_t *result)
 {
     hm_named_t call = {.form = HM_FORM_ALLTOALL, .send = sendbuff, .recv = recvbuff, .count = count, .type = type};
-    return count && named_run(&call, comm, stream, alone, result);
+    return count != 0 && named_run(&call, comm, stream, alone, result);
 }
 
 ncclResult_t hook_ncclAlltoAll(const hm_real_t *real, const void *sendbuff, void *recvbuff, size_t count,
@@ -112,9 +113,9 @@ ncclResult_t hook_ncclAlltoAllConfig(const hm_real_t *real, const void *sendbuff
     hm_comm_t *alone = NULL;
     ncclResult_t result = named_flush(real);
     if (result != ncclSuccess) return result;
-    if (!config && equal_run(sendbuff, recvbuff, count, type, comm, stream, &alone, &result)) return result;
-    hm_comm_t *known = config && comm && !fork_child() ? comm_find(comm) : NULL;
-    if (known) {
+    if (config == NULL && equal_run(sendbuff, recvbuff, count, type, comm, stream, &alone, &result)) return result;
+    hm_comm_t *known = config != NULL && comm != NULL && !fork_child() ? comm_find(comm) : NULL;
+    if (known != NULL) {
         stats_leave(known, HM_REASON_CONFIG);
         comm_release(known);
     }
@@ -136,7 +137,8 @@ ncclResult_t hook_ncclAllToAllv(const hm_real_t *real, const void *sendbuff, con
     hm_comm_t *alone = NULL;
     ncclResult_t result = named_flush(real);
     if (result != ncclSuccess) return result;
-    if (sendcounts && sdispls && recvcounts && rdispls && named_run(&call, comm, stream, &alone, &result))
+    if (sendcounts != NULL && sdispls != NULL && recvcounts != NULL && rdispls != NULL &&
+        named_run(&call, comm, stream, &alone, &result))
         return result;
     return named_left(
         alone, stream,

@@ -46,7 +46,7 @@ static _Unwind_Reason_Code walk_step(struct _Unwind_Context *context, void *arg)
 {
     hm_walk_t *walk = arg;
     const void *at = (const void *)_Unwind_GetIP(context);
-    if (!at) return _URC_END_OF_STACK;
+    if (at == NULL) return _URC_END_OF_STACK;
     if (walk->frames == 0 && at != walk->from) return ++walk->skipped > HM_OURS ? _URC_END_OF_STACK : _URC_NO_REASON;
     walk->frame[walk->frames++] = at;
     return walk->frames == HM_FRAMES ? _URC_END_OF_STACK : _URC_NO_REASON;
@@ -57,22 +57,22 @@ static uint64_t walk_key(const hm_walk_t *walk)
     uint64_t key = 0xcbf29ce484222325u;
     for (int i = 0; i < walk->frames; i++) key = (key ^ (uint64_t)(uintptr_t)walk->frame[i]) * 0x9e3779b97f4a7c15u;
     key ^= key >> 29;
-    return key << 1 ? key << 1 : 2;
+    return key << 1 != 0 ? key << 1 : 2;
 }
 
 static bool name_known(const char *name)
 {
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
-        if (strstr(name, known[i])) return true;
+        if (strstr(name, known[i]) != NULL) return true;
     return false;
 }
 
 /* list is "a,b,c": does name hold one of them? */
 static bool name_listed(const char *name, const char *list)
 {
-    while (*list) {
+    while (*list != '\0') {
         size_t length = strcspn(list, ",");
-        if (length && memmem(name, strlen(name), list, length)) return true;
+        if (length != 0 && memmem(name, strlen(name), list, length) != NULL) return true;
         list += length + (list[length] == ',');
     }
     return false;
@@ -95,7 +95,7 @@ static bool walk_decide(const hm_walk_t *walk, const char *trust)
     for (int i = walk->judged; i < walk->frames; i++) call[i] = (const void *)((uintptr_t)walk->frame[i] - 1);
     for (int i = walk->judged; i < walk->frames; i++) {
         Dl_info info;
-        if (dladdr(call[i], &info) && info.dli_sname && name_trusted(info.dli_sname, trust)) return true;
+        if (dladdr(call[i], &info) != 0 && info.dli_sname != NULL && name_trusted(info.dli_sname, trust)) return true;
     }
     for (int i = walk->judged; i < walk->frames; i++)
         if (symbol_find(call[i], name, sizeof name) && name_trusted(name, trust)) return true;
@@ -108,7 +108,7 @@ static int slot_find(uint64_t key)
     for (size_t i = (key >> 40) % HM_SLOTS, n = 0; n < HM_PROBES; i = (i + 1) % HM_SLOTS, n++) {
         uint64_t slot = atomic_load_explicit(&slots[i], memory_order_relaxed);
         if ((slot & ~(uint64_t)1) == key) return (int)(slot & 1);
-        if (!slot) break;
+        if (slot == 0) break;
     }
     return -1;
 }
@@ -127,7 +127,7 @@ static bool walk_trusted(const hm_walk_t *walk, const char *trust)
 {
     uint64_t key = walk_key(walk);
     int found = slot_find(key);
-    if (found >= 0) return found;
+    if (found >= 0) return found != 0;
     bool trusted = walk_decide(walk, trust);
     slot_store(key, trusted);
     return trusted;
@@ -137,7 +137,7 @@ bool caller_trusted(const void *return_address)
 {
     const char *trust = settings_get()->trust;
     if (strcasecmp(trust, "shape") == 0) return true;
-    if (!return_address) return false;
+    if (return_address == NULL) return false;
     /* PyTorch's own three end their groups themselves: no stack to walk. */
     hm_walk_t walk = {.from = return_address, .frame = {return_address}, .frames = 1};
     if (walk_trusted(&walk, trust)) return true;

@@ -66,7 +66,7 @@ void comm_release(hm_comm_t *comm)
 static hm_entry_t *entry_take(void)
 {
     hm_entry_t *entry = free_entries;
-    if (!entry) return calloc(1, sizeof *entry);
+    if (entry == NULL) return calloc(1, sizeof *entry);
     free_entries = entry->next_free;
     return entry;
 }
@@ -92,7 +92,7 @@ static void entry_fill(hm_entry_t *entry, ncclComm_t handle, const hm_real_t *re
 static bool entry_insert(hm_entry_t *entry)
 {
     HASH_ADD_PTR(table, comm.handle, entry);
-    if (!entry->hh.tbl) return false;
+    if (entry->hh.tbl == NULL) return false;
     atomic_store_explicit(&entry->comm.users, 1, memory_order_release);
     return true;
 }
@@ -102,7 +102,7 @@ static hm_comm_t *entry_remove(ncclComm_t handle)
 {
     hm_entry_t *entry = NULL;
     HASH_FIND_PTR(table, &handle, entry);
-    if (!entry) return NULL;
+    if (entry == NULL) return NULL;
     HASH_DEL(table, entry);
     atomic_store_explicit(&entry->comm.cancelled, 1, memory_order_release);
     return &entry->comm;
@@ -115,7 +115,7 @@ static bool comm_insert(ncclComm_t handle, const hm_real_t *real, bool blocking,
     pthread_rwlock_wrlock(&lock);
     hm_comm_t *old = entry_remove(handle);
     hm_entry_t *entry = entry_take();
-    if (entry) {
+    if (entry != NULL) {
         entry_fill(entry, handle, real, blocking, ranks, rank);
         done = entry_insert(entry);
         if (!done) {
@@ -124,15 +124,15 @@ static bool comm_insert(ncclComm_t handle, const hm_real_t *real, bool blocking,
         }
     }
     pthread_rwlock_unlock(&lock);
-    if (old) comm_release(old);
+    if (old != NULL) comm_release(old);
     return done;
 }
 
 void comm_add(ncclComm_t handle, const hm_real_t *real, bool blocking)
 {
     int ranks = 0, rank = 0;
-    if (blocking && (!real->ncclCommCount || real->ncclCommCount(handle, &ranks) != ncclSuccess ||
-                     !real->ncclCommUserRank || real->ncclCommUserRank(handle, &rank) != ncclSuccess))
+    if (blocking && (real->ncclCommCount == NULL || real->ncclCommCount(handle, &ranks) != ncclSuccess ||
+                     real->ncclCommUserRank == NULL || real->ncclCommUserRank(handle, &rank) != ncclSuccess))
         ranks = 0;
     if (!comm_insert(handle, real, blocking, ranks, rank))
         log_say(HM_LOG_WARN, NULL,
@@ -145,16 +145,16 @@ hm_comm_t *comm_find(ncclComm_t handle)
 {
     size_t at = remembered_at(handle);
     hm_comm_t *comm = remembered[at].comm;
-    if (remembered[at].handle == handle && comm && comm_hold(comm)) {
+    if (remembered[at].handle == handle && comm != NULL && comm_hold(comm)) {
         if (comm->handle == handle && !atomic_load_explicit(&comm->cancelled, memory_order_acquire)) return comm;
         comm_release(comm);
     }
     hm_entry_t *entry = NULL;
     pthread_rwlock_rdlock(&lock);
     HASH_FIND_PTR(table, &handle, entry);
-    if (entry) atomic_fetch_add_explicit(&entry->comm.users, 1, memory_order_relaxed);
+    if (entry != NULL) atomic_fetch_add_explicit(&entry->comm.users, 1, memory_order_relaxed);
     pthread_rwlock_unlock(&lock);
-    if (!entry) return NULL;
+    if (entry == NULL) return NULL;
     remembered[at].handle = handle;
     remembered[at].comm = &entry->comm;
     return &entry->comm;
@@ -162,8 +162,8 @@ hm_comm_t *comm_find(ncclComm_t handle)
 
 const hm_real_t *comm_real(ncclComm_t handle, const hm_real_t *other)
 {
-    hm_comm_t *comm = handle && !fork_child() ? comm_find(handle) : NULL;
-    if (!comm) return other;
+    hm_comm_t *comm = handle != NULL && !fork_child() ? comm_find(handle) : NULL;
+    if (comm == NULL) return other;
     const hm_real_t *real = comm->real;
     comm_release(comm);
     return real;
@@ -172,7 +172,7 @@ const hm_real_t *comm_real(ncclComm_t handle, const hm_real_t *other)
 void comm_cancel(ncclComm_t handle)
 {
     hm_comm_t *comm = comm_find(handle);
-    if (!comm) return;
+    if (comm == NULL) return;
     atomic_store(&comm->aborted, 1); /* NCCL's work ends here, near ranks may still read what this one shares */
     atomic_store_explicit(&comm->cancelled, 1, memory_order_release);
     comm_release(comm);
@@ -189,7 +189,7 @@ hm_comm_t *comm_take(ncclComm_t handle)
 void comm_drop(ncclComm_t handle)
 {
     hm_comm_t *comm = comm_take(handle);
-    if (comm) comm_release(comm);
+    if (comm != NULL) comm_release(comm);
 }
 
 /* Jobs often end without destroying their communicators; their figures must not be lost. Other threads may still run,
@@ -197,6 +197,6 @@ void comm_drop(ncclComm_t handle)
 __attribute__((destructor)) static void comm_write_all(void)
 {
     if (fork_child() || pthread_rwlock_tryrdlock(&lock) != 0) return;
-    for (hm_entry_t *entry = table; entry; entry = entry->hh.next) stats_write(&entry->comm);
+    for (hm_entry_t *entry = table; entry != NULL; entry = entry->hh.next) stats_write(&entry->comm);
     pthread_rwlock_unlock(&lock);
 }

@@ -60,7 +60,7 @@ static bool record_grow(hm_record_t *record, int peers)
     size_t n = (size_t)peers;
     pthread_once(&once, record_key_make);
     char *memory = record_key_made ? malloc(n * (4 * sizeof(void *) + 2 * sizeof(int32_t) + 1)) : NULL;
-    if (!memory || pthread_setspecific(record_key, memory) != 0) {
+    if (memory == NULL || pthread_setspecific(record_key, memory) != 0) {
         free(memory);
         return false;
     }
@@ -79,7 +79,7 @@ static bool record_grow(hm_record_t *record, int peers)
 hm_record_t *group_record(int peers)
 {
     hm_record_t *record = &hm_group.record;
-    if (!record->peers) record_use_inline(record);
+    if (record->peers == 0) record_use_inline(record);
     if (peers > record->peers && !record_grow(record, peers)) return NULL;
     return record;
 }
@@ -100,7 +100,7 @@ static const hm_real_t *group_pop(hm_group_t *group, const hm_real_t *real)
 
 static void group_uncapture(hm_group_t *group)
 {
-    if (group->comm) comm_release(group->comm);
+    if (group->comm != NULL) comm_release(group->comm);
     group->comm = NULL;
     group->capturing = false;
 }
@@ -113,7 +113,7 @@ static void group_replay(hm_group_t *group, const hm_real_t *real)
     for (int i = 0; i < group->calls; i++) {
         int peer = record->order[i] / 2;
         ncclResult_t result =
-            record->order[i] % 2
+            (record->order[i] % 2) != 0
                 ? real->ncclRecv(record->recv[peer], record->recv_count[peer], group->type, peer, comm, group->stream)
                 : real->ncclSend(record->send[peer], record->send_count[peer], group->type, peer, comm, group->stream);
         if (result != ncclSuccess && result != ncclInProgress && group->error == ncclSuccess) group->error = result;
@@ -123,18 +123,18 @@ static void group_replay(hm_group_t *group, const hm_real_t *real)
 ncclResult_t group_flush(hm_reason_t reason, const hm_real_t *real)
 {
     hm_group_t *group = &hm_group;
-    if (group->comm)
+    if (group->comm != NULL)
         real = group->comm->real;
     else if (reason == HM_REASON_NESTED)
         real = group->real[0]; /* the inner group may be another NCCL's */
     ncclResult_t result = real->ncclGroupStart();
     if (result == ncclSuccess) {
         group->real[0] = real;
-        if (group->calls) group_replay(group, real);
+        if (group->calls != 0) group_replay(group, real);
     } else {
         group->depth = 0;
     }
-    if (group->comm) stats_leave(group->comm, reason);
+    if (group->comm != NULL) stats_leave(group->comm, reason);
     group_uncapture(group);
     return result;
 }
@@ -167,7 +167,7 @@ static hm_reason_t group_begin(hm_group_t *group, ncclDataType_t type, hm_comm_t
     hm_reason_t closed = comm_closed(comm);
     if (closed != HM_REASON_NONE) return closed;
     if (atomic_load_explicit(&comm->cancelled, memory_order_relaxed)) return HM_REASON_CANCELLED;
-    if (!group_record(comm->ranks)) {
+    if (group_record(comm->ranks) == NULL) {
         log_say(HM_LOG_WARN, comm, "no memory to record a group of %d ranks: the other ranks may wait for this one",
                 comm->ranks);
         return HM_REASON_NO_RECORD;
@@ -182,18 +182,18 @@ static hm_reason_t group_begin(hm_group_t *group, ncclDataType_t type, hm_comm_t
 static hm_reason_t group_fit(hm_group_t *group, bool is_recv, const void *buff, size_t count, ncclDataType_t type,
                              int peer, ncclComm_t comm, cudaStream_t stream)
 {
-    if (!group->comm) {
-        group->comm = comm ? comm_find(comm) : NULL;
-        if (!group->comm) return HM_REASON_ARGUMENT;
+    if (group->comm == NULL) {
+        group->comm = comm != NULL ? comm_find(comm) : NULL;
+        if (group->comm == NULL) return HM_REASON_ARGUMENT;
         hm_reason_t reason = group_begin(group, type, group->comm, stream);
         if (reason != HM_REASON_NONE) return reason;
     }
     if (comm != group->comm->handle) return HM_REASON_SECOND_COMM;
     if (stream != group->stream) return HM_REASON_SECOND_STREAM;
     if (type != group->type) return HM_REASON_SECOND_TYPE;
-    if (nccl_type_bytes(type) == 0 || peer < 0 || peer >= group->comm->ranks || (!buff && count))
+    if (nccl_type_bytes(type) == 0 || peer < 0 || peer >= group->comm->ranks || (buff == NULL && count != 0))
         return HM_REASON_ARGUMENT;
-    return group->record.seen[peer] & (is_recv ? 2 : 1) ? HM_REASON_REPEATED : HM_REASON_NONE;
+    return (group->record.seen[peer] & (is_recv ? 2 : 1)) != 0 ? HM_REASON_REPEATED : HM_REASON_NONE;
 }
 
 ncclResult_t hook_ncclSend(const hm_real_t *real, const void *buff, size_t count, ncclDataType_t type, int peer,
@@ -277,7 +277,7 @@ static ncclResult_t group_pass(hm_group_t *group, const hm_real_t *real)
 {
     ncclResult_t result = real->ncclGroupStart();
     if (result != ncclSuccess) return result;
-    if (group->calls) group_replay(group, real);
+    if (group->calls != 0) group_replay(group, real);
     result = real->ncclGroupEnd();
     return result == ncclSuccess ? group->error : result;
 }
@@ -287,8 +287,8 @@ static ncclResult_t group_finish(hm_group_t *group, const hm_real_t *real, const
     ncclResult_t result = ncclSuccess;
     group->depth = 0;
     group->capturing = false;
-    if (group->comm) real = group->comm->real;
-    hm_answer_t answer = group->calls ? group_replace(group, caller, &result) : HM_ANSWER_LEAVE;
+    if (group->comm != NULL) real = group->comm->real;
+    hm_answer_t answer = group->calls != 0 ? group_replace(group, caller, &result) : HM_ANSWER_LEAVE;
     if (answer != HM_ANSWER_DONE) result = group_pass(group, real);
     if (answer == HM_ANSWER_LEAVE_AND_TELL && result == ncclSuccess) a2a_replayed(group->comm, group->stream);
     group_uncapture(group);
@@ -297,10 +297,10 @@ static ncclResult_t group_finish(hm_group_t *group, const hm_real_t *real, const
 
 static void pending_settle(hm_group_t *group, bool made)
 {
-    while (group->pending) {
+    while (group->pending != NULL) {
         hm_pending_t *pending = group->pending;
         group->pending = pending->next;
-        if (made && *pending->handle) comm_add(*pending->handle, pending->real, pending->blocking);
+        if (made && *pending->handle != NULL) comm_add(*pending->handle, pending->real, pending->blocking);
         free(pending);
     }
 }
@@ -331,20 +331,20 @@ ncclResult_t hook_ncclGroupSimulateEnd(const hm_real_t *real, ncclSimInfo_t *inf
         if (result != ncclSuccess) return result;
     }
     real = group_pop(group, real);
-    if (!real->ncclGroupSimulateEnd) return ncclInternalError;
+    if (real->ncclGroupSimulateEnd == NULL) return ncclInternalError;
     return group_ended(group, real->ncclGroupSimulateEnd(info));
 }
 
 void group_comm_add(ncclComm_t *handle, const hm_real_t *real, bool blocking, ncclResult_t result)
 {
     hm_group_t *group = &hm_group;
-    if ((result != ncclSuccess && result != ncclInProgress) || !handle || fork_child()) return;
+    if ((result != ncclSuccess && result != ncclInProgress) || handle == NULL || fork_child()) return;
     if (group->depth == 0) {
-        if (*handle) comm_add(*handle, real, blocking);
+        if (*handle != NULL) comm_add(*handle, real, blocking);
         return;
     }
     hm_pending_t *pending = malloc(sizeof *pending);
-    if (!pending) {
+    if (pending == NULL) {
         log_say(HM_LOG_WARN, NULL, "no memory to record a communicator: its calls are left alone");
         return;
     }

@@ -20,18 +20,18 @@ static bool config_blocking(const ncclConfig_t *config)
 {
     const char *text = getenv("NCCL_COMM_BLOCKING");
     char *end;
-    long value = text ? strtol(text, &end, 0) : -1;
-    if (text && end != text && (value == 0 || value == 1)) return value == 1;
-    return !config || config->blocking == HM_NCCL_UNDEF_INT || config->blocking == 1;
+    long value = text != NULL ? strtol(text, &end, 0) : -1;
+    if (text != NULL && end != text && (value == 0 || value == 1)) return value == 1;
+    return config == NULL || config->blocking == HM_NCCL_UNDEF_INT || config->blocking == 1;
 }
 
 /* A child without a config gets its parent's; of an unknown parent the careful guess is non-blocking. */
 static bool child_blocking(ncclComm_t parent, const ncclConfig_t *config)
 {
-    if (config || !parent || fork_child()) return config_blocking(config);
+    if (config != NULL || parent == NULL || fork_child()) return config_blocking(config);
     hm_comm_t *comm = comm_find(parent);
-    bool blocking = comm && comm->blocking;
-    if (comm) comm_release(comm);
+    bool blocking = comm != NULL && comm->blocking;
+    if (comm != NULL) comm_release(comm);
     return blocking;
 }
 
@@ -65,7 +65,7 @@ ncclResult_t hook_ncclCommInitAll(const hm_real_t *real, ncclComm_t *comms, int 
 {
     HM_FLUSH(real);
     ncclResult_t result = real->ncclCommInitAll(comms, devices, list);
-    for (int i = 0; comms && i < devices; i++) group_comm_add(&comms[i], real, config_blocking(NULL), result);
+    for (int i = 0; comms != NULL && i < devices; i++) group_comm_add(&comms[i], real, config_blocking(NULL), result);
     return result;
 }
 
@@ -83,7 +83,7 @@ ncclResult_t hook_ncclCommShrink(const hm_real_t *real, ncclComm_t comm, int *ex
 {
     HM_FLUSH(real);
     bool blocking = child_blocking(comm, config);
-    if (flags & HM_NCCL_SHRINK_ABORT && !fork_child()) comm_cancel(comm);
+    if ((flags & HM_NCCL_SHRINK_ABORT) != 0 && !fork_child()) comm_cancel(comm);
     ncclResult_t result = real->ncclCommShrink(comm, excluded, excluded_count, child, config, flags);
     group_comm_add(child, real, blocking, result);
     return result;
@@ -104,9 +104,9 @@ ncclResult_t hook_ncclCommGrow(const hm_real_t *real, ncclComm_t comm, int ranks
     { \
         HM_FLUSH(real); \
         hm_comm_t *known = fork_child() ? NULL : comm_take(comm); \
-        if (known && (aborts)) atomic_store(&known->aborted, 1); \
+        if (known != NULL && (aborts)) atomic_store(&known->aborted, 1); \
         ncclResult_t result = real->name(comm); \
-        if (known) comm_release(known); \
+        if (known != NULL) comm_release(known); \
         return result; \
     }
 

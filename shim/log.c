@@ -55,10 +55,10 @@ int log_append(const char *path, const char *line, size_t length)
 bool log_path(const char *pattern, const struct hm_comm *comm, char *path, size_t size)
 {
     size_t at = 0;
-    for (; *pattern; pattern++) {
+    for (; *pattern != '\0'; pattern++) {
         char number[16] = {*pattern, 0};
         const char *piece = number;
-        if (*pattern == '%' && pattern[1]) {
+        if (*pattern == '%' && pattern[1] != '\0') {
             switch (*++pattern) {
             case 'h':
                 piece = log_host();
@@ -67,7 +67,7 @@ bool log_path(const char *pattern, const struct hm_comm *comm, char *path, size_
                 snprintf(number, sizeof number, "%d", (int)getpid());
                 break;
             case 'r':
-                if (comm && comm->ranks)
+                if (comm != NULL && comm->ranks != 0)
                     snprintf(number, sizeof number, "%d", comm->rank);
                 else
                     strcpy(number, "-");
@@ -93,7 +93,7 @@ void log_say(hm_log_t level, const struct hm_comm *comm, const char *format, ...
     int before = errno;
     if (level == HM_LOG_NONE || !log_on(level)) return;
     char line[HM_LINE], rank[16] = "-", path[4096];
-    if (comm && comm->ranks) snprintf(rank, sizeof rank, "%d", comm->rank);
+    if (comm != NULL && comm->ranks != 0) snprintf(rank, sizeof rank, "%d", comm->rank);
     int head = snprintf(line, sizeof line, "%s:%d:%d [%s] HIERMOE %s ", log_host(), (int)getpid(),
                         (int)syscall(SYS_gettid), rank, names[level]);
     va_list arguments;
@@ -104,7 +104,7 @@ void log_say(hm_log_t level, const struct hm_comm *comm, const char *format, ...
     if (text < 0) length = (size_t)head;
     line[length++] = '\n';
     const char *file = settings_get()->debug_file;
-    if (!file || !log_path(file, comm, path, sizeof path) || log_append(path, line, length) != 0)
+    if (file == NULL || !log_path(file, comm, path, sizeof path) || log_append(path, line, length) != 0)
         line_write(STDERR_FILENO, line, length);
     errno = before;
 }

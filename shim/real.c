@@ -44,13 +44,13 @@ static const struct link_map *map_of(const void *address)
 {
     Dl_info info;
     struct link_map *map = NULL;
-    return dladdr1(address, &info, (void **)&map, RTLD_DL_LINKMAP) ? map : NULL;
+    return dladdr1(address, &info, (void **)&map, RTLD_DL_LINKMAP) != 0 ? map : NULL;
 }
 
 /* The handle of a loaded object; the main program has no name of its own. */
 static void *map_open(const struct link_map *map)
 {
-    return dlopen(map->l_name[0] ? map->l_name : NULL, RTLD_LAZY | RTLD_NOLOAD);
+    return dlopen(map->l_name[0] != '\0' ? map->l_name : NULL, RTLD_LAZY | RTLD_NOLOAD);
 }
 
 /* Where NCCL lies as seen from handle. pncclX first: another library in front of NCCL has only ncclX, and so have we.
@@ -58,10 +58,10 @@ static void *map_open(const struct link_map *map)
 static const struct link_map *nccl_map(void *handle)
 {
     static const char *const names[] = {"pncclGroupStart", "ncclGroupStart"};
-    for (int i = 0; handle && i < 2; i++) {
+    for (int i = 0; handle != NULL && i < 2; i++) {
         const void *symbol = dlsym(handle, names[i]);
-        const struct link_map *map = symbol ? map_of(symbol) : NULL;
-        if (map && map != map_of((const void *)real_find)) return map;
+        const struct link_map *map = symbol != NULL ? map_of(symbol) : NULL;
+        if (map != NULL && map != map_of((const void *)real_find)) return map;
     }
     return NULL;
 }
@@ -69,20 +69,21 @@ static const struct link_map *nccl_map(void *handle)
 static const struct link_map *nccl_of_caller(const void *caller)
 {
     const char *lib = settings_get()->nccl_lib;
-    if (lib) {
+    if (lib != NULL) {
         void *handle = dlopen(lib, RTLD_NOW | RTLD_LOCAL);
         const struct link_map *map = nccl_map(handle);
-        if (map) return map;
+        if (map != NULL) return map;
         static atomic_bool said;
         if (!atomic_exchange(&said, true)) {
-            const char *why = handle ? "it has no ncclGroupStart" : dlerror();
-            log_say(HM_LOG_WARN, NULL, "HIERMOE_NCCL_LIB=%s is not used: %s", lib, why ? why : "cannot be loaded");
+            const char *why = handle != NULL ? "it has no ncclGroupStart" : dlerror();
+            log_say(HM_LOG_WARN, NULL, "HIERMOE_NCCL_LIB=%s is not used: %s", lib,
+                    why != NULL ? why : "cannot be loaded");
         }
     }
     const struct link_map *map = map_of(caller);
-    if (map) map = nccl_map(map_open(map));
-    if (!map) map = nccl_map(dlopen("libnccl.so.2", RTLD_LAZY | RTLD_NOLOAD));
-    return map ? map : nccl_map(RTLD_NEXT);
+    if (map != NULL) map = nccl_map(map_open(map));
+    if (map == NULL) map = nccl_map(dlopen("libnccl.so.2", RTLD_LAZY | RTLD_NOLOAD));
+    return map != NULL ? map : nccl_map(RTLD_NEXT);
 }
 
 /* pncclX or ncclX, but only out of this very image. */
@@ -90,7 +91,7 @@ static void *image_symbol(const hm_image_t *image, const char *pname)
 {
     for (const char *name = pname; name <= pname + 1; name++) {
         void *symbol = dlsym(image->real.handle, name);
-        if (symbol && map_of(symbol) == image->map) return symbol;
+        if (symbol != NULL && map_of(symbol) == image->map) return symbol;
     }
     return NULL;
 }
@@ -99,9 +100,9 @@ static bool image_fill(hm_image_t *image, const struct link_map *map)
 {
     image->map = map;
     image->real.handle = map_open(map);
-    if (!image->real.handle) return false;
-    image->real.path = strdup(map->l_name[0] ? map->l_name : "the program itself");
-    if (!image->real.path) image->real.path = "?";
+    if (image->real.handle == NULL) return false;
+    image->real.path = strdup(map->l_name[0] != '\0' ? map->l_name : "the program itself");
+    if (image->real.path == NULL) image->real.path = "?";
         /* POSIX lets a data pointer from dlsym become a function pointer; the copy keeps the compiler content. */
 #define HM_FILL(name) \
     { \
@@ -112,8 +113,8 @@ static bool image_fill(hm_image_t *image, const struct link_map *map)
 #define HM_QUERY(ret, name, params) HM_FILL(name)
 #include "calls.def"
 #undef HM_FILL
-    if (image->real.ncclGetVersion) image->real.ncclGetVersion(&image->real.version);
-    return image->real.ncclGroupStart && image->real.ncclGroupEnd;
+    if (image->real.ncclGetVersion != NULL) image->real.ncclGetVersion(&image->real.version);
+    return image->real.ncclGroupStart != NULL && image->real.ncclGroupEnd != NULL;
 }
 
 static int image_of(const struct link_map *map, bool *fresh)
@@ -157,14 +158,14 @@ __attribute__((noinline)) static const hm_real_t *real_resolve(const void *calle
     settings_get(); /* before the lock: it may speak */
     pthread_mutex_lock(&lock);
     const struct link_map *map = nccl_of_caller(caller);
-    if (map) at = image_of(map, &fresh);
+    if (map != NULL) at = image_of(map, &fresh);
     if (at >= 0) slot_store(key, at);
     pthread_mutex_unlock(&lock);
     if (at < 0) {
         if (!atomic_exchange(&missing_said, true)) {
             const struct link_map *from = map_of(caller);
             log_say(HM_LOG_WARN, NULL, "no NCCL found behind %s: link it with libnccl.so.2 or set HIERMOE_NCCL_LIB",
-                    from && from->l_name[0] ? from->l_name : "the program");
+                    from != NULL && from->l_name[0] != '\0' ? from->l_name : "the program");
         }
         return NULL;
     }

@@ -42,7 +42,7 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static int word_find(const char *words, const char *text)
 {
     size_t length = strlen(text);
-    for (int at = 0; *words; at++) {
+    for (int at = 0; *words != '\0'; at++) {
         size_t word = strcspn(words, "|");
         if (word == length && strncasecmp(words, text, word) == 0) return at;
         words += word + (words[word] == '|');
@@ -61,19 +61,19 @@ static bool flag_parse(const char *text, bool *value)
 static bool unsigned_parse(const char *text, bool units, unsigned long long *value)
 {
     char *end;
-    if (!isdigit((unsigned char)*text)) return false;
+    if (isdigit((unsigned char)*text) == 0) return false;
     errno = 0;
     *value = strtoull(text, &end, 10);
-    if (errno) return false;
+    if (errno != 0) return false;
     int shift = 0;
-    if (units && *end) {
+    if (units && *end != '\0') {
         static const char all[] = "KMG";
         const char *unit = strchr(all, toupper((unsigned char)*end));
-        if (!unit) return false;
+        if (unit == NULL) return false;
         shift = 10 * (int)(unit - all + 1);
         end++;
     }
-    if (*end || *value > SIZE_MAX >> shift) return false;
+    if (*end != '\0' || *value > SIZE_MAX >> shift) return false;
     *value <<= shift;
     return true;
 }
@@ -82,9 +82,9 @@ static bool unsigned_parse(const char *text, bool units, unsigned long long *val
 static bool number_parse(const char *accepted, const char *text, long *value)
 {
     const char *range = strrchr(accepted, '|');
-    range = range ? range + 1 : accepted;
+    range = range != NULL ? range + 1 : accepted;
     unsigned long long number;
-    if (!isdigit((unsigned char)*text)) {
+    if (isdigit((unsigned char)*text) == 0) {
         *value = -1;
         return word_find(accepted, text) >= 0;
     }
@@ -136,7 +136,7 @@ static bool row_parse(const hm_row_t *row, const char *text, hm_settings_t *into
         *(hm_flag_t *)field = value.flag;
         return true;
     case HM_KIND_text:
-        *(hm_text_t *)field = *text ? text : NULL;
+        *(hm_text_t *)field = *text != '\0' ? text : NULL;
         return true;
     }
     return false;
@@ -147,14 +147,14 @@ static void row_load(int at)
     const hm_row_t *row = &rows[at];
     const char *value = getenv(row->name);
     /* A copy: the job may change its environment. Without memory the default must do. */
-    given[at] = value && *value ? strdup(value) : NULL;
+    given[at] = value != NULL && *value != '\0' ? strdup(value) : NULL;
     texts[at] = row->standard;
     sources[at] = "default";
     row_parse(row, row->standard, &settings);
-    refused[at] = given[at] && !row_parse(row, given[at], &settings);
+    refused[at] = given[at] != NULL && !row_parse(row, given[at], &settings);
     if (refused[at]) {
         sources[at] = "default, bad value ignored";
-    } else if (given[at]) {
+    } else if (given[at] != NULL) {
         texts[at] = given[at];
         sources[at] = "environment";
     }
@@ -165,7 +165,7 @@ int settings_distance(const char *a, const char *b, int limit)
     size_t columns = strlen(b), above[64];
     if (columns >= 64) return limit + 1;
     for (size_t j = 0; j <= columns; j++) above[j] = j;
-    for (size_t i = 1; *a; a++, i++) {
+    for (size_t i = 1; *a != '\0'; a++, i++) {
         size_t diagonal = above[0];
         above[0] = i;
         for (size_t j = 1; j <= columns; j++) {
@@ -194,7 +194,7 @@ static void unknown_say(const char *entry)
         if (distance < best) best = distance, nearest = rows[i].name;
     }
     log_say(HM_LOG_WARN, NULL, "%s is not a setting%s%s; HIERMOE_WARN_UNUSED=0 stops this message", name,
-            nearest ? ", did you mean " : "", nearest ? nearest : "");
+            nearest != NULL ? ", did you mean " : "", nearest != NULL ? nearest : "");
 }
 
 static void findings_say(void)
@@ -203,9 +203,9 @@ static void findings_say(void)
     for (int i = 0; i < HM_ROWS; i++)
         if (refused[i])
             log_say(HM_LOG_WARN, NULL, "%s=%s is not understood, %s is used instead; accepted: %s", rows[i].name,
-                    given[i], rows[i].standard[0] ? rows[i].standard : "nothing", rows[i].accepted);
-    if (!settings.warn_unused || !environ) return;
-    for (char **entry = environ; *entry; entry++)
+                    given[i], rows[i].standard[0] != '\0' ? rows[i].standard : "nothing", rows[i].accepted);
+    if (!settings.warn_unused || environ == NULL) return;
+    for (char **entry = environ; *entry != NULL; entry++)
         if (strncmp(*entry, HM_PREFIX, sizeof HM_PREFIX - 1) == 0) unknown_say(*entry);
 }
 
@@ -265,7 +265,7 @@ uint64_t settings_hash(void)
         hash = bytes_hash(hash, rows[i].name, strlen(rows[i].name) + 1);
         if (rows[i].kind == HM_KIND_text) {
             const char *text = *(const hm_text_t *)field;
-            hash = bytes_hash(hash, text ? text : "", text ? strlen(text) + 1 : 1);
+            hash = bytes_hash(hash, text != NULL ? text : "", text != NULL ? strlen(text) + 1 : 1);
         } else {
             hash = bytes_hash(hash, field, widths[rows[i].kind]);
         }

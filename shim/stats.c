@@ -30,7 +30,7 @@ const char *stats_reason_name(hm_reason_t reason)
     static _Thread_local char name[32];
     size_t i = 0;
     if ((unsigned)reason >= HM_REASONS) return "?";
-    for (const char *from = names[reason]; *from && i < sizeof name - 1; from++)
+    for (const char *from = names[reason]; *from != '\0' && i < sizeof name - 1; from++)
         name[i++] = (char)(*from >= 'A' && *from <= 'Z' ? *from - 'A' + 'a' : *from);
     name[i] = 0;
     return name;
@@ -76,7 +76,7 @@ void stats_write(struct hm_comm *comm)
     const hm_stats_t *stats = &comm->stats;
     char path[4096];
     hm_line_t line = {.length = 0};
-    if (!pattern) return;
+    if (pattern == NULL) return;
     line_add(&line, "{\"host\": \"%s\", \"pid\": %d, \"communicator\": %u, \"rank\": %d, \"ranks\": %d", log_host(),
              (int)getpid(), comm->number, comm->rank, comm->ranks);
 #define HM_COUNT(field) line_add(&line, ", \"" #field "\": %" PRIu64, count_of(&stats->field))
@@ -99,15 +99,15 @@ void stats_write(struct hm_comm *comm)
     line_ms(&line, "timed_predicted_ms", count_of(&stats->timed_plan_us));
 #undef HM_COUNT
     for (size_t i = 0; i < sizeof stats->depth / sizeof stats->depth[0]; i++)
-        line_add(&line, "%s%" PRIu64, i ? ", " : ", \"depth\": [", count_of(&stats->depth[i]));
+        line_add(&line, "%s%" PRIu64, i != 0 ? ", " : ", \"depth\": [", count_of(&stats->depth[i]));
     line_add(&line, "], \"left\": {");
     const char *comma = "";
     for (int i = 0; i < HM_REASONS; i++) {
-        if (!count_of(&stats->left[i])) continue;
+        if (count_of(&stats->left[i]) == 0) continue;
         line_add(&line, "%s\"%s\": %" PRIu64, comma, stats_reason_name((hm_reason_t)i), count_of(&stats->left[i]));
         comma = ", ";
     }
     line_add(&line, "}}\n");
     int status = log_path(pattern, comm, path, sizeof path) ? log_append(path, line.text, line.length) : -ENAMETOOLONG;
-    if (status) log_say(HM_LOG_WARN, comm, "HIERMOE_STATS_FILE=%s: %s", pattern, strerror(-status));
+    if (status != 0) log_say(HM_LOG_WARN, comm, "HIERMOE_STATS_FILE=%s: %s", pattern, strerror(-status));
 }

@@ -24,13 +24,13 @@ static void unwind_open(void)
 {
     /* Now, not lazily: a function that cannot be found must not end the job later on. */
     void *library = dlopen(HM_LIBRARY, RTLD_NOW | RTLD_LOCAL);
-    const char *why = library ? "it lacks functions" : dlerror();
-    if (library) {
+    const char *why = library != NULL ? "it lacks functions" : dlerror();
+    if (library != NULL) {
         unw_accessors_t *(*accessors)(unw_addr_space_t);
         *(void **)&accessors = dlsym(library, HM_TEXT(unw_get_accessors));
         const unw_addr_space_t *local = dlsym(library, HM_TEXT(unw_local_addr_space));
-        const unw_accessors_t *found = accessors && local ? accessors(*local) : NULL;
-        if (found && found->get_proc_name && found->find_proc_info) {
+        const unw_accessors_t *found = accessors != NULL && local != NULL ? accessors(*local) : NULL;
+        if (found != NULL && found->get_proc_name != NULL && found->find_proc_info != NULL) {
             space = *local;
             ask = found;
             log_say(HM_LOG_TRACE, NULL, "hidden callers are named by " HM_LIBRARY);
@@ -49,6 +49,6 @@ bool symbol_find(const void *at, char *name, size_t size)
     unw_word_t ip = (unw_word_t)(uintptr_t)at, offset;
     unw_proc_info_t function;
     /* In a stripped file the nearest name may be another function's: it must start where the unwind table says. */
-    return ask && ask->get_proc_name(space, ip, name, size, &offset, NULL) == 0 &&
+    return ask != NULL && ask->get_proc_name(space, ip, name, size, &offset, NULL) == 0 &&
            ask->find_proc_info(space, ip, &function, 0, NULL) == 0 && function.start_ip == ip - offset;
 }

@@ -55,7 +55,7 @@ int callers_run(const char *name)
     } callers[] = {
         {"exported_dispatch", exported_dispatch}, {"hidden_dispatch", hidden_dispatch}, {"hidden_layer", hidden_layer}};
     ncclUniqueId id = {{0}};
-    if (!comm && ncclCommInitRank(&comm, 4, id, 1) != ncclSuccess) return 1;
+    if (comm == NULL && ncclCommInitRank(&comm, 4, id, 1) != ncclSuccess) return 1;
     for (size_t i = 0; i < sizeof callers / sizeof callers[0]; i++) {
         if (strcmp(name, callers[i].name) != 0) continue;
         for (int n = 0; n < 2; n++) callers[i].call();

@@ -23,7 +23,7 @@ static void note(const hm_call_t *call)
              call->form, (int)(uintptr_t)call->comm->handle, call->comm->rank, call->comm->ranks, sent, received,
              (int)(uintptr_t)call->send[call->comm->ranks - 1], (int)(uintptr_t)call->recv[call->comm->ranks - 1]);
     memcpy(&fake_note, &symbol, sizeof symbol);
-    if (symbol) fake_note(line);
+    if (symbol != NULL) fake_note(line);
 }
 
 static void reenter(const hm_call_t *call)
@@ -41,7 +41,7 @@ static void reenter(const hm_call_t *call)
 hm_answer_t a2a_run(const hm_call_t *call, ncclResult_t *result)
 {
     const char *what = getenv("HM_DOUBLE");
-    if (!what || strcmp(what, "refuse") == 0) return HM_ANSWER_LEAVE;
+    if (what == NULL || strcmp(what, "refuse") == 0) return HM_ANSWER_LEAVE;
     if (strcmp(what, "reenter") == 0) reenter(call);
     note(call);
     *result = ncclSuccess;

@@ -37,7 +37,7 @@ static _Thread_local int pendings;
 static bool logging(void)
 {
     static atomic_int known; /* 1 no, 2 yes */
-    if (!known) known = getenv("FAKE_NCCL_LOG") ? 2 : 1;
+    if (known == 0) known = getenv("FAKE_NCCL_LOG") != NULL ? 2 : 1;
     return known == 2;
 }
 
@@ -45,7 +45,7 @@ void fake_note(const char *line)
 {
     if (!logging()) return;
     FILE *file = fopen(getenv("FAKE_NCCL_LOG"), "ae");
-    if (!file) return;
+    if (file == NULL) return;
     fprintf(file, "%s %s\n", FAKE_NAME, line);
     fclose(file);
 }
@@ -60,7 +60,7 @@ static void text_add(char *text, size_t size, const void *value, size_t bytes)
         return;
     }
     memcpy(&number, value, bytes);
-    if (number >> 32)
+    if ((number >> 32) != 0)
         snprintf(text + at, size - at, " ptr");
     else
         snprintf(text + at, size - at, " %d", (int)number);
@@ -72,7 +72,7 @@ static ncclResult_t injected(const char *name)
     static atomic_int seen;
     const char *fail = getenv("FAKE_NCCL_FAIL");
     size_t length = strlen(name);
-    if (!fail || strncmp(fail, name, length) != 0 || fail[length] != ':') return ncclSuccess;
+    if (fail == NULL || strncmp(fail, name, length) != 0 || fail[length] != ':') return ncclSuccess;
     int at = 0, code = 0;
     if (sscanf(fail + length + 1, "%d:%d", &at, &code) != 2 || ++seen != at) return ncclSuccess;
     return (ncclResult_t)code;
@@ -85,7 +85,7 @@ static ncclResult_t said(const char *text, ncclResult_t result)
         snprintf(line, sizeof line, "%s = %d", text, (int)result);
         fake_note(line);
     }
-    if (depth && result != ncclSuccess && result != ncclInProgress && !group_error) group_error = result;
+    if (depth != 0 && result != ncclSuccess && result != ncclInProgress && group_error == 0) group_error = result;
     return result;
 }
 
@@ -100,19 +100,24 @@ static ncclResult_t comm_make(ncclComm_t *where, int ranks, int rank, bool block
 {
     const char *standard = getenv("FAKE_NCCL_RANKS");
     uintptr_t at = 0;
-    if (!where) return ncclInvalidArgument;
+    if (where == NULL) return ncclInvalidArgument;
     pthread_mutex_lock(&lock);
     while (at < COMMS && comms[at].alive) at++;
-    if (at < COMMS) comms[at] = (struct fake_comm){true, blocking, ranks ? ranks : standard ? atoi(standard) : 4, rank};
+    if (at < COMMS)
+        comms[at] = (struct fake_comm){true, blocking,
+                                       ranks != 0         ? ranks
+                                       : standard != NULL ? atoi(standard)
+                                                          : 4,
+                                       rank};
     pthread_mutex_unlock(&lock);
     if (at == COMMS) return ncclSystemError;
-    if (depth && getenv("FAKE_NCCL_LAZY") && pendings < PENDING) {
+    if (depth != 0 && getenv("FAKE_NCCL_LAZY") != NULL && pendings < PENDING) {
         pending[pendings].where = where;
         pending[pendings++].handle = (ncclComm_t)(at + 100);
     } else {
         *where = (ncclComm_t)(at + 100);
     }
-    if (!blocking && depth) group_in_progress = true;
+    if (!blocking && depth != 0) group_in_progress = true;
     return blocking ? ncclSuccess : ncclInProgress;
 }
 
@@ -120,16 +125,16 @@ static bool blocking_of(const ncclConfig_t *config, ncclComm_t parent)
 {
     const char *text = getenv("NCCL_COMM_BLOCKING");
     const struct fake_comm *from = comm_of(parent);
-    if (!config && from) return from->blocking;
-    if (text && (text[0] == '0' || text[0] == '1')) return text[0] == '1';
-    return !config || config->blocking != 0;
+    if (config == NULL && from != NULL) return from->blocking;
+    if (text != NULL && (text[0] == '0' || text[0] == '1')) return text[0] == '1';
+    return config == NULL || config->blocking != 0;
 }
 
 /* A transfer: NCCL looks at communicator, type and peer before it queues anything. */
 static ncclResult_t transfer(ncclComm_t handle, ncclDataType_t type, int peer)
 {
     const struct fake_comm *comm = comm_of(handle);
-    if (!comm || (unsigned)type > ncclFloat8e5m2 || peer < 0 || peer >= comm->ranks) return ncclInvalidArgument;
+    if (comm == NULL || (unsigned)type > ncclFloat8e5m2 || peer < 0 || peer >= comm->ranks) return ncclInvalidArgument;
     if (comm->blocking) return ncclSuccess;
     group_in_progress = depth > 0;
     return ncclInProgress;
@@ -138,7 +143,7 @@ static ncclResult_t transfer(ncclComm_t handle, ncclDataType_t type, int peer)
 static ncclResult_t comm_end(ncclComm_t handle, bool gone)
 {
     struct fake_comm *comm = comm_of(handle);
-    if (!comm) return ncclInvalidArgument;
+    if (comm == NULL) return ncclInvalidArgument;
     pthread_mutex_lock(&lock);
     if (gone) comm->alive = false;
     pthread_mutex_unlock(&lock);
@@ -154,9 +159,9 @@ static ncclResult_t group_start(void)
 static ncclResult_t group_end(void)
 {
     if (depth == 0) return ncclInvalidUsage;
-    if (--depth) return ncclSuccess;
+    if (--depth != 0) return ncclSuccess;
     for (int i = 0; i < pendings; i++) *pending[i].where = pending[i].handle;
-    ncclResult_t result = group_error ? group_error : group_in_progress ? ncclInProgress : ncclSuccess;
+    ncclResult_t result = group_error != 0 ? group_error : group_in_progress ? ncclInProgress : ncclSuccess;
     pendings = 0;
     group_error = ncclSuccess;
     group_in_progress = false;
@@ -224,7 +229,7 @@ static ncclResult_t init_all(ncclComm_t *handles, int devices)
         if (!logging()) return DO_##treatment(name); \
         char text[256] = #name; \
         EACH_##treatment(args) ncclResult_t fail = injected(#name); \
-        return said(text, fail ? fail : DO_##treatment(name)); \
+        return said(text, fail != 0 ? fail : DO_##treatment(name)); \
     }
 
 #ifdef FAKE_PLAIN
@@ -244,31 +249,31 @@ ncclResult_t ncclGetVersion(int *version)
 
 const char *ncclGetErrorString(ncclResult_t result)
 {
-    return result ? "an error" : "no error";
+    return result != 0 ? "an error" : "no error";
 }
 
 ncclResult_t ncclCommCount(const ncclComm_t handle, int *ranks)
 {
     const struct fake_comm *comm = comm_of(handle);
-    if (comm) *ranks = comm->ranks;
-    return comm ? ncclSuccess : ncclInvalidArgument;
+    if (comm != NULL) *ranks = comm->ranks;
+    return comm != NULL ? ncclSuccess : ncclInvalidArgument;
 }
 
 ncclResult_t ncclCommUserRank(const ncclComm_t handle, int *rank)
 {
     const struct fake_comm *comm = comm_of(handle);
-    if (comm) *rank = comm->rank;
-    return comm ? ncclSuccess : ncclInvalidArgument;
+    if (comm != NULL) *rank = comm->rank;
+    return comm != NULL ? ncclSuccess : ncclInvalidArgument;
 }
 
 ncclResult_t ncclCommCuDevice(const ncclComm_t comm, int *device)
 {
     *device = 0;
-    return comm ? ncclSuccess : ncclInvalidArgument;
+    return comm != NULL ? ncclSuccess : ncclInvalidArgument;
 }
 
 ncclResult_t ncclCommGetAsyncError(ncclComm_t comm, ncclResult_t *error)
 {
     *error = ncclSuccess;
-    return comm ? ncclSuccess : ncclInvalidArgument;
+    return comm != NULL ? ncclSuccess : ncclInvalidArgument;
 }

@@ -12,8 +12,8 @@ static int replaced(void)
     char line[512];
     int count = 0;
     FILE *file = fopen(getenv("FAKE_NCCL_LOG"), "r");
-    while (file && fgets(line, sizeof line, file)) count += strstr(line, "REPLACED") != NULL;
-    if (file) fclose(file);
+    while (file != NULL && fgets(line, sizeof line, file) != NULL) count += strstr(line, "REPLACED") != NULL;
+    if (file != NULL) fclose(file);
     return count;
 }
 
@@ -22,7 +22,7 @@ static void play(const char *who, int (*run)(const char *))
 {
     int before = replaced(), out = dup(1);
     fflush(stdout);
-    if (!freopen("/dev/null", "w", stdout)) exit(1);
+    if (freopen("/dev/null", "w", stdout) == NULL) exit(1);
     run("all2all");
     fflush(stdout);
     dup2(out, 1);
@@ -43,7 +43,7 @@ int main(int argc, char **argv)
 {
     int (*run)(const char *);
     void *plugin = argc == 2 ? dlopen(argv[1], RTLD_LAZY) : NULL;
-    if (!plugin) return 1;
+    if (plugin == NULL) return 1;
     *(void **)&run = dlsym(plugin, "scenes_run");
     child("child before use", run);
     play("before", run);

@@ -23,7 +23,7 @@ static void *plugin_open(const char *spec)
         spec += strlen(ways[i].word);
     }
     void *handle = dlopen(spec, flags);
-    if (!handle) fprintf(stderr, "%s\n", dlerror());
+    if (handle == NULL) fprintf(stderr, "%s\n", dlerror());
     return handle;
 }
 
@@ -33,15 +33,15 @@ int main(int argc, char **argv)
     if (argc < 3) return 2;
     for (int i = 2; i < argc; i++) {
         void *plugin = plugin_open(argv[i]);
-        if (!plugin) return 1;
-        if (!first) first = plugin;
+        if (plugin == NULL) return 1;
+        if (first == NULL) first = plugin;
         int (*run)(const char *);
         ncclComm_t (*world)(void);
         void (*use)(ncclComm_t);
         *(void **)&run = dlsym(plugin, "scenes_run");
         *(void **)&world = dlsym(first, "scenes_world");
         *(void **)&use = dlsym(plugin, "scenes_use");
-        if (!run || !world || !use) return 1;
+        if (run == NULL || world == NULL || use == NULL) return 1;
         if (strcmp(argv[1], "cross") == 0)
             use(world());
         else if (run(argv[1]) != 0)

@@ -5,7 +5,7 @@
 int main(int argc, char **argv)
 {
     void *handle = argc == 2 ? dlopen(argv[1], RTLD_NOW | RTLD_LOCAL) : NULL;
-    if (!handle) return fprintf(stderr, "%s\n", dlerror()), 1;
-    if (!dlsym(handle, "ncclGroupEnd")) return fprintf(stderr, "ncclGroupEnd is not exported\n"), 1;
+    if (handle == NULL) return fprintf(stderr, "%s\n", dlerror()), 1;
+    if (dlsym(handle, "ncclGroupEnd") == NULL) return fprintf(stderr, "ncclGroupEnd is not exported\n"), 1;
     return dlclose(handle);
 }

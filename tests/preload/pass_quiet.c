@@ -46,7 +46,7 @@ void *realloc(void *memory, size_t size)
     int name(type *lock) \
     { \
         static int (*libc)(type *); \
-        if (!libc) *(void **)&libc = dlsym(RTLD_NEXT, #name); \
+        if (libc == NULL) *(void **)&libc = dlsym(RTLD_NEXT, #name); \
         locks++; \
         return libc(lock); \
     }
@@ -74,13 +74,13 @@ int main(void)
     ncclUniqueId id = {{0}};
     ncclCommInitRank(&comm, 4, id, 0);
     calls(1);
-    if (!allocations || !locks) return puts("the counters count nothing"), 1;
+    if (allocations == 0 || locks == 0) return puts("the counters count nothing"), 1;
     int before = allocations, held = locks;
     calls(1000);
     before = allocations - before;
     held = locks - held;
     printf("%d allocations, %d locks in 5000 calls\n", before, held);
-    if (before || held) return 1;
+    if (before != 0 || held != 0) return 1;
     fflush(stdout);
     pid_t child = vfork(); /* no atfork handlers: the child is as the parent was */
     if (child == 0) {

@@ -304,7 +304,7 @@ static const struct {
 
 __attribute__((visibility("protected"))) ncclComm_t scenes_world(void)
 {
-    if (!world && ncclCommInitRank(&world, 4, id, 1) != ncclSuccess) world = NULL;
+    if (world == NULL && ncclCommInitRank(&world, 4, id, 1) != ncclSuccess) world = NULL;
     return world;
 }
 

@@ -34,7 +34,7 @@ static cost_t start(char **argv, char **environment)
         exit(1);
     clock_gettime(CLOCK_MONOTONIC, &to);
     posix_spawn_file_actions_destroy(&quiet);
-    if (status) exit(1);
+    if (status != 0) exit(1);
     return (cost_t){(double)(to.tv_sec - from.tv_sec) * 1e6 + (double)(to.tv_nsec - from.tv_nsec) / 1e3,
                     microseconds(usage.ru_utime) + microseconds(usage.ru_stime)};
 }
@@ -48,7 +48,7 @@ static int compare(const void *a, const void *b)
 static double median(const cost_t *costs, int processor)
 {
     double values[RUNS];
-    for (int i = 0; i < RUNS; i++) values[i] = processor ? costs[i].processor : costs[i].elapsed;
+    for (int i = 0; i < RUNS; i++) values[i] = processor != 0 ? costs[i].processor : costs[i].elapsed;
     qsort(values, RUNS, sizeof values[0], compare);
     return values[RUNS / 2];
 }

@@ -7,8 +7,8 @@
 static inline const char *file_text(const char *path, char *text, size_t size)
 {
     FILE *file = fopen(path, "r");
-    text[file ? fread(text, 1, size - 1, file) : 0] = 0;
-    if (file) fclose(file);
+    text[file != NULL ? fread(text, 1, size - 1, file) : 0] = 0;
+    if (file != NULL) fclose(file);
     return text;
 }
 

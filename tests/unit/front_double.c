@@ -64,13 +64,13 @@ static ncclResult_t all_to_all_v(const void *sendbuff, const size_t *sendcounts,
 static ncclResult_t ranks(const ncclComm_t comm, int *count)
 {
     *count = front_double.ranks;
-    return comm ? ncclSuccess : ncclInvalidArgument;
+    return comm != NULL ? ncclSuccess : ncclInvalidArgument;
 }
 
 static ncclResult_t rank(const ncclComm_t comm, int *number)
 {
     *number = 0;
-    return comm ? ncclSuccess : ncclInvalidArgument;
+    return comm != NULL ? ncclSuccess : ncclInvalidArgument;
 }
 
 const hm_real_t front_real = {.path = "double",
@@ -89,7 +89,7 @@ hm_answer_t a2a_run(const hm_call_t *call, ncclResult_t *result)
 {
     front_double.runs++;
     front_double.call = *call;
-    if (front_double.inside) front_double.inside(call);
+    if (front_double.inside != NULL) front_double.inside(call);
     if (front_double.answer == HM_ANSWER_DONE) *result = ncclSuccess;
     return front_double.answer;
 }

@@ -122,8 +122,9 @@ static void absence_said_once(void **state)
     char line[1024];
     int said = 0;
     FILE *file = fopen(getenv("HIERMOE_DEBUG_FILE"), "r");
-    while (file && fgets(line, sizeof line, file)) said += strstr(line, "libunwind.so.8 is not used") != NULL;
-    if (file) fclose(file);
+    while (file != NULL && fgets(line, sizeof line, file) != NULL)
+        said += strstr(line, "libunwind.so.8 is not used") != NULL;
+    if (file != NULL) fclose(file);
     assert_int_equal(said, installed ? 0 : OPENED);
 }
 

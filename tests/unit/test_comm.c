@@ -161,7 +161,7 @@ static bool blocking_with(const char *environment, int blocking)
     ncclConfig_t config = {sizeof config, 0xcafebeef, 22809, blocking};
     ncclComm_t comm;
     real.ncclCommInitRankConfig = made;
-    if (environment) setenv("NCCL_COMM_BLOCKING", environment, 1);
+    if (environment != NULL) setenv("NCCL_COMM_BLOCKING", environment, 1);
     assert_int_equal(hook_ncclCommInitRankConfig(&real, &comm, 4, id, 0, &config), ncclSuccess);
     unsetenv("NCCL_COMM_BLOCKING");
     hm_comm_t *known = comm_find(comm);
@@ -200,7 +200,7 @@ static void *find_and_drop(void *argument)
         else if (rand_r(&seed) % 8 == 0)
             comm_add(HANDLE(n), &front_real, true);
         hm_comm_t *comm = comm_find(HANDLE(n));
-        if (!comm) continue;
+        if (comm == NULL) continue;
         if (comm->handle != HANDLE(n) || comm->ranks != 4) return argument;
         comm_release(comm);
     }

@@ -114,7 +114,7 @@ static void lines_of_threads_do_not_mix(void **state)
     for (int i = 0; i < 4; i++) pthread_create(&thread[i], NULL, speak, NULL);
     for (int i = 0; i < 4; i++) pthread_join(thread[i], NULL);
     read_back();
-    for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n"), lines++)
+    for (char *line = strtok(text, "\n"); line != NULL; line = strtok(NULL, "\n"), lines++)
         assert_true(like(line, "^[^:]+:[0-9]+:[0-9]+ \\[-\\] HIERMOE WARN (0123456789 ?){4}$"));
     assert_int_equal(lines, 800);
 }

@@ -28,8 +28,8 @@ static const hm_settings_t *load(void)
     settings_forget();
     const hm_settings_t *settings = settings_get();
     FILE *log = fopen(file, "r");
-    said[log ? fread(said, 1, sizeof said - 1, log) : 0] = 0;
-    if (log) fclose(log);
+    said[log != NULL ? fread(said, 1, sizeof said - 1, log) : 0] = 0;
+    if (log != NULL) fclose(log);
     return settings;
 }
 
