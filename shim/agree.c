@@ -1,273 +1,97 @@
 #include "agree.h"
 
-#include "bytes.h"
-#include "gather.h"
-#include "log.h"
 #include "settings.h"
-#include "timing.h"
 
 #include <errno.h>
-#include <stdlib.h>
-#include <string.h>
 
-#define AGREE_MAGIC 0x45415448u
-#define TILE 8 /* of 4 bytes a count, half a cache line */
-
-/* Buffers as address ranges, to see whether something is both read and written. */
-static int range_compare(const void *left, const void *right)
+/* The most levels that a topology can have here. */
+static size_t levels_most(void)
 {
-    const hm_interval_t *a = left, *b = right;
-    return a->from < b->from ? -1 : a->from > b->from;
+    size_t levels = 2;
+    for (const char *at = settings_get()->topo; at != NULL && *at != '\0'; at++) levels += *at == ',';
+    if (levels < HM_SEAT_LEVELS + 1) levels = HM_SEAT_LEVELS + 1;
+    return levels > HM_MAX_LEVELS ? HM_MAX_LEVELS : levels;
 }
 
-static bool buffers_overlap(const hm_call_t *call, hm_interval_t *ranges)
+int agree_create(hm_agree_t *agree, hm_channel_t *channel, int ranks)
 {
-    int count = 0;
-    for (int r = 0; r < call->comm->ranks; r++) {
-        uintptr_t send = (uintptr_t)call->send[r], recv = (uintptr_t)call->recv[r];
-        size_t out = call->send_count[r] * call->type_bytes, in = call->recv_count[r] * call->type_bytes;
-        if (out > 0) ranges[count++] = (hm_interval_t){send, send + out, false};
-        if (in > 0) ranges[count++] = (hm_interval_t){recv, recv + in, true};
+    size_t levels = levels_most();
+    int status = ballot_create(&agree->ballot, ranks, levels);
+    if (status == 0) status = rows_create(&agree->rows, ranks);
+    return status != 0 ? status : board_create(&agree->board, channel, ranks, ballot_board_bytes(ranks, levels));
+}
+
+void agree_free(hm_agree_t *agree, const hm_channel_t *channel)
+{
+    board_free(&agree->board, channel);
+    rows_free(&agree->rows, channel);
+    ballot_free(&agree->ballot);
+}
+
+/* Fills this rank's row on the device: the host's part by a copy, the counts by identify where rows can be looked at.
+ * What this rank cannot do it says in its row. */
+static int row_enqueue(hm_agree_t *agree, hm_channel_t *channel, const hm_place_t *place, const hm_call_t *call,
+                       const hm_word_t *word)
+{
+    const hm_ballot_t *ballot = &agree->ballot;
+    size_t bytes = ballot_row_bytes(ballot), counts_at = ballot_counts_at(ballot);
+    int me = call->comm->rank;
+    char *device = board_device(&agree->board, me, bytes);
+    hm_ballot_head_t *head = ballot_row_write(ballot, call, word, board_host(&agree->board, me, bytes));
+    hm_reason_t refused = HM_REASON_NONE;
+    if (head->able == HM_ABLE_ROWS && rows_overlap(&agree->rows, call)) refused = HM_REASON_BUFFERS_OVERLAP;
+    if (head->able == HM_ABLE_ROWS && refused == HM_REASON_NONE) {
+        int status =
+            rows_identify(&agree->rows, channel, place, call, word->row_bytes, (uint32_t *)(device + counts_at));
+        if (status != 0 && status != -ENOMEM && status != -EFBIG) return status;
+        if (status != 0) refused = status == -ENOMEM ? HM_REASON_NO_MEMORY : HM_REASON_TOO_MANY_ROWS;
     }
-    qsort(ranges, (size_t)count, sizeof *ranges, range_compare);
-    uintptr_t read_end = 0, write_end = 0;
-    for (int i = 0; i < count; i++) {
-        if (ranges[i].from < write_end || (ranges[i].written && ranges[i].from < read_end)) return true;
-        uintptr_t *end = ranges[i].written ? &write_end : &read_end;
-        if (ranges[i].to > *end) *end = ranges[i].to;
-    }
-    return false;
-}
-
-static size_t counts_gcd(const hm_call_t *call)
-{
-    size_t common = 0;
-    for (int r = 0; r < call->comm->ranks; r++) {
-        common = bytes_gcd(common, call->send_count[r] * call->type_bytes);
-        common = bytes_gcd(common, call->recv_count[r] * call->type_bytes);
-    }
-    return common;
-}
-
-/* Memory for the rows' identity; grows by a quarter more than asked, so that changing loads settle. Waits before it
- * gives old memory back, which the last call may still read. */
-static int identity_reserve(const hm_call_t *call, hm_a2a_state_t *state, size_t bytes)
-{
-    if (bytes <= state->identity_bytes) return 0;
-    void *memory = NULL;
-    bytes += bytes / 4;
-    int status = state_scratch_alloc(state, bytes, &memory);
-    if (status != 0) return status;
-    status =
-        state->kernels->wait(state->context, call->stream, (double)settings_get()->timeout, &call->comm->cancelled);
-    if (status != 0) {
-        state->kernels->free(state->context, memory);
-        return status;
-    }
-    state->kernels->free(state->context, state->identity_memory);
-    state->identity_memory = memory;
-    state->identity_bytes = bytes;
-    return 0;
-}
-
-static void *cut(char **at, size_t bytes)
-{
-    void *memory = *at;
-    *at += (bytes + 255) / 256 * 256;
-    return memory;
-}
-
-/* The row of a rank in the gathered table. */
-static uint32_t *row_of(const hm_a2a_state_t *state, uint32_t *table, int rank)
-{
-    return table + gather_slot(state, rank) * state->row_words;
-}
-
-/* Enqueues the look at the rows. 0, or why this rank cannot. */
-static int rows_identify(const hm_call_t *call, hm_a2a_state_t *state, size_t row_bytes, hm_identity_t *identity)
-{
-    int ranks = call->comm->ranks;
-    size_t n = 0, most = state->kernels->identify_bytes(1) > 0 ? UINT32_MAX / 4 : 0;
-    for (int r = 0; r < ranks; r++) {
-        state->rows[r] = call->send_count[r] * call->type_bytes / row_bytes;
-        n += state->rows[r];
-        if (n > most) return -EFBIG;
-    }
-    size_t work = state->kernels->identify_bytes(n), mask = ((size_t)ranks + 31) / 32 * 4;
-    if (work == 0) return -EFBIG;
-    size_t numbers = (n + 1) * sizeof(uint32_t);
-    int status = identity_reserve(call, state, work + 2 * numbers + (n + 1) * mask + 4 * 256);
-    if (status != 0) return status;
-    char *at = state->identity_memory;
-    uint32_t *own = row_of(state, state->table_device, call->comm->rank);
-    *identity = (hm_identity_t){.mask_bytes = mask};
-    void *work_memory = cut(&at, work);
-    identity->id = cut(&at, numbers);
-    identity->first = cut(&at, numbers);
-    identity->mask = cut(&at, (n + 1) * mask);
-    identity->counts = own + sizeof(hm_agree_head_t) / sizeof(uint32_t) + 2 * (size_t)ranks;
-    hm_rows_t rows = {ranks, call->send, state->rows, row_bytes};
-    return state->kernels->identify(state->context, call->stream, &rows, state->bit, state->groups, state->group_count,
-                                    (int)settings_get()->test_fingerprint_bits, work_memory, identity);
-}
-
-/* Writes this rank's head and counts to host memory; the device part of the row comes from identify. */
-static hm_agree_head_t *row_write(const hm_call_t *call, hm_a2a_state_t *state, size_t row_bytes)
-{
-    size_t ranks = (size_t)call->comm->ranks;
-    uint32_t *own = row_of(state, state->table_host, call->comm->rank);
-    hm_agree_head_t *head = (hm_agree_head_t *)own;
-    uint32_t *raw = own + sizeof *head / sizeof *own, *want = raw + ranks;
-    memset(own, 0, state->row_words * sizeof *own);
-    *head = (hm_agree_head_t){.magic = AGREE_MAGIC,
-                              .sequence = state->sequence,
-                              .able = HM_ABLE_GCD,
-                              .gcd = counts_gcd(call),
-                              .row_bytes = row_bytes,
-                              .lead_us = state->timing.lead_us,
-                              .transfer_us = state->timing.transfer_us};
-    if (row_bytes == 0 || head->gcd % row_bytes != 0) return head;
-    head->able = HM_ABLE_ROWS;
-    for (size_t r = 0; r < ranks; r++) {
-        size_t out = call->send_count[r] * call->type_bytes / row_bytes;
-        size_t in = call->recv_count[r] * call->type_bytes / row_bytes;
-        if (out > UINT32_MAX || in > UINT32_MAX) head->able = HM_ABLE_NOT;
-        raw[r] = (uint32_t)out;
-        want[r] = (uint32_t)in;
-    }
-    if (head->able == HM_ABLE_NOT) head->reason = HM_REASON_TOO_MANY_ROWS;
-    return head;
-}
-
-/* Fills this rank's row on the device: host part by a copy, counts by identify where rows can be looked at. */
-static int row_enqueue(const hm_call_t *call, hm_a2a_state_t *state, size_t row_bytes, hm_identity_t *identity)
-{
-    hm_agree_head_t *head = row_write(call, state, row_bytes);
-    uint32_t *own = row_of(state, state->table_device, call->comm->rank);
-    size_t host_words = sizeof *head / sizeof *own + 2 * (size_t)call->comm->ranks;
-    int status = state->kernels->join(state->context, call->stream);
-    if (status == 0) timing_joined(state, call->stream);
-    if (status == 0 && head->able == HM_ABLE_ROWS && buffers_overlap(call, state->ranges)) {
+    if (refused != HM_REASON_NONE) {
         head->able = HM_ABLE_NOT;
-        head->reason = HM_REASON_BUFFERS_OVERLAP;
+        head->reason = refused;
     }
-    if (status == 0 && head->able == HM_ABLE_ROWS) {
-        int refused = rows_identify(call, state, row_bytes, identity);
-        if (refused != 0 && refused != -ENOMEM && refused != -EFBIG) return refused;
-        if (refused != 0) {
-            head->able = HM_ABLE_NOT;
-            head->reason = refused == -ENOMEM ? HM_REASON_NO_MEMORY : HM_REASON_TOO_MANY_ROWS;
-        }
-    }
+    return channel_copy(channel, device, head, counts_at);
+}
+
+/* One agreement with rows of word->row_bytes (0: only to learn the row size). */
+static int round_hold(hm_agree_t *agree, hm_channel_t *channel, const hm_place_t *place, const hm_call_t *call,
+                      const hm_word_t *word, hm_agreement_t *agreement)
+{
+    hm_ballot_t *ballot = &agree->ballot;
+    int status = row_enqueue(agree, channel, place, call, word);
+    if (status == 0) status = board_gather(&agree->board, channel, ballot_row_bytes(ballot));
+    if (status == 0) status = ballot_judge(ballot, &agree->board, word->row_bytes, agreement);
     if (status != 0) return status;
-    return state->kernels->copy(state->context, call->stream, own, head, host_words * sizeof *own);
-}
-
-/* Takes the rows of all ranks apart into state->table and state->distinct. */
-static void table_split(hm_a2a_state_t *state, size_t ranks, size_t row_bytes)
-{
-    size_t head = sizeof(hm_agree_head_t) / sizeof(uint32_t);
-    state->table.row_bytes = row_bytes;
-    for (size_t s = 0; s < ranks; s++) {
-        const uint32_t *row = row_of(state, state->table_host, (int)s) + head, *counts = row + 2 * ranks;
-        memcpy((uint32_t *)state->table.raw + s * ranks, row, ranks * sizeof *row);
-        state->distinct[s] = *counts++;
-        for (int l = 1; l <= state->topo->levels; l++) {
-            size_t groups = (size_t)state->topo->groups[l];
-            memcpy((uint32_t *)state->table.distinct[l] + s * groups, counts, groups * sizeof *counts);
-            counts += groups;
-        }
-    }
-}
-
-/* Whether what ranks [s, s + TILE) send to [r, r + TILE) is what those want: in tiles, because one side lies across. */
-static bool tile_match(const hm_a2a_state_t *state, size_t ranks, size_t s0, size_t r0)
-{
-    size_t head = sizeof(hm_agree_head_t) / sizeof(uint32_t);
-    const uint32_t *want[TILE];
-    for (size_t r = r0; r < r0 + TILE && r < ranks; r++)
-        want[r - r0] = row_of(state, state->table_host, (int)r) + head + ranks;
-    for (size_t s = s0; s < s0 + TILE && s < ranks; s++) {
-        const uint32_t *raw = row_of(state, state->table_host, (int)s) + head;
-        for (size_t r = r0; r < r0 + TILE && r < ranks; r++)
-            if (raw[r] != want[r - r0][s]) return false;
-    }
-    return true;
-}
-
-static bool counts_match(const hm_a2a_state_t *state, size_t ranks)
-{
-    for (size_t s = 0; s < ranks; s += TILE)
-        for (size_t r = 0; r < ranks; r += TILE)
-            if (!tile_match(state, ranks, s, r)) return false;
-    return true;
-}
-
-/* Judges the gathered rows. Alike on all ranks: nothing but the table is looked at. */
-static int table_judge(const hm_a2a_state_t *state, size_t ranks, size_t row_bytes, hm_agreement_t *agreement)
-{
-    const hm_agree_head_t *first = (const hm_agree_head_t *)state->table_host;
-    *agreement = (hm_agreement_t){
-        .able = true, .row_fits = row_bytes != 0, .reason = HM_REASON_NONE, .timed = true, .lead_us = UINT32_MAX};
-    for (size_t s = 0; s < ranks; s++) {
-        const hm_agree_head_t *head = (const hm_agree_head_t *)row_of(state, state->table_host, (int)s);
-        if (head->magic != AGREE_MAGIC || head->sequence != first->sequence) return -EPROTO;
-        agreement->gcd = bytes_gcd(agreement->gcd, head->gcd);
-        if (head->transfer_us == 0) agreement->timed = false;
-        if (head->lead_us < agreement->lead_us) agreement->lead_us = head->lead_us;
-        if (head->transfer_us > agreement->transfer_us) agreement->transfer_us = head->transfer_us;
-        if (head->able == HM_ABLE_GCD) agreement->row_fits = false;
-        if (head->able == HM_ABLE_NOT && agreement->able) {
-            agreement->able = false;
-            agreement->reason = (hm_reason_t)head->reason;
-        }
-        if (head->row_bytes != first->row_bytes) {
-            agreement->able = false;
-            agreement->reason = HM_REASON_CALLS_DIFFER;
-        }
-    }
-    if (agreement->able && agreement->row_fits && !counts_match(state, ranks)) {
-        agreement->able = false;
-        agreement->reason = HM_REASON_COUNTS_DIFFER;
-    }
+    ballot->sequence++;
+    if (agreement->able && agreement->row_fits)
+        ballot_split(ballot, &agree->board, place->topo, word->row_bytes, agreement);
     return 0;
 }
 
-int agree_table(const hm_call_t *call, hm_a2a_state_t *state, size_t row_bytes, hm_identity_t *identity,
-                hm_agreement_t *agreement)
+/* Why a call is left alone whose row size was not found. */
+static hm_reason_t misfit_reason(size_t gcd, size_t fixed)
 {
-    size_t ranks = (size_t)call->comm->ranks;
-    int status = row_enqueue(call, state, row_bytes, identity);
-    if (status == 0) status = gather_pieces(call, state, state->row_words * sizeof(uint32_t));
-    if (status == 0) status = table_judge(state, ranks, row_bytes, agreement);
-    if (status != 0) return status;
-    state->sequence++;
-    if (!agreement->able || !agreement->row_fits) return 0;
-    table_split(state, ranks, row_bytes);
-    for (size_t i = 0; i < ranks * ranks; i++) agreement->bytes += state->table.raw[i] * (uint64_t)row_bytes;
-    return 0;
+    if (gcd == 0) return HM_REASON_TOO_SMALL;
+    if (fixed >= HM_ROW_BYTES_MIN) return HM_REASON_ROW_BYTES_MISFIT;
+    return fixed != 0 || gcd < HM_ROW_BYTES_MIN ? HM_REASON_ROWS_TOO_SMALL : HM_REASON_CALLS_DIFFER;
 }
 
-int agree_exchange(const hm_call_t *call, hm_a2a_state_t *state, const void *mine, size_t bytes)
+int agree_run(hm_agree_t *agree, hm_channel_t *channel, const hm_place_t *place, const hm_call_t *call,
+              const hm_word_t *word, hm_agreement_t *agreement)
 {
-    size_t at = gather_slot(state, call->comm->rank) * bytes;
-    char *own = (char *)state->table_host + at, *device = (char *)state->table_device + at;
-    memcpy(own, mine, bytes);
-    int status = state->kernels->copy(state->context, call->stream, device, own, bytes);
-    return status != 0 ? status : gather_pieces(call, state, bytes);
-}
-
-int agree_all(const hm_call_t *call, hm_a2a_state_t *state, bool mine, bool *all)
-{
-    size_t ranks = (size_t)call->comm->ranks;
-    uint32_t word = mine ? AGREE_MAGIC : ~AGREE_MAGIC;
-    int status = agree_exchange(call, state, &word, sizeof word);
-    if (status != 0) return status;
-    *all = true;
-    for (size_t r = 0; r < ranks; r++) {
-        if (state->table_host[r] == AGREE_MAGIC) continue;
-        if (state->table_host[r] != ~AGREE_MAGIC) return -EPROTO;
-        *all = false;
+    hm_word_t said = *word;
+    size_t fixed = settings_get()->row_bytes;
+    if (fixed != 0) said.row_bytes = fixed;
+    /* Rows that will be refused are not looked at: that takes memory for each of them. */
+    if (said.row_bytes < HM_ROW_BYTES_MIN) said.row_bytes = 0;
+    for (int round = 0; round < 2; round++) {
+        int status = round_hold(agree, channel, place, call, &said, agreement);
+        if (status != 0 || !agreement->able || agreement->row_fits) return status;
+        if (fixed != 0 || agreement->gcd == 0) break;
+        said.row_bytes = agreement->gcd;
+        if (said.row_bytes < HM_ROW_BYTES_MIN) break;
     }
+    agreement->able = false;
+    agreement->reason = misfit_reason(agreement->gcd, fixed);
     return 0;
 }

@@ -1,44 +1,28 @@
-/* The agreed table: what all ranks know alike about one all-to-all. */
+/* An agreement: all ranks learn the same table about one all-to-all, and so decide alike. */
 #ifndef HM_AGREE_H
 #define HM_AGREE_H
 
-#include "state.h"
+#include "ballot.h"
+#include "rows.h"
 
-/* One rank's row starts with this; raw[ranks], want[ranks] and counts[1 + groups] follow, 32-bit words each. */
-typedef struct hm_agree_head {
-    uint32_t magic, sequence;
-    uint32_t spare[2];             /* 0; fills the head up to a multiple of 16 bytes, which copies like */
-    uint32_t able;                 /* HM_ABLE_* */
-    uint32_t reason;               /* hm_reason_t where not able */
-    uint64_t gcd;                  /* of all counts of this rank in bytes, 0 where it has none */
-    uint64_t row_bytes;            /* what counts and identity were made with, 0: unknown yet */
-    uint32_t lead_us, transfer_us; /* of an earlier call, the same on all ranks; 0: not known */
-} hm_agree_head_t;
+#define HM_ROW_BYTES_MIN 32 /* smaller rows are not looked at: the map costs as much as the copies */
 
-enum { HM_ABLE_NOT, HM_ABLE_ROWS, HM_ABLE_GCD }; /* cannot; table complete; only the gcd is */
+typedef struct hm_agree {
+    hm_board_t board;
+    hm_ballot_t ballot;
+    hm_row_set_t rows;
+} hm_agree_t;
 
-typedef struct hm_agreement {
-    bool able;            /* every rank is able and the counts of senders and receivers match */
-    hm_reason_t reason;   /* where not */
-    bool row_fits;        /* row_bytes divides every count; false: try again with `gcd` */
-    size_t gcd;           /* of all counts of all ranks, bytes */
-    uint64_t bytes;       /* to other ranks and to themselves, all ranks together */
-    bool timed;           /* every rank knew the times of an earlier call: */
-    uint32_t lead_us;     /* the least of all ranks', which is that of the last to come in */
-    uint32_t transfer_us; /* the most */
-} hm_agreement_t;
+/* Memory for any topology that the settings allow: before the ranks meet, so that a rank without it can say so. 0 or
+ * -ENOMEM; agree_free frees what was made either way. */
+int agree_create(hm_agree_t *agree, hm_channel_t *channel, int ranks);
+void agree_free(hm_agree_t *agree, const hm_channel_t *channel);
 
-/* One agreement with rows of row_bytes (0: only to learn the row size). identity is filled where the rows were looked
- * at. Afterwards state->table and state->distinct hold the agreed table if *agreement says able and row_fits.
- * 0, or a negative errno: the communicator is lost (-ECANCELED aborted, -ETIMEDOUT, -EIO). */
-int agree_table(const hm_call_t *call, hm_a2a_state_t *state, size_t row_bytes, hm_identity_t *identity,
-                hm_agreement_t *agreement);
-
-/* Every rank's `bytes` (at most HM_TICKET) come to all ranks, in their slots (gather.h) of state->table_host. Same
- * errors. */
-int agree_exchange(const hm_call_t *call, hm_a2a_state_t *state, const void *mine, size_t bytes);
-
-/* All ranks learn whether every rank says yes. Same errors. */
-int agree_all(const hm_call_t *call, hm_a2a_state_t *state, bool mine, bool *all);
+/* Holds the agreement on a call: two rounds where word->row_bytes, the expected row size, does not fit;
+ * HIERMOE_ROW_BYTES overrides it. Where the agreement says able, agree->ballot holds the agreed table and agree->rows
+ * what this rank's rows are. The stream must be behind the context's earlier work (kernels' join). 0, or a negative
+ * errno: the communicator is lost (-ECANCELED aborted, -ETIMEDOUT, -EIO, -EPROTO). */
+int agree_run(hm_agree_t *agree, hm_channel_t *channel, const hm_place_t *place, const hm_call_t *call,
+              const hm_word_t *word, hm_agreement_t *agreement);
 
 #endif

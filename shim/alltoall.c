@@ -1,5 +1,5 @@
 /* All-to-alls by name. The call itself says that every rank takes part, so no caller has to be trusted. */
-#include "a2a.h"
+#include "call.h"
 #include "comm.h"
 #include "fork.h"
 #include "group.h"
@@ -64,7 +64,7 @@ static bool named_run(const hm_named_t *call, ncclComm_t handle, cudaStream_t st
 static ncclResult_t named_left(hm_comm_t *alone, cudaStream_t stream, ncclResult_t result)
 {
     if (alone != NULL) {
-        if (result == ncclSuccess) a2a_replayed(alone, stream);
+        if (result == ncclSuccess) call_replayed(alone, stream);
         comm_release(alone);
     }
     return result;

@@ -3,7 +3,7 @@
  * right one. */
 #include "comm.h"
 
-#include "a2a.h"
+#include "call.h"
 #include "fork.h"
 #include "log.h"
 
@@ -59,7 +59,7 @@ void comm_release(hm_comm_t *comm)
 {
     if (atomic_fetch_sub_explicit(&comm->users, 1, memory_order_acq_rel) != 1) return;
     stats_write(comm);
-    a2a_state_destroy(comm);
+    state_destroy(comm);
     entry_free((hm_entry_t *)comm);
 }
 
@@ -81,7 +81,7 @@ static void entry_fill(hm_entry_t *entry, ncclComm_t handle, const hm_real_t *re
     comm->ranks = ranks;
     comm->rank = rank;
     comm->number = made++;
-    comm->a2a = NULL;
+    comm->state = NULL;
     memset(&comm->stats, 0, sizeof comm->stats);
     atomic_store_explicit(&comm->aborted, 0, memory_order_relaxed);
     atomic_store_explicit(&comm->fate, 0, memory_order_relaxed);

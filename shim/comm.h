@@ -20,7 +20,7 @@ typedef struct hm_comm {
     atomic_int fate;       /* what becomes of every later call: comm_close, comm_fail; 0: calls are looked at */
     unsigned number;       /* 0, 1, ... in order of creation in this process; for messages */
     hm_stats_t stats;
-    struct hm_a2a_state *a2a; /* owned by a2a.c; NULL in a new record */
+    struct hm_state *state; /* owned by state.c; NULL in a new record */
 } hm_comm_t;
 
 /* Records a communicator that NCCL has just made, and asks NCCL for its size if it is blocking. An older record of the
@@ -31,7 +31,7 @@ void comm_add(ncclComm_t handle, const hm_real_t *real, bool blocking);
  * when the calling thread asked for the same communicator lately. */
 hm_comm_t *comm_find(ncclComm_t handle);
 
-/* The last reference of a forgotten communicator writes its statistics and frees what a2a.c keeps. */
+/* The last reference of a forgotten communicator writes its statistics and frees its state. */
 void comm_release(hm_comm_t *comm);
 
 /* Cancels waits; the record stays, so that children can be made from it. For revoke. Unknown handles are ignored. */

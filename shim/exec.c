@@ -1,158 +1,151 @@
-#include "exec_jobs.h"
+#include "exec.h"
 
-#include "timing.h"
-#include "window.h"
+#include "exec_jobs.h"
+#include "near.h"
 
 /* What of a message travels in a slice: the head goes with the first. */
-static void message_span(const run_t *run, const hm_message_t *message, int index, size_t *at, size_t *bytes)
+static void message_span(const hm_run_t *run, const hm_message_t *message, int index, size_t *at, size_t *bytes)
 {
     size_t head = index == 0 ? 0 : message->head_bytes;
     *at = message->at + head;
-    *bytes = message->head_bytes - head + message->rows * piece_of(run, index).width;
+    *bytes = message->head_bytes - head + message->rows * run_piece(run, index).width;
 }
 
 /* Whether a message goes through a window. */
-static bool message_near(const run_t *run, const hm_message_t *message)
+static bool message_near(const hm_run_t *run, const hm_message_t *message)
 {
-    return run->windows && window_leads_to(run->state, message->peer);
+    return run->near && windows_lead_to(run->windows, message->peer);
 }
 
 /* The sends and receives of one step of a slice in this lane, inside a group. */
-static ncclResult_t step_exchange(run_t *run, int step, int index)
+static ncclResult_t step_exchange(hm_run_t *run, int step, int index)
 {
-    hm_comm_t *comm = run->call->comm;
-    cudaStream_t stream = run->call->stream;
+    const hm_route_t *route = run->lane.route;
     ncclResult_t result = ncclSuccess;
     size_t at, bytes;
-    for (int i = 0; i < run->route->outs && result == ncclSuccess; i++) {
-        const hm_message_t *message = &run->route->out[i];
+    for (int i = 0; i < route->outs && result == ncclSuccess; i++) {
+        const hm_message_t *message = &route->out[i];
         if (message->step != step) continue;
         message_span(run, message, index, &at, &bytes);
         if (bytes > 0 && !message_near(run, message))
-            result = comm->real->ncclSend(run->out + at, bytes, ncclUint8, message->peer, comm->handle, stream);
-        atomic_fetch_add(&comm->stats.bytes_sent, bytes);
+            result = channel_send(run->channel, run->areas.out + at, bytes, message->peer);
+        atomic_fetch_add(&run->channel->comm->stats.bytes_sent, bytes);
     }
-    for (int i = 0; i < run->route->ins && result == ncclSuccess; i++) {
-        const hm_message_t *message = &run->route->in[i];
+    for (int i = 0; i < route->ins && result == ncclSuccess; i++) {
+        const hm_message_t *message = &route->in[i];
         if (message->step != step) continue;
         message_span(run, message, index, &at, &bytes);
         if (bytes > 0 && !message_near(run, message))
-            result = comm->real->ncclRecv(run->in + at, bytes, ncclUint8, message->peer, comm->handle, stream);
+            result = channel_recv(run->channel, run->areas.in + at, bytes, message->peer);
     }
     return result;
 }
 
 /* The rows a rank keeps go straight from its send to its receive buffer, beside what the wires carry. */
-static int self_move(run_t *run)
+static int self_move(const hm_run_t *run)
 {
-    int me = run->route->me;
-    size_t rows = raw_rows(run, me, me);
-    hm_move_job_t job = {.dst = run->call->recv[me],
-                         .src = run->call->send[me],
-                         .dst_stride = run->row_bytes,
-                         .src_stride = run->row_bytes,
-                         .width = run->row_bytes,
+    int me = run->channel->comm->rank;
+    size_t rows = run_rows_raw(run, me, me), row_bytes = run->load->table->row_bytes;
+    hm_move_job_t job = {.dst = run->load->call->recv[me],
+                         .src = run->load->call->send[me],
+                         .dst_stride = row_bytes,
+                         .src_stride = row_bytes,
+                         .width = row_bytes,
                          .rows = (uint32_t)rows};
     if (rows == 0) return 0;
-    return run->state->kernels->move_beside(run->state->context, run->call->stream, &job, 1);
+    return run->channel->kernels->move_beside(run->channel->context, run->channel->stream, &job, 1);
 }
 
 /* The slice that is in a step at a tick, or -1: slice k makes step s at tick k + s - 1, so that one slice crosses the
  * inner links while the next one crosses the outer ones. */
-static int slice_at(const run_t *run, int tick, int step)
+static int slice_at(const hm_run_t *run, int tick, int step)
 {
     int index = tick - (step - 1);
     return index >= 0 && index < run->slices ? index : -1;
 }
 
 /* Packs what the tick sends, and unpacks what the tick before it received, in all lanes. */
-static int tick_move(run_t *run, int tick, const hm_rows_t *own)
+static int tick_move(hm_run_t *run, int tick, const hm_rows_t *own)
 {
     int status = 0;
-    for (int step = 1; step <= run->depth && status == 0; step++) {
+    for (int step = 1; step <= run->load->depth && status == 0; step++) {
         int before = slice_at(run, tick - 1, step), now = slice_at(run, tick, step);
         for (int lane = 0; lane < run->lanes && status == 0; lane++) {
-            lane_enter(run, lane);
+            run_lane_enter(run, lane);
             if (before == 0) status = exec_jobs_lists(run, step);
-            if (before >= 0) exec_jobs_expand(run, step, piece_of(run, before));
+            if (before >= 0) exec_jobs_expand(run, step, run_piece(run, before));
             if (now >= 0 && status == 0) status = exec_jobs_pack(run, step, now, own);
         }
     }
     return status != 0 ? status : exec_jobs_submit(run);
 }
 
-static ncclResult_t tick_exchange(run_t *run, int tick)
+static ncclResult_t tick_exchange(hm_run_t *run, int tick)
 {
-    const hm_real_t *real = run->call->comm->real;
-    ncclResult_t result = real->ncclGroupStart();
-    for (int step = 1; step <= run->depth && result == ncclSuccess; step++) {
+    ncclResult_t result = channel_group_begin(run->channel);
+    for (int step = 1; step <= run->load->depth && result == ncclSuccess; step++) {
         int index = slice_at(run, tick, step);
         for (int lane = 0; lane < run->lanes && index >= 0 && result == ncclSuccess; lane++) {
-            lane_enter(run, lane);
+            run_lane_enter(run, lane);
             result = step_exchange(run, step, index);
         }
-        if (index >= 0 && run->windows && result == ncclSuccess)
-            result = window_tokens(run->call, run->state, run->depth, step, run->width);
+        if (index >= 0 && run->near && result == ncclSuccess) result = near_tokens(run, step);
     }
-    ncclResult_t end = real->ncclGroupEnd();
-    return result != ncclSuccess ? result : end;
+    return channel_group_end(run->channel, result);
 }
 
-static ncclResult_t ticks_run(run_t *run, const hm_rows_t *own)
+static ncclResult_t ticks_run(hm_run_t *run, hm_clock_t *clock, const hm_rows_t *own)
 {
-    const hm_kernels_t *kernels = run->state->kernels;
-    int ticks = run->slices + run->depth - 1;
+    const hm_channel_t *channel = run->channel;
+    int ticks = run->slices + run->load->depth - 1;
     for (int tick = 0; tick < ticks; tick++) {
         int status = tick_move(run, tick, own);
-        if (status == 0 && tick == 0) status = kernels->fork(run->state->context, run->call->stream);
-        if (status != 0) return state_result(status);
-        timing_step(run->state, run->call->stream);
+        if (status == 0 && tick == 0) status = channel->kernels->fork(channel->context, channel->stream);
+        if (status != 0) return channel_result(status);
+        clock_step(clock, channel);
         ncclResult_t result = tick_exchange(run, tick);
         if (result != ncclSuccess) return result;
-        if (run->windows) status = window_pull(run->call, run->state, run->depth, tick + 1, run->width, run->in);
-        timing_step(run->state, run->call->stream);
+        if (run->near) status = near_pull(run, tick + 1);
+        clock_step(clock, channel);
         if (tick == 0 && status == 0) status = self_move(run);
-        if (status != 0) return state_result(status);
+        if (status != 0) return channel_result(status);
     }
     int status = tick_move(run, ticks, own);
-    if (status != 0 || !run->windows) return state_result(status);
-    return window_finish(run->call, run->state, run->depth, run->width);
+    if (status != 0 || !run->near) return channel_result(status);
+    return near_finish(run);
 }
 
-ncclResult_t exec_run(const hm_call_t *call, hm_a2a_state_t *state, int depth, size_t width,
-                      const hm_identity_t *identity)
+/* Lays all messages out and parts the scratch. */
+static void run_lay(hm_run_t *run, const hm_scratch_t *scratch)
 {
     hm_layout_t layout = {0, 0};
-    int lanes = state_lanes(state, depth);
-    size_t row_bytes = state->table.row_bytes, pieces = (row_bytes + width - 1) / width;
-    for (int lane = 0; lane < lanes; lane++) layout_fill(state->route[depth][lane], &state->table, width, &layout);
-    run_t run = {.call = call,
-                 .state = state,
-                 .identity = identity,
-                 .routes = state->route[depth],
-                 .depth = depth,
-                 .lanes = lanes,
-                 .jobs = &state->jobs[depth],
-                 .topo = state->topo,
-                 .out = state->scratch,
-                 .in = (char *)state->scratch + layout.out_bytes,
-                 .free = (char *)state->scratch + layout.out_bytes + layout.in_bytes,
-                 .end = (char *)state->scratch + state->capacity,
-                 .distinct = state->distinct[call->comm->rank],
-                 .row_bytes = row_bytes,
-                 .width = width,
-                 .slices = ((int)pieces + lanes - 1) / lanes};
-    lane_enter(&run, 0);
-    if (lanes > 1) atomic_fetch_add(&call->comm->stats.spread, 1);
-    hm_rows_t own = {call->comm->ranks, call->send, state->rows, row_bytes};
-    /* A later slice would overwrite what near ranks still read. */
-    run.windows = run.slices == 1 && state->windows == HM_WINDOWS_ON;
-    if (run.windows) {
-        window_layout(state, depth, width);
-        atomic_fetch_add(&call->comm->stats.windows, 1);
-    }
-    ncclResult_t result = ticks_run(&run, &own);
+    for (int lane = 0; lane < run->lanes; lane++)
+        layout_fill(run->routes->route[lane], run->load->table, run->load->width, &layout);
+    char *memory = scratch->memory;
+    run->areas = (hm_areas_t){.out = memory,
+                              .in = memory + layout.out_bytes,
+                              .free = memory + layout.out_bytes + layout.in_bytes,
+                              .end = memory + scratch->capacity};
+    if (run->near) near_layout(run);
+}
+
+ncclResult_t exec_run(const hm_load_t *load, hm_carry_t *carry, hm_channel_t *channel, hm_clock_t *clock)
+{
+    int lanes = place_lanes(load->place, load->depth);
+    size_t row_bytes = load->table->row_bytes, pieces = (row_bytes + load->width - 1) / load->width;
+    hm_run_t run = {.load = load,
+                    .channel = channel,
+                    .windows = &carry->windows,
+                    .routes = &carry->routes.depth[load->depth],
+                    .lanes = lanes,
+                    .slices = ((int)pieces + lanes - 1) / lanes};
+    run.near = run.slices == 1 && carry->windows.use == HM_WINDOWS_ON;
+    run_lay(&run, &carry->scratch);
+    if (lanes > 1) atomic_fetch_add(&channel->comm->stats.spread, 1);
+    if (run.near) atomic_fetch_add(&channel->comm->stats.windows, 1);
+    hm_rows_t own = {channel->comm->ranks, load->call->send, load->rows->count, row_bytes};
+    ncclResult_t result = ticks_run(&run, clock, &own);
     /* Also after an error: the memory of this call is free once the stream has come to this point. */
-    int status = state->kernels->merge(state->context, call->stream);
-    return result != ncclSuccess ? result : state_result(status);
+    int status = channel->kernels->merge(channel->context, channel->stream);
+    return result != ncclSuccess ? result : channel_result(status);
 }

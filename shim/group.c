@@ -236,7 +236,7 @@ ncclResult_t hook_ncclRecv(const hm_real_t *real, void *buff, size_t count, nccl
     return real->ncclRecv(buff, count, type, peer, comm, stream);
 }
 
-/* A call from inside a2a_run, should there ever be one, must not write over the record: busy keeps it from capturing.
+/* A call from inside call_run, should there ever be one, must not write over the record: busy keeps it from capturing.
  */
 hm_answer_t group_run(hm_comm_t *comm, hm_form_t form, ncclDataType_t type, cudaStream_t stream, ncclResult_t *result)
 {
@@ -255,7 +255,7 @@ hm_answer_t group_run(hm_comm_t *comm, hm_form_t form, ncclDataType_t type, cuda
         return HM_ANSWER_LEAVE;
     }
     group->busy = true;
-    hm_answer_t answer = a2a_run(&call, result);
+    hm_answer_t answer = call_run(&call, result);
     group->busy = false;
     return answer;
 }
@@ -290,7 +290,7 @@ static ncclResult_t group_finish(hm_group_t *group, const hm_real_t *real, const
     if (group->comm != NULL) real = group->comm->real;
     hm_answer_t answer = group->calls != 0 ? group_replace(group, caller, &result) : HM_ANSWER_LEAVE;
     if (answer != HM_ANSWER_DONE) result = group_pass(group, real);
-    if (answer == HM_ANSWER_LEAVE_AND_TELL && result == ncclSuccess) a2a_replayed(group->comm, group->stream);
+    if (answer == HM_ANSWER_LEAVE_AND_TELL && result == ncclSuccess) call_replayed(group->comm, group->stream);
     group_uncapture(group);
     return result;
 }

@@ -2,7 +2,7 @@
 #ifndef HM_GROUP_H
 #define HM_GROUP_H
 
-#include "a2a.h"
+#include "call.h"
 #include "comm.h"
 #include "stats.h"
 
@@ -27,7 +27,7 @@ typedef struct hm_pending hm_pending_t;
 
 typedef struct hm_group {
     bool capturing;                        /* the outermost group is open, and NCCL does not know yet */
-    bool busy;                             /* the record is in use by a2a_run */
+    bool busy;                             /* the record is in use by call_run */
     int depth;                             /* open groups, the captured one included */
     const hm_real_t *real[HM_GROUP_DEPTH]; /* the image that each open group is for */
     ncclResult_t error;                    /* first error of a replayed call: due at the end of the group */
@@ -53,7 +53,7 @@ ncclResult_t group_flush(hm_reason_t reason, const hm_real_t *real);
 /* The thread's record with room for `peers`, outside any group. NULL: no memory. */
 hm_record_t *group_record(int peers);
 
-/* Runs an all-to-all that lies in the thread's record: a2a_run's answer. */
+/* Runs an all-to-all that lies in the thread's record: call_run's answer. */
 hm_answer_t group_run(hm_comm_t *comm, hm_form_t form, ncclDataType_t type, cudaStream_t stream, ncclResult_t *result);
 
 /* comm_add for *handle, now or when the outermost open group ends: NCCL may fill the handle in only there. `result` is

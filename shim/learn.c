@@ -21,20 +21,20 @@ static uint64_t outcome_hash(size_t row_bytes, bool worth)
 
 /* The place that the last outcomes lead to. Where the table is full of others the oldest way is to share: a wrong
  * expectation costs time, never bytes. */
-static hm_place_t *place_find(hm_learn_t *learn)
+static hm_habit_t *habit_find(hm_learn_t *learn)
 {
     uint64_t context = 1;
     for (int i = 0; i < 3; i++) context = (context ^ learn->history[i]) * 0xD6E8FEB86659FD93u + 1;
     if (context == 0) context = 1;
-    size_t at = (size_t)(context >> 40) % HM_LEARN_PLACES;
-    for (size_t tries = 0; tries < HM_LEARN_PLACES; tries++, at = (at + 1) % HM_LEARN_PLACES) {
-        if (learn->place[at].context == context) return &learn->place[at];
-        if (learn->place[at].context != 0) continue;
-        learn->place[at] = (hm_place_t){.context = context, .row_bytes = learn->row_bytes};
-        return &learn->place[at];
+    size_t at = (size_t)(context >> 40) % HM_LEARN_HABITS;
+    for (size_t tries = 0; tries < HM_LEARN_HABITS; tries++, at = (at + 1) % HM_LEARN_HABITS) {
+        if (learn->habit[at].context == context) return &learn->habit[at];
+        if (learn->habit[at].context != 0) continue;
+        learn->habit[at] = (hm_habit_t){.context = context, .row_bytes = learn->row_bytes};
+        return &learn->habit[at];
     }
-    learn->place[at] = (hm_place_t){.context = context, .row_bytes = learn->row_bytes};
-    return &learn->place[at];
+    learn->habit[at] = (hm_habit_t){.context = context, .row_bytes = learn->row_bytes};
+    return &learn->habit[at];
 }
 
 static void history_add(hm_learn_t *learn, uint64_t outcome)
@@ -45,39 +45,39 @@ static void history_add(hm_learn_t *learn, uint64_t outcome)
 
 hm_expectation_t learn_expect(hm_learn_t *learn)
 {
-    hm_place_t *place = place_find(learn);
-    if (place->left == 0) return (hm_expectation_t){true, place->row_bytes};
-    place->left--;
-    history_add(learn, place->outcome);
-    return (hm_expectation_t){false, place->row_bytes};
+    hm_habit_t *habit = habit_find(learn);
+    if (habit->left == 0) return (hm_expectation_t){true, habit->row_bytes};
+    habit->left--;
+    history_add(learn, habit->outcome);
+    return (hm_expectation_t){false, habit->row_bytes};
 }
 
 /* The row size to expect at a place after an outcome. */
-static size_t row_bytes_settle(hm_place_t *place, size_t row_bytes, size_t gcd)
+static size_t row_bytes_settle(hm_habit_t *habit, size_t row_bytes, size_t gcd)
 {
     if (row_bytes == 0 || gcd <= row_bytes) {
-        place->streak = 0;
-        return row_bytes == 0 ? bytes_gcd(place->row_bytes, gcd) : row_bytes;
+        habit->streak = 0;
+        return row_bytes == 0 ? bytes_gcd(habit->row_bytes, gcd) : row_bytes;
     }
-    size_t common = place->streak == 0 ? gcd : bytes_gcd(place->wider, gcd);
-    place->wider = common;
-    place->streak = common > row_bytes ? place->streak + 1 : 0;
-    if (place->streak < WIDEN_AFTER) return row_bytes;
-    place->streak = 0;
+    size_t common = habit->streak == 0 ? gcd : bytes_gcd(habit->wider, gcd);
+    habit->wider = common;
+    habit->streak = common > row_bytes ? habit->streak + 1 : 0;
+    if (habit->streak < WIDEN_AFTER) return row_bytes;
+    habit->streak = 0;
     return common;
 }
 
 void learn_note(hm_learn_t *learn, size_t row_bytes, size_t gcd, bool worth)
 {
-    hm_place_t *place = place_find(learn);
-    place->row_bytes = row_bytes_settle(place, row_bytes, gcd);
+    hm_habit_t *habit = habit_find(learn);
+    habit->row_bytes = row_bytes_settle(habit, row_bytes, gcd);
     /* Where no row fitted, what the counts have in common changes by chance. */
-    place->outcome = outcome_hash(row_bytes == 0 ? 0 : place->row_bytes, worth);
-    learn->row_bytes = place->row_bytes;
-    place->idle = worth ? 0 : place->idle + 1;
-    if (place->idle >= PATIENCE) {
-        unsigned over = place->idle - PATIENCE;
-        place->left = over < 5 ? 4u << over : PROBE_MAX;
+    habit->outcome = outcome_hash(row_bytes == 0 ? 0 : habit->row_bytes, worth);
+    learn->row_bytes = habit->row_bytes;
+    habit->idle = worth ? 0 : habit->idle + 1;
+    if (habit->idle >= PATIENCE) {
+        unsigned over = habit->idle - PATIENCE;
+        habit->left = over < 5 ? 4u << over : PROBE_MAX;
     }
-    history_add(learn, place->outcome);
+    history_add(learn, habit->outcome);
 }

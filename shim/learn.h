@@ -11,22 +11,22 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define HM_LEARN_PLACES 64
+#define HM_LEARN_HABITS 64
 
-typedef struct hm_place {
-    uint64_t context;   /* the outcomes before it, 0: free */
+typedef struct hm_habit {
+    uint64_t context; /* the outcomes before it, 0: free */
     size_t row_bytes;
-    size_t wider;       /* gcd of the last counts that a larger row would have fitted, 0: none */
-    unsigned streak;    /* how many in a row */
-    uint64_t outcome;   /* what came the last time */
-    unsigned idle;      /* agreements in a row that brought nothing */
-    unsigned left;      /* calls still to be left alone before the next try */
-} hm_place_t;
+    size_t wider;     /* gcd of the last counts that a larger row would have fitted, 0: none */
+    unsigned streak;  /* how many in a row */
+    uint64_t outcome; /* what came the last time */
+    unsigned idle;    /* agreements in a row that brought nothing */
+    unsigned left;    /* calls still to be left alone before the next try */
+} hm_habit_t;
 
 typedef struct hm_learn {
     uint64_t history[3];
     size_t row_bytes; /* of the last agreement, for places never seen */
-    hm_place_t place[HM_LEARN_PLACES];
+    hm_habit_t habit[HM_LEARN_HABITS];
 } hm_learn_t;
 
 typedef struct hm_expectation {
@@ -39,9 +39,9 @@ void learn_init(hm_learn_t *learn);
 /* The expectation for the next call. Every call must be followed by one learn_note, unless agree was false. */
 hm_expectation_t learn_expect(hm_learn_t *learn);
 
-/* The agreed outcome: the row size the call was looked at with (0: none fitted), the gcd of all its counts in bytes, and
- * whether replacing it was worth it. The smallest row that fits is kept; a larger one is taken over once it would have
- * fitted a few times running, since a gcd may be a multiple of the true row by chance. */
+/* The agreed outcome: the row size the call was looked at with (0: none fitted), the gcd of all its counts in bytes,
+ * and whether replacing it was worth it. The smallest row that fits is kept; a larger one is taken over once it would
+ * have fitted a few times running, since a gcd may be a multiple of the true row by chance. */
 void learn_note(hm_learn_t *learn, size_t row_bytes, size_t gcd, bool worth);
 
 #endif

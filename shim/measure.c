@@ -1,7 +1,6 @@
 #define _GNU_SOURCE
 #include "measure.h"
 
-#include "agree.h"
 #include "log.h"
 #include "measure_flavour.h"
 #include "settings.h"
@@ -83,7 +82,7 @@ static void series_list(course_t *course)
     series_add(course, FLAVOUR_IDENTIFY, 0, 0.5);
     series_add(course, FLAVOUR_PACK, 0, 0.5);
     series_add(course, FLAVOUR_AGREE, 0, 0.1);
-    for (int l = course->measure.state->topo->levels - 1; l > 0; l--) {
+    for (int l = course->measure.parts->place.topo->levels - 1; l > 0; l--) {
         series_add(course, FLAVOUR_INTRA, l, 1);
         series_add(course, FLAVOUR_ALONE, l, 0.5);
         series_add(course, FLAVOUR_INTER, l, 1);
@@ -180,8 +179,8 @@ static int series_timings(const course_t *course, series_t *series, hm_timing_t 
         double *ms = series->ms[i];
         qsort(ms, (size_t)repeats, sizeof *ms, double_compare);
         timing[count] = (hm_timing_t){(double)series->bytes[i], (ms[(repeats - 1) / 2] + ms[repeats / 2]) / 2, repeats};
-        if (course->measure.call->comm->rank == 0)
-            log_say(HM_LOG_TRACE, course->measure.call->comm, "measured %s %d: %zu bytes in %.4f ms, %d times",
+        if (course->measure.parts->channel.comm->rank == 0)
+            log_say(HM_LOG_TRACE, course->measure.parts->channel.comm, "measured %s %d: %zu bytes in %.4f ms, %d times",
                     flavour_names[series->flavour], series->level, series->bytes[i], timing[count].ms, repeats);
         count += timing[count].ms > 0;
     }
@@ -255,8 +254,7 @@ static int course_run(course_t *course, const hm_measure_sizes_t *sizes, hm_prof
     return status;
 }
 
-int measure_run(const hm_call_t *call, hm_a2a_state_t *state, const hm_measure_sizes_t *sizes, hm_profile_t *profile,
-                bool *done)
+int measure_run(hm_parts_t *parts, const hm_measure_sizes_t *sizes, hm_profile_t *profile, bool *done)
 {
     size_t bytes = sizes->bytes[sizes->count - 1], most = settings_get()->max_scratch / 4;
     if (bytes > most) bytes = most;
@@ -264,11 +262,11 @@ int measure_run(const hm_call_t *call, hm_a2a_state_t *state, const hm_measure_s
     if (bytes < sizes->bytes[1]) return 0; /* a setting that is equal on all ranks */
     hm_profile_t fitted = *profile;
     course_t *course = calloc(1, sizeof *course);
-    hm_measure_t lost = {.state = state};
+    hm_measure_t lost = {.parts = parts};
     hm_measure_t *measure = course != NULL ? &course->measure : &lost;
-    *measure = (hm_measure_t){.call = call, .state = state, .bytes = bytes};
+    *measure = (hm_measure_t){.parts = parts, .bytes = bytes};
     int mine = course != NULL ? measure_memory_make(measure) : -ENOMEM;
-    int status = agree_all(call, state, mine == 0, done);
+    int status = board_vote(&parts->agree.board, &parts->channel, mine == 0, done);
     if (status == 0 && *done) status = course_run(course, sizes, &fitted);
     measure_memory_free(measure);
     if (status == 0 && *done) *profile = fitted;

@@ -2,7 +2,7 @@
 #ifndef HM_MEASURE_H
 #define HM_MEASURE_H
 
-#include "state.h"
+#include "parts.h"
 
 #define HM_MEASURE_SIZES 8
 
@@ -20,10 +20,8 @@ void measure_sizes_default(size_t most, hm_measure_sizes_t *sizes);
 
 /* Measures on all ranks together and fits the links and extra terms of *profile, whose levels must be the topology's;
  * takes at most about ten seconds. *done: false where a rank lacked memory or HIERMOE_MAX_SCRATCH is too small, alike
- * on all ranks, *profile unchanged. The state's topology and table memory must be there; the table is overwritten, and
- * windows and a little scratch that near ranks read may stay for the calls. 0, or the communicator is lost, as
- * agree_all says. */
-int measure_run(const hm_call_t *call, hm_a2a_state_t *state, const hm_measure_sizes_t *sizes, hm_profile_t *profile,
-                bool *done);
+ * on all ranks, *profile unchanged. Place and agreement must be ready; the agreed table is overwritten, and windows and
+ * a little scratch that near ranks read may stay for the calls. 0, or the communicator is lost (board.h). */
+int measure_run(hm_parts_t *parts, const hm_measure_sizes_t *sizes, hm_profile_t *profile, bool *done);
 
 #endif

@@ -2,7 +2,7 @@
 #ifndef HM_MEASURE_FLAVOUR_H
 #define HM_MEASURE_FLAVOUR_H
 
-#include "state.h"
+#include "parts.h"
 
 #define MEASURE_PAUSE_MS 2.0 /* before each timing */
 
@@ -17,8 +17,7 @@ typedef enum hm_flavour {
 } hm_flavour_t;
 
 typedef struct hm_measure {
-    const hm_call_t *call;
-    hm_a2a_state_t *state;
+    hm_parts_t *parts;
     char *memory, *out, *in; /* areas of `bytes` each */
     size_t bytes;
     const void **segment;   /* [ranks] of rows to look at */

@@ -1,9 +1,10 @@
-/* How all ranks come to the same profile: rank 0's, whatever the others have. */
+/* How all ranks come to the same profile: rank 0's is used everywhere. */
 #ifndef HM_OFFER_H
 #define HM_OFFER_H
 
 #include "measure.h"
-#include "topology.h"
+#include "parts.h"
+#include "seat.h"
 
 typedef enum hm_source { HM_SOURCE_PRIOR, HM_SOURCE_GIVEN, HM_SOURCE_MEASURED, HM_SOURCES } hm_source_t;
 
@@ -19,10 +20,9 @@ typedef struct hm_offer {
  * offer PRIOR and look at no file, so that a missing or other file there changes nothing. */
 void offer_make(const hm_comm_t *comm, size_t fit_bytes, hm_offer_t *offer);
 
-/* Sets state->profile alike on all ranks: the prior for the agreed topology, or what rank 0 offers. source: what rank 0
- * said in the first agreement; offer: made by offer_make, in memory that NCCL can send from. The state must be ready
- * for agreements. 0, or the communicator is lost. */
-int offer_settle(const hm_call_t *call, hm_a2a_state_t *state, hm_source_t source, hm_offer_t *offer,
-                 const hm_seat_t *seats, size_t stride);
+/* Sets the profile of parts->know alike on all ranks: the prior for the agreed topology, or what rank 0 offers. source:
+ * what rank 0 said in its first word; offer: made by offer_make, in memory that NCCL can send from. The parts must be
+ * ready for agreements. 0, or the communicator is lost. */
+int offer_settle(hm_parts_t *parts, hm_source_t source, hm_offer_t *offer, const hm_seat_t *seats, size_t stride);
 
 #endif

@@ -1,7 +1,7 @@
-/* Stands in for a2a.c. HM_DOUBLE=replace: every all-to-all counts as done and is noted in the fake NCCL's list;
+/* Stands in for call.c. HM_DOUBLE=replace: every all-to-all counts as done and is noted in the fake NCCL's list;
  * HM_DOUBLE=reenter: the same, but calls NCCL through the job's way in first; otherwise every call is refused. */
 #define _GNU_SOURCE
-#include "a2a.h"
+#include "call.h"
 #include "comm.h"
 
 #include <dlfcn.h>
@@ -38,7 +38,7 @@ static void reenter(const hm_call_t *call)
     end();
 }
 
-hm_answer_t a2a_run(const hm_call_t *call, ncclResult_t *result)
+hm_answer_t call_run(const hm_call_t *call, ncclResult_t *result)
 {
     const char *what = getenv("HM_DOUBLE");
     if (what == NULL || strcmp(what, "refuse") == 0) return HM_ANSWER_LEAVE;
@@ -48,12 +48,12 @@ hm_answer_t a2a_run(const hm_call_t *call, ncclResult_t *result)
     return HM_ANSWER_DONE;
 }
 
-void a2a_replayed(struct hm_comm *comm, cudaStream_t stream)
+void call_replayed(struct hm_comm *comm, cudaStream_t stream)
 {
     (void)comm, (void)stream;
 }
 
-void a2a_state_destroy(struct hm_comm *comm)
+void state_destroy(struct hm_comm *comm)
 {
     (void)comm;
 }

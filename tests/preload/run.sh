@@ -84,7 +84,7 @@ case_replaced() {
     expect nested.calls REPLACED 1
 }
 
-# HIERMOE_MODE=off still leads to a2a_run: the other ranks must hear of it.
+# HIERMOE_MODE=off still leads to call_run: the other ranks must hear of it.
 case_no_back_end_is_said_once() {
     ldconfig -p | grep -q libcuda.so.1 && exit 77
     LIB=$FULL

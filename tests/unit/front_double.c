@@ -85,7 +85,7 @@ const hm_real_t front_real = {.path = "double",
                               .ncclCommCount = ranks,
                               .ncclCommUserRank = rank};
 
-hm_answer_t a2a_run(const hm_call_t *call, ncclResult_t *result)
+hm_answer_t call_run(const hm_call_t *call, ncclResult_t *result)
 {
     front_double.runs++;
     front_double.call = *call;
@@ -94,13 +94,13 @@ hm_answer_t a2a_run(const hm_call_t *call, ncclResult_t *result)
     return front_double.answer;
 }
 
-void a2a_replayed(struct hm_comm *comm, cudaStream_t stream)
+void call_replayed(struct hm_comm *comm, cudaStream_t stream)
 {
     (void)comm;
     front_double.replayed += stream == front_double.call.stream && front_double.calls[0] != 0;
 }
 
-void a2a_state_destroy(struct hm_comm *comm)
+void state_destroy(struct hm_comm *comm)
 {
     __atomic_add_fetch(&front_double.destroyed, 1, __ATOMIC_RELAXED);
     __atomic_add_fetch(&front_double.aborted, comm->aborted, __ATOMIC_RELAXED);

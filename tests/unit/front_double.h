@@ -1,8 +1,8 @@
-/* What unit tests of the front put behind it: an a2a_run that notes its call, and an NCCL that notes all of its. */
+/* What unit tests of the front put behind it: an call_run that notes its call, and an NCCL that notes all of its. */
 #ifndef HM_TEST_FRONT_DOUBLE_H
 #define HM_TEST_FRONT_DOUBLE_H
 
-#include "a2a.h"
+#include "call.h"
 #include "comm.h"
 #include "real.h"
 
@@ -17,8 +17,8 @@
 typedef struct hm_double {
     int runs, destroyed, replayed;
     int aborted;                           /* of the destroyed: those that ncclCommAbort ended */
-    hm_answer_t answer;                    /* of a2a_run */
-    void (*inside)(const hm_call_t *call); /* called by a2a_run */
+    hm_answer_t answer;                    /* of call_run */
+    void (*inside)(const hm_call_t *call); /* called by call_run */
     hm_call_t call;                        /* the latest */
     char calls[4096];                      /* what NCCL was asked: "S1 R1 < > " ... */
     ncclResult_t start, end, send;         /* what NCCL answers */

@@ -1,6 +1,5 @@
 /* Description: the whole way of a replaced call, ranks as threads: thousands of random calls against what plain NCCL
  * would have delivered. HM_TEST_SEED=N repeats a run, HM_TEST_WORLDS=N says how many communicators. */
-#include "../../shim/gather.h"
 #include "world.h"
 
 #include <setjmp.h>
@@ -71,28 +70,28 @@ static void topology_draw(random_t *random, world_t *world, int ranks, int nodes
     for (int r = 0; r < ranks; r++) {
         hm_reason_t reason;
         hm_topo_t *topo;
-        hm_a2a_state_t *state = state_create(&world->comm[r], &reason);
-        assert_non_null(state);
-        state->kernels = &watched;
-        assert_int_equal(state_table_reserve(state, ranks), 0);
+        assert_int_equal(state_create(&world->comm[r], &reason), 0);
+        hm_parts_t *parts = &world->comm[r].state->parts;
+        parts->channel.kernels = &watched;
+        assert_int_equal(parts_reserve(parts, ranks), 0);
         assert_int_equal(topo_create(ranks, levels, (const uint64_t *const[]){keys[0], keys[1], keys[2]}, &topo), 0);
-        assert_int_equal(state_topology_set(state, topo, doubles_settings.spread > 0), 0);
-        gather_rails_use(state);
-        assert_int_equal(state->rails,
+        assert_int_equal(parts_place_set(parts, topo, doubles_settings.spread > 0), 0);
+        board_rails_use(&parts->agree.board, &parts->channel, topo);
+        assert_int_equal(parts->agree.board.rails != NULL,
                          groups_equal(topo) && (doubles_settings.gather == HM_GATHER_RAILS ||
                                                 (doubles_settings.gather == HM_GATHER_AUTO && watched.rails_gather)));
-        profile_prior(topo, wire, NULL, &state->profile);
-        state->profile_known = true;
-        state->met = true;
+        profile_prior(topo, wire, NULL, &parts->know.profile);
+        parts->know.profile_known = true;
+        world->comm[r].state->met = true;
     }
 }
 
 /* What ranks have learned from times they must have learned alike; returns how many times. */
 static int learned_alike(const world_t *world, int ranks)
 {
-    const hm_refine_t *first = &world->comm[0].a2a->refine;
+    const hm_refine_t *first = &world->comm[0].state->parts.know.refine;
     int times = 0;
-    for (int r = 1; r < ranks; r++) assert_memory_equal(&world->comm[r].a2a->refine, first, sizeof *first);
+    for (int r = 1; r < ranks; r++) assert_memory_equal(&world->comm[r].state->parts.know.refine, first, sizeof *first);
     for (int size = 0; size < HM_REFINE_SIZES; size++)
         for (int d = 0; d <= HM_MAX_LEVELS; d++) times += (int)first->depth[size][d].count;
     return times;
@@ -101,9 +100,9 @@ static int learned_alike(const world_t *world, int ranks)
 /* Whether some rank's piece lies elsewhere than its number says. */
 static bool slots_differ(const world_t *world)
 {
-    const hm_a2a_state_t *state = world->comm[0].a2a;
-    for (int r = 0; r < state->topo->ranks; r++)
-        if (gather_slot(state, r) != (size_t)r) return true;
+    const hm_board_t *board = &world->comm[0].state->parts.agree.board;
+    for (int r = 0; r < board->ranks; r++)
+        if (board->slot[r] != (uint32_t)r) return true;
     return false;
 }
 

@@ -50,7 +50,7 @@ static int set_up(void **state)
     return 0;
 }
 
-static void whole_group_reaches_a2a_run_by_peer(void **state)
+static void whole_group_reaches_call_run_by_peer(void **state)
 {
     (void)state;
     capture_all(4, 1);
@@ -277,8 +277,8 @@ static void call_again(const hm_call_t *call)
     assert_ptr_equal(call->send[2], before);
 }
 
-/* A call from inside a2a_run goes straight to NCCL and leaves the record alone. */
-static void call_from_inside_a2a_run(void **state)
+/* A call from inside call_run goes straight to NCCL and leaves the record alone. */
+static void call_from_inside_call_run(void **state)
 {
     (void)state;
     front_double.inside = call_again;
@@ -325,7 +325,7 @@ int main(void)
 {
     setenv("HIERMOE_TRUST", "shape", 1);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(whole_group_reaches_a2a_run_by_peer, set_up),
+        cmocka_unit_test_setup(whole_group_reaches_call_run_by_peer, set_up),
         cmocka_unit_test_setup(refused_group_is_replayed_in_order, set_up),
         cmocka_unit_test_setup(replay_is_told_of_where_it_is_asked_for, set_up),
         cmocka_unit_test_setup(named_call_is_told_of_once_it_is_made_where_it_is_asked_for, set_up),
@@ -336,7 +336,7 @@ int main(void)
         cmocka_unit_test_setup(group_that_nccl_will_not_open_is_dropped, set_up),
         cmocka_unit_test_setup(large_group_in_a_thread, set_up),
         cmocka_unit_test_setup(communicator_dropped_while_captured, set_up),
-        cmocka_unit_test_setup(call_from_inside_a2a_run, set_up),
+        cmocka_unit_test_setup(call_from_inside_call_run, set_up),
         cmocka_unit_test_setup(child_of_fork_passes_everything_on, set_up),
         cmocka_unit_test_setup(reasons_are_counted_per_communicator, set_up),
     };

@@ -77,7 +77,7 @@ static void calls_fail(world_t *world, ncclResult_t result)
         }
         exchange_free(&world->exchange);
     }
-    for (int r = 0; r < RANKS; r++) a2a_state_destroy(&world->comm[r]);
+    for (int r = 0; r < RANKS; r++) state_destroy(&world->comm[r]);
     threads_world_destroy(world->nccl);
 }
 
@@ -116,7 +116,7 @@ static void topology_that_one_rank_lacks_is_said_by_all_gather(void **context)
     assert_true(poor_allocations <= 0);
     for (int r = 0; r < RANKS; r++) {
         assert_int_equal(comm_closed(&world.comm[r]), HM_REASON_NO_MEMORY);
-        assert_int_equal(world.comm[r].a2a->topo == NULL, r == 1);
+        assert_int_equal(world.comm[r].state->parts.place.topo == NULL, r == 1);
     }
     world_close(&world, RANKS);
 }
@@ -149,16 +149,16 @@ static void no_memory_for_the_first_word_fails_the_call(void **context)
                       .send_count = count,
                       .recv_count = count};
     no_memory = true;
-    hm_answer_t answer = a2a_run(&call, &result);
+    hm_answer_t answer = call_run(&call, &result);
     no_memory = false;
     assert_int_equal(answer, HM_ANSWER_DONE);
     assert_int_equal(result, ncclSystemError);
     assert_int_equal(doubles_said, 1);
     /* The other rank still waits for the first word: a later call must not answer in its place. */
     result = ncclSuccess;
-    assert_int_equal(a2a_run(&call, &result), HM_ANSWER_DONE);
+    assert_int_equal(call_run(&call, &result), HM_ANSWER_DONE);
     assert_int_equal(result, ncclSystemError);
-    assert_null(world.comm[1].a2a);
+    assert_null(world.comm[1].state);
     world_close(&world, 2);
 }
 
@@ -176,17 +176,17 @@ static void kept_scratch_leaves_room_for_slices(void **context)
     int replaced = 0;
     for (int call = 0; call < 8; call++, row_bytes *= 2) {
         replaced += world_exchange(&source, &world, RANKS, row_bytes);
-        const hm_a2a_state_t *state = world.comm[0].a2a;
-        assert_true(state->capacity + state->kept <= doubles_settings.max_scratch);
+        const hm_state_t *state = world.comm[0].state;
+        assert_true(state->parts.carry.scratch.capacity + state->parts.carry.scratch.kept <= doubles_settings.max_scratch);
         for (int r = 1; r < RANKS; r++) {
-            assert_int_equal(world.comm[r].a2a->kept, state->kept);
-            assert_int_equal(world.comm[r].a2a->capacity, state->capacity);
-            assert_int_equal(world.comm[r].a2a->windows, state->windows);
+            assert_int_equal(world.comm[r].state->parts.carry.scratch.kept, state->parts.carry.scratch.kept);
+            assert_int_equal(world.comm[r].state->parts.carry.scratch.capacity, state->parts.carry.scratch.capacity);
+            assert_int_equal(world.comm[r].state->parts.carry.windows.use, state->parts.carry.windows.use);
         }
     }
     assert_int_equal(replaced, 8);
     assert_true(world.comm[0].stats.windows > 0);
-    assert_true(world.comm[0].a2a->kept > 0);
+    assert_true(world.comm[0].state->parts.carry.scratch.kept > 0);
     world_close(&world, RANKS);
 }
 
@@ -221,7 +221,7 @@ static void scratch_stays_under_its_cap(void **context)
     world_open(&world, RANKS);
     for (int call = 0; call < 6; call++) world_exchange(&source, &world, RANKS, 2048);
     for (int r = 0; r < RANKS; r++) {
-        size_t capacity = world.comm[r].a2a->capacity;
+        size_t capacity = world.comm[r].state->parts.carry.scratch.capacity;
         most = capacity > most ? capacity : most;
         assert_true(capacity <= doubles_settings.max_scratch);
     }

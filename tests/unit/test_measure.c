@@ -44,10 +44,9 @@ static void *rank_measure_run(void *argument)
 {
     rank_measure_t *mine = argument;
     hm_comm_t *comm = &mine->world->comm[mine->rank];
-    hm_call_t call = {.comm = comm, .type = ncclUint8, .type_bytes = 1};
     doubles_own = mine->world->settings[mine->rank];
-    mine->profile = comm->a2a->profile;
-    mine->status = measure_run(&call, comm->a2a, &sizes, &mine->profile, &mine->done);
+    mine->profile = comm->state->parts.know.profile;
+    mine->status = measure_run(&comm->state->parts, &sizes, &mine->profile, &mine->done);
     return NULL;
 }
 
@@ -62,7 +61,7 @@ static size_t world_measure(world_t *world, const hm_settings_t *own, bool done,
     world->settings[2] = own;
     threads_world_bytes(world->nccl);
     for (int r = 0; r < RANKS; r++) {
-        world->comm[r].a2a->kernels = &slow;
+        world->comm[r].state->parts.channel.kernels = &slow;
         rank[r] = (rank_measure_t){.world = world, .rank = r};
         assert_int_equal(pthread_create(&thread[r], NULL, rank_measure_run, &rank[r]), 0);
     }
@@ -111,10 +110,10 @@ static void near_ranks_are_measured_through_windows(void **context)
         doubles_settings.windows = windows != 0;
         bytes[windows] = world_measure(&world, NULL, true, NULL);
         for (int r = 0; r < RANKS; r++) {
-            const hm_a2a_state_t *state = world.comm[r].a2a;
-            assert_int_equal(state->windows, windows != 0 ? HM_WINDOWS_ON : HM_WINDOWS_OFF);
-            assert_int_equal(state->scratch_shared, windows);
-            assert_int_equal(state->kept, 0);
+            const hm_state_t *state = world.comm[r].state;
+            assert_int_equal(state->parts.carry.windows.use, windows != 0 ? HM_WINDOWS_ON : HM_WINDOWS_OFF);
+            assert_int_equal(state->parts.carry.scratch.shared, windows);
+            assert_int_equal(state->parts.carry.scratch.kept, 0);
         }
         world_close(&world, RANKS);
     }
@@ -134,8 +133,8 @@ static void memory_that_one_rank_lacks_is_done_without_by_all(void **context)
         own.test_fail_alloc = fails;
         world_measure(&world, &own, fails > 1, NULL);
         for (int r = 0; r < RANKS; r++) {
-            assert_false(world.comm[r].a2a->scratch_shared);
-            assert_true(world.comm[r].a2a->met);
+            assert_false(world.comm[r].state->parts.carry.scratch.shared);
+            assert_true(world.comm[r].state->met);
         }
         world_close(&world, RANKS);
     }
@@ -167,7 +166,7 @@ static void large_buffers_are_measured_through_small_windows(void **context)
     doubles_settings.topo = "5,2";
     sizes = (hm_measure_sizes_t){2, 1, {4096, (size_t)20 << 20}};
     world_measure(&world, NULL, true, NULL);
-    assert_true(world.comm[0].a2a->scratch_shared && world.comm[0].a2a->capacity < sizes.bytes[1] / 2);
+    assert_true(world.comm[0].state->parts.carry.scratch.shared && world.comm[0].state->parts.carry.scratch.capacity < sizes.bytes[1] / 2);
     world_close(&world, RANKS);
 }
 
@@ -183,8 +182,7 @@ static void *rank_flavour_run(void *argument)
 {
     rank_flavour_t *mine = argument;
     hm_comm_t *comm = &mine->world->comm[mine->rank];
-    hm_call_t call = {.comm = comm, .type = ncclUint8, .type_bytes = 1};
-    hm_measure_t measure = {.call = &call, .state = comm->a2a, .bytes = LARGEST, .flavour = mine->flavour, .level = 1};
+    hm_measure_t measure = {.parts = &comm->state->parts, .bytes = LARGEST, .flavour = mine->flavour, .level = 1};
     struct timespec begin, end;
     doubles_own = mine->world->settings[mine->rank];
     mine->status = measure_memory_make(&measure);

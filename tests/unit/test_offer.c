@@ -87,12 +87,12 @@ static hm_profile_t profile_of_all(int which, const hm_settings_t *own, int call
     world_open(&world, RANKS);
     if (which >= 0) world.settings[which] = own;
     for (int i = 0; i < calls; i++) world_exchange(&source, &world, RANKS, 512);
-    const hm_a2a_state_t *first = world.comm[0].a2a;
-    hm_profile_t profile = first->profile;
-    assert_true(first->profile_known);
+    const hm_state_t *first = world.comm[0].state;
+    hm_profile_t profile = first->parts.know.profile;
+    assert_true(first->parts.know.profile_known);
     for (int r = 1; r < RANKS; r++) {
-        assert_true(world.comm[r].a2a->met);
-        assert_profile_equal(&world.comm[r].a2a->profile, &profile);
+        assert_true(world.comm[r].state->met);
+        assert_profile_equal(&world.comm[r].state->parts.know.profile, &profile);
         assert_int_equal(world.comm[r].stats.replaced, world.comm[0].stats.replaced);
     }
     world_close(&world, RANKS);
@@ -234,7 +234,7 @@ static void profile_that_cannot_be_written_is_said_and_used(void **context)
     doubles_settings.fit_sizes = "4K,16K";
     world_open(&world, 2);
     world_exchange(&source, &world, 2, 512);
-    for (int r = 0; r < 2; r++) assert_string_equal(world.comm[r].a2a->profile.name, "measured");
+    for (int r = 0; r < 2; r++) assert_string_equal(world.comm[r].state->parts.know.profile.name, "measured");
     world_close(&world, 2);
     assert_int_equal(doubles_said, 1);
     assert_non_null(strstr(doubles_text, "HIERMOE_FIT_FILE="));
@@ -321,8 +321,8 @@ static void a_larger_communicator_is_measured_anew(void **context)
     doubles_settings.fit_sizes = "4K,16K";
     world_open(&world, RANKS + 1); /* more ranks than were measured before */
     world_exchange(&source, &world, RANKS + 1, 512);
-    assert_string_equal(world.comm[RANKS].a2a->profile.name, "measured");
-    assert_int_equal(world.comm[RANKS].a2a->profile.levels, 1);
+    assert_string_equal(world.comm[RANKS].state->parts.know.profile.name, "measured");
+    assert_int_equal(world.comm[RANKS].state->parts.know.profile.levels, 1);
     assert_int_equal(profile_fitted().groups[1], RANKS + 1);
     world_close(&world, RANKS + 1);
 }

@@ -173,7 +173,7 @@ static void small_rows_take_no_memory(void **context)
         world_open(&world, RANKS);
         assert_int_equal(calls_replaced(&world, 4, 16), 0);
         assert_int_equal(left(&world, 5, HM_REASON_ROWS_TOO_SMALL), 4);
-        for (int r = 0; r < RANKS; r++) assert_int_equal(world.comm[r].a2a->identity_bytes, 0);
+        for (int r = 0; r < RANKS; r++) assert_int_equal(world.comm[r].state->parts.agree.rows.bytes, 0);
         world_close(&world, RANKS);
     }
 }
@@ -256,7 +256,7 @@ static void last_count_differs(int ranks, const char *topo)
     assert_int_equal(threads_world_errors(world.nccl), 1);
     free(exchange->send[peer][last]);
     exchange_free(exchange);
-    for (int r = 0; r < ranks; r++) a2a_state_destroy(&world.comm[r]);
+    for (int r = 0; r < ranks; r++) state_destroy(&world.comm[r]);
     threads_world_destroy(world.nccl);
 }
 

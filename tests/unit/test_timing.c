@@ -1,7 +1,7 @@
 /* Description: what calls took, on ranks that see times of their own, and what is learned from it and counted. */
 #include "world.h"
 
-#include "../../shim/timing.h"
+#include "../../shim/state.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -81,16 +81,16 @@ static void all_learn_the_last_rank_s_lead_and_the_slowest_transfer(void **conte
     exchange_make(&world.exchange);
     for (int i = 0; i < CALLS; i++) {
         call_make(&world, true);
-        for (int r = 0; r < RANKS; r++) world.comm[r].a2a->kernels = &told;
+        for (int r = 0; r < RANKS; r++) world.comm[r].state->parts.channel.kernels = &told;
     }
     for (int r = 0; r < RANKS; r++) {
         const hm_stats_t *stats = &world.comm[r].stats;
-        const hm_timed_t *last = &world.comm[r].a2a->timing.timed[CALLS % 2];
+        const hm_timed_t *last = &world.comm[r].state->parts.know.clock.timed[CALLS % 2];
         uint64_t times = CALLS - 2, lead = 3001, transfer = 70001;
         assert_int_equal(stats->timed, times);
         assert_int_equal(stats->timed_lead_us, times * lead);
         assert_int_equal(stats->timed_us, times * (lead + transfer));
-        const hm_ratios_t *ratios = &world.comm[r].a2a->refine.depth[last->size][2];
+        const hm_ratios_t *ratios = &world.comm[r].state->parts.know.refine.depth[last->size][2];
         assert_int_equal(ratios->count, times);
         double ms = 1e-3 * (double)(lead + transfer), ratio = ms / last->model_ms < 256 ? ms / last->model_ms : 256;
         for (int i = 0; i < 9; i++) assert_float_equal(ratios->ratio[i], ratio, 1e-9);
@@ -145,7 +145,7 @@ static int span_shorter_alone(hm_context_t *context, int from, int to, double *m
 {
     int status = span_told(context, from, to, ms);
     ptrdiff_t rank = doubles_own - own;
-    if (status == 0 && from % (HM_MARKS / 2) == 1 && ranks_now->comm[rank].a2a->timing.read.depth == 0) *ms = 1;
+    if (status == 0 && from % (HM_MARKS / 2) == 1 && ranks_now->comm[rank].state->parts.know.clock.read.depth == 0) *ms = 1;
     return status;
 }
 
@@ -153,11 +153,11 @@ static int span_shorter_alone(hm_context_t *context, int from, int to, double *m
 static void profiles_set(world_t *world)
 {
     for (int r = 0; r < RANKS; r++) {
-        hm_profile_t *profile = &world->comm[r].a2a->profile;
+        hm_profile_t *profile = &world->comm[r].state->parts.know.profile;
         profile->intra[0] = profile->inter[1] = (hm_link_t){.beta_ms = 1e-4};
         profile->intra[1] = (hm_link_t){.beta_ms = 1e-7};
         profile->agree_ms = profile->identify_ms = profile->pack_ms = 0;
-        world->comm[r].a2a->kernels = &told;
+        world->comm[r].state->parts.channel.kernels = &told;
     }
 }
 
@@ -179,7 +179,7 @@ static void calls_that_take_longer_replaced_are_left_alone_in_the_end(void **con
         if (i == 0) profiles_set(&world);
         for (int r = 0; r < RANKS; r++) {
             assert_int_equal(world.replaced[r], world.replaced[0]);
-            if (world.answer[r] == HM_ANSWER_LEAVE_AND_TELL) a2a_replayed(&world.comm[r], NULL);
+            if (world.answer[r] == HM_ANSWER_LEAVE_AND_TELL) call_replayed(&world.comm[r], NULL);
         }
         alone = i > 0 && world.comm[0].stats.left[HM_REASON_NO_GAIN] > 1;
         assert_true(i < 2 * MOST);
@@ -202,7 +202,7 @@ static void no_call_is_left_alone_to_learn_where_the_depth_is_set(void **context
     world_open(&world, RANKS);
     exchange_make(&world.exchange);
     for (int i = 0; i < 3 * HM_REFINE_TRIAL; i++) call_make(&world, true);
-    assert_true(world.comm[0].a2a->refine.since[world.comm[0].a2a->timing.read.size][1] > 0);
+    assert_true(world.comm[0].state->parts.know.refine.since[world.comm[0].state->parts.know.clock.read.size][1] > 0);
     exchange_free(&world.exchange);
     world_close(&world, RANKS);
 }
@@ -211,23 +211,23 @@ static void no_call_is_left_alone_to_learn_where_the_depth_is_set(void **context
 static void a_call_left_alone_is_held_against_its_transfer(void **context)
 {
     (void)context;
-    hm_a2a_state_t *state = calloc(1, sizeof *state);
+    hm_know_t know = {.observe = false};
     hm_comm_t comm = {.ranks = 2, .rank = 0};
-    assert_non_null(state);
-    state->kernels = &told;
+    hm_agreement_t agreement = {.lead_us = 500, .transfer_us = 4000};
     for (int depth = 0; depth < 2; depth++) {
-        hm_timed_t *read = &state->timing.read;
-        *read = (hm_timed_t){.planned = true, .depth = depth, .size = 1, .model_ms = 1, .predicted_ms = 1.5};
-        timing_learn(&comm, state, false, 500, 4000);
-        assert_int_equal(state->refine.depth[1][depth].count, 0);
-        for (int i = 0; i < 2; i++) timing_learn(&comm, state, true, 500, 4000);
-        assert_int_equal(state->refine.depth[1][depth].count, 2);
-        assert_float_equal(state->refine.depth[1][depth].ratio[0], depth == 0 ? 4 : 4.5, 1e-12);
+        const hm_ratios_t *ratios = &know.refine.depth[1][depth];
+        know.clock.read = (hm_timed_t){.planned = true, .depth = depth, .size = 1, .model_ms = 1, .predicted_ms = 1.5};
+        agreement.timed = false;
+        know_times_take(&know, &comm, &agreement);
+        assert_int_equal(ratios->count, 0);
+        agreement.timed = true;
+        for (int i = 0; i < 2; i++) know_times_take(&know, &comm, &agreement);
+        assert_int_equal(ratios->count, 2);
+        assert_float_equal(ratios->ratio[0], depth == 0 ? 4 : 4.5, 1e-12);
         assert_int_equal(comm.stats.timed, 2 * depth);
     }
     assert_int_equal(comm.stats.timed_us, 2 * 4500);
     assert_int_equal(comm.stats.timed_plan_us, 2 * 1500);
-    free(state);
 }
 
 int main(void)

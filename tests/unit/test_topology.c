@@ -1,5 +1,5 @@
 /* Description: seats to topologies and wires; a GPU's place from sysfs, real or missing. */
-#include "../../shim/topology.h"
+#include "../../shim/seat.h"
 #include "doubles.h"
 
 #include <setjmp.h>
@@ -16,8 +16,8 @@ static hm_topo_t *topo_of(const hm_seat_t *seats, int ranks, hm_wire_t *wire)
 {
     hm_topo_t *topo = NULL;
     hm_comm_t comm = {.ranks = ranks};
-    assert_int_equal(topology_make(&comm, seats, sizeof *seats, &topo), 0);
-    topology_wires(topo, seats, sizeof *seats, wire);
+    assert_int_equal(seats_topology(&comm, seats, sizeof *seats, &topo), 0);
+    seats_wires(topo, seats, sizeof *seats, wire);
     return topo;
 }
 
@@ -40,10 +40,10 @@ static void nvlink_pairs_below_sockets_below_hosts(void **context)
     assert_int_equal(wire[3], HM_WIRE_PCI);
     assert_int_equal(wire[4], HM_WIRE_NVLINK);
     seats[11].links = HM_SEAT_GPU; /* one rank without RDMA or NVLink: nobody counts on them */
-    topology_wires(topo, seats, sizeof *seats, wire);
+    seats_wires(topo, seats, sizeof *seats, wire);
     assert_int_equal(wire[1], HM_WIRE_TCP);
     assert_int_equal(wire[4], HM_WIRE_PCI);
-    assert_true(topology_near_together(topo, seats, sizeof *seats));
+    assert_true(seats_near_together(topo, seats, sizeof *seats));
     topo_destroy(topo);
 }
 
@@ -57,14 +57,14 @@ static void single_gpu_nodes_are_not_together(void **context)
     for (uint64_t r = 0; r < 4; r++) seats[r] = (hm_seat_t){.key = {1 + r}, .links = HM_SEAT_GPU | HM_SEAT_RDMA};
     hm_topo_t *topo = topo_of(seats, 4, wire);
     assert_int_equal(topo->levels, 1);
-    assert_false(topology_near_together(topo, seats, sizeof *seats));
+    assert_false(seats_near_together(topo, seats, sizeof *seats));
     topo_destroy(topo);
     doubles_settings.topo = "2,2"; /* a group of two hosts, by a setting that is wrong */
     seats[1] = seats[0];
     topo = topo_of(seats, 4, wire);
-    assert_false(topology_near_together(topo, seats, sizeof *seats));
+    assert_false(seats_near_together(topo, seats, sizeof *seats));
     seats[3] = seats[2];
-    assert_true(topology_near_together(topo, seats, sizeof *seats));
+    assert_true(seats_near_together(topo, seats, sizeof *seats));
     topo_destroy(topo);
 }
 
@@ -128,10 +128,10 @@ static void sysfs_tells_socket_and_root(void **context)
     snprintf(line, sizeof line, "%s/bus/pci/devices/0000:9a:00.0/numa_node", root);
     text_write(line, "-1\n");
     hm_seat_t a = {.links = 0}, b = a, c = a, none = a;
-    topology_seat_pci(root, "0000:19:00.0", &a);
-    topology_seat_pci(root, "0000:1a:00.0", &b);
-    topology_seat_pci(root, "0000:9a:00.0", &c);
-    topology_seat_pci(root, "0000:ff:00.0", &none);
+    seat_pci_find(root, "0000:19:00.0", &a);
+    seat_pci_find(root, "0000:1a:00.0", &b);
+    seat_pci_find(root, "0000:9a:00.0", &c);
+    seat_pci_find(root, "0000:ff:00.0", &none);
     assert_int_equal(a.key[1], 1);
     assert_int_equal(b.key[1], 0); /* no file */
     assert_int_equal(c.key[1], 0); /* -1: the firmware does not say */
@@ -147,15 +147,15 @@ static void a_seat_without_gpu_knows_its_host_alone(void **context)
     hm_comm_t comm = {.ranks = 1};
     hm_seat_t one, two;
     setenv("NCCL_HOSTID", "a", 1);
-    topology_seat(&comm, false, &one);
+    seat_find(&comm, false, &one);
     setenv("NCCL_HOSTID", "b", 1);
-    topology_seat(&comm, false, &two);
+    seat_find(&comm, false, &two);
     unsetenv("NCCL_HOSTID");
     assert_true(one.key[0] != two.key[0]);
     for (int l = 1; l < HM_SEAT_LEVELS; l++) assert_int_equal(one.key[l], 0);
     assert_false(one.links & (HM_SEAT_GPU | HM_SEAT_NVLINK));
-    topology_seat(&comm, false, &one);
-    topology_seat(&comm, false, &two);
+    seat_find(&comm, false, &one);
+    seat_find(&comm, false, &two);
     assert_memory_equal(&one, &two, sizeof one);
 }
 

@@ -40,8 +40,8 @@ static bool windows_open_after_a_call(void)
     world_t world;
     world_open(&world, RANKS);
     assert_int_equal(calls_replaced(&world, 2, ROW), 2);
-    for (int r = 1; r < RANKS; r++) assert_int_equal(world.comm[r].a2a->windows, world.comm[0].a2a->windows);
-    bool open = world.comm[0].a2a->windows == HM_WINDOWS_ON;
+    for (int r = 1; r < RANKS; r++) assert_int_equal(world.comm[r].state->parts.carry.windows.use, world.comm[0].state->parts.carry.windows.use);
+    bool open = world.comm[0].state->parts.carry.windows.use == HM_WINDOWS_ON;
     assert_int_equal(world.comm[0].stats.windows, open ? 2 : 0);
     world_close(&world, RANKS);
     return open;
@@ -85,10 +85,10 @@ static void windows_that_show_other_bytes_stay_shut(void **context)
     assert_int_equal(calls_replaced(&world, 1, ROW), 0);
     blurred = hm_kernels_host;
     blurred.move = move_blurred;
-    for (int r = 0; r < RANKS; r++) world.comm[r].a2a->kernels = &blurred;
+    for (int r = 0; r < RANKS; r++) world.comm[r].state->parts.channel.kernels = &blurred;
     doubles_settings.min_bytes = own.min_bytes = 0;
     assert_int_equal(calls_replaced(&world, 2, ROW), 2);
-    for (int r = 0; r < RANKS; r++) assert_int_equal(world.comm[r].a2a->windows, HM_WINDOWS_OFF);
+    for (int r = 0; r < RANKS; r++) assert_int_equal(world.comm[r].state->parts.carry.windows.use, HM_WINDOWS_OFF);
     world_close(&world, RANKS);
 }
 
@@ -129,9 +129,9 @@ static void sender_waits_until_its_window_was_read(void **context)
     late = hm_kernels_host;
     late.move = move_late;
     late.merge = merge_watched;
-    for (int r = 0; r < RANKS; r++) world.comm[r].a2a->kernels = &late;
-    sent_from = world.comm[0].a2a->scratch;
-    sent_to = sent_from + world.comm[0].a2a->capacity;
+    for (int r = 0; r < RANKS; r++) world.comm[r].state->parts.channel.kernels = &late;
+    sent_from = world.comm[0].state->parts.carry.scratch.memory;
+    sent_to = sent_from + world.comm[0].state->parts.carry.scratch.capacity;
     for (int i = 0; i < 4; i++) {
         reads = reads_at_end = 0;
         exchange_draw(&source, &world.exchange, RANKS, ROW);

@@ -140,7 +140,7 @@ static void *rank_run(void *argument)
                       .recv_count = in};
     ncclResult_t result = ncclSuccess;
     doubles_own = world->settings[thread->rank];
-    world->answer[thread->rank] = a2a_run(&call, &result);
+    world->answer[thread->rank] = call_run(&call, &result);
     world->replaced[thread->rank] = world->answer[thread->rank] == HM_ANSWER_DONE;
     if (!world->replaced[thread->rank]) result = call_replay(&call);
     world->result[thread->rank] = result;
@@ -187,6 +187,6 @@ void world_close(world_t *world, int ranks)
 {
     assert_int_equal(threads_world_errors(world->nccl), 0);
     assert_int_equal(threads_world_unmatched(world->nccl), 0);
-    for (int r = 0; r < ranks; r++) a2a_state_destroy(&world->comm[r]);
+    for (int r = 0; r < ranks; r++) state_destroy(&world->comm[r]);
     threads_world_destroy(world->nccl);
 }

@@ -1,5 +1,5 @@
 #define _GNU_SOURCE
-#include "topology.h"
+#include "seat.h"
 
 #include "bytes.h"
 #include "log.h"
@@ -55,7 +55,7 @@ static bool rdma_used(void)
     return folder_has_entries("/sys/class/infiniband");
 }
 
-void topology_seat_pci(const char *root, const char *address, hm_seat_t *seat)
+void seat_pci_find(const char *root, const char *address, hm_seat_t *seat)
 {
     char path[PATH_MAX], real[PATH_MAX];
     int node = -1;
@@ -158,7 +158,7 @@ static bool gpu_address(const hm_comm_t *comm, char address[32])
     return true;
 }
 
-void topology_seat(const hm_comm_t *comm, bool gpu, hm_seat_t *seat)
+void seat_find(const hm_comm_t *comm, bool gpu, hm_seat_t *seat)
 {
     char address[32], first[32];
     *seat = (hm_seat_t){.key = {host_hash()}, .links = rdma_used() ? HM_SEAT_RDMA : 0};
@@ -168,7 +168,7 @@ void topology_seat(const hm_comm_t *comm, bool gpu, hm_seat_t *seat)
     memcpy(first, address, sizeof first);
     nvlink_look(address, seat, first);
     if (first[0] == '\0') return; /* a switch makes the host one domain, whatever its sockets */
-    topology_seat_pci("/sys", first, seat);
+    seat_pci_find("/sys", first, seat);
     if (seat->links & HM_SEAT_NVLINK) seat->key[3] = bytes_hash(BYTES_HASH_START, first, strlen(first));
 }
 
@@ -177,7 +177,7 @@ static const hm_seat_t *seat_at(const hm_seat_t *seats, size_t stride, int rank)
     return (const hm_seat_t *)((const char *)seats + stride * (size_t)rank);
 }
 
-int topology_make(const hm_comm_t *comm, const hm_seat_t *seats, size_t stride, hm_topo_t **topo)
+int seats_topology(const hm_comm_t *comm, const hm_seat_t *seats, size_t stride, hm_topo_t **topo)
 {
     const char *spec = settings_get()->topo, *why = NULL;
     if (spec != NULL && *spec != '\0') {
@@ -215,14 +215,14 @@ static hm_wire_t level_wire(const hm_topo_t *topo, int level, const hm_seat_t *s
     return nvlink ? HM_WIRE_NVLINK : all & HM_SEAT_GPU ? HM_WIRE_PCI : HM_WIRE_SHM;
 }
 
-void topology_wires(const hm_topo_t *topo, const hm_seat_t *seats, size_t stride, hm_wire_t *wire)
+void seats_wires(const hm_topo_t *topo, const hm_seat_t *seats, size_t stride, hm_wire_t *wire)
 {
     uint32_t all = ~0u;
     for (int r = 0; r < topo->ranks; r++) all &= seat_at(seats, stride, r)->links;
     for (int l = 1; l <= topo->levels; l++) wire[l] = level_wire(topo, l, seats, stride, all);
 }
 
-bool topology_near_together(const hm_topo_t *topo, const hm_seat_t *seats, size_t stride)
+bool seats_near_together(const hm_topo_t *topo, const hm_seat_t *seats, size_t stride)
 {
     hm_wire_t wire = level_wire(topo, topo->levels, seats, stride, 0);
     return wire != HM_WIRE_NET && wire != HM_WIRE_TCP;

@@ -1,6 +1,6 @@
 /* The way of one all-to-all, from the recognised call to its replacement or its refusal. */
-#ifndef HM_A2A_H
-#define HM_A2A_H
+#ifndef HM_CALL_H
+#define HM_CALL_H
 
 #include "nccl_abi.h"
 
@@ -28,17 +28,17 @@ typedef struct hm_call {
 typedef enum hm_answer {
     HM_ANSWER_DONE,          /* *result is what the job gets */
     HM_ANSWER_LEAVE,         /* nothing was enqueued that the job could see: the caller makes the call as it was */
-    HM_ANSWER_LEAVE_AND_TELL /* the same, and the caller tells by a2a_replayed once NCCL has it, so that it is timed */
+    HM_ANSWER_LEAVE_AND_TELL /* the same, and the caller tells by call_replayed once NCCL has it, so that it is timed */
 } hm_answer_t;
 
 /* Runs the call in place of NCCL, or says what to do with it. The reason for leaving it is counted in the
  * communicator's statistics. */
-hm_answer_t a2a_run(const hm_call_t *call, ncclResult_t *result);
+hm_answer_t call_run(const hm_call_t *call, ncclResult_t *result);
 
 /* A call that was to be told of is enqueued. */
-void a2a_replayed(struct hm_comm *comm, cudaStream_t stream);
+void call_replayed(struct hm_comm *comm, cudaStream_t stream);
 
-/* Frees what a2a_run keeps per communicator (comm->a2a). */
-void a2a_state_destroy(struct hm_comm *comm);
+/* Frees what call_run keeps per communicator (comm->state). */
+void state_destroy(struct hm_comm *comm);
 
 #endif

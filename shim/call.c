@@ -1,0 +1,218 @@
+/* The way of one all-to-all behind the door: README.md draws it. */
+#include "call.h"
+
+#include "exec.h"
+#include "log.h"
+#include "meet.h"
+#include "prepare.h"
+#include "settings.h"
+#include "state.h"
+
+#include <errno.h>
+
+/* What is to become of a call. */
+typedef struct verdict {
+    hm_reason_t reason; /* HM_REASON_NONE: carry it out */
+    hm_intent_t intent;
+} verdict_t;
+
+/* Judges an agreed table. Alike on all ranks. */
+static verdict_t table_judge(hm_parts_t *parts, const hm_agreement_t *agreement)
+{
+    const hm_table_t *table = &parts->agree.ballot.table;
+    verdict_t verdict = {.reason = agreement->reason};
+    if (!agreement->able) return verdict;
+    verdict.reason = HM_REASON_TOO_SMALL;
+    if (agreement->bytes / (uint64_t)parts->place.topo->ranks < settings_get()->min_bytes) return verdict;
+    verdict.reason = HM_REASON_ROWS_TOO_SMALL;
+    if (table->row_bytes < HM_ROW_BYTES_MIN) return verdict;
+    verdict.intent = know_plan(&parts->know, &parts->channel, &parts->place, table, agreement->bytes);
+    verdict.reason = verdict.intent.trial        ? HM_REASON_TRIAL
+                     : verdict.intent.depth == 0 ? HM_REASON_NO_GAIN
+                                                 : HM_REASON_NONE;
+    return verdict;
+}
+
+/* Rows that this rank sends: to other ranks, and in all. */
+static void rows_sum(const hm_comm_t *comm, const hm_table_t *table, uint64_t *others, uint64_t *all)
+{
+    const uint32_t *raw = table->raw + (size_t)comm->rank * (size_t)comm->ranks;
+    *all = 0;
+    for (int r = 0; r < comm->ranks; r++) *all += raw[r];
+    *others = *all - raw[comm->rank];
+}
+
+/* Counts the copies among the rows that were looked at, whatever becomes of the call. */
+static void rows_note(hm_comm_t *comm, const hm_ballot_t *ballot)
+{
+    uint64_t others, all;
+    rows_sum(comm, &ballot->table, &others, &all);
+    atomic_fetch_add(&comm->stats.rows, all);
+    atomic_fetch_add(&comm->stats.distinct, ballot->distinct[comm->rank]);
+}
+
+static void replaced_note(hm_comm_t *comm, const hm_table_t *table, int depth)
+{
+    uint64_t others, all;
+    rows_sum(comm, table, &others, &all);
+    atomic_fetch_add(&comm->stats.replaced, 1);
+    atomic_fetch_add(&comm->stats.depth[depth], 1);
+    atomic_fetch_add(&comm->stats.bytes_raw, others * table->row_bytes);
+}
+
+/* Steps 3 and 4: equal rows and the agreement on them; what past calls and this one teach is taken in. 0, or the
+ * communicator is lost. */
+static int call_agree(const hm_call_t *call, hm_parts_t *parts, size_t row_bytes, verdict_t *verdict)
+{
+    hm_agreement_t agreement;
+    hm_know_t *know = &parts->know;
+    hm_channel_t *channel = &parts->channel;
+    hm_word_t word = know_word(know, row_bytes);
+    int status = channel->kernels->join(channel->context, channel->stream);
+    if (status == 0) clock_joined(&know->clock, channel);
+    if (status == 0) status = agree_run(&parts->agree, channel, &parts->place, call, &word, &agreement);
+    atomic_fetch_add(&call->comm->stats.agreements, 1);
+    if (status != 0) return status;
+    know_times_take(know, call->comm, &agreement);
+    *verdict = table_judge(parts, &agreement);
+    bool worth = verdict->reason == HM_REASON_NONE || verdict->reason == HM_REASON_TRIAL;
+    if (agreement.able) rows_note(call->comm, &parts->agree.ballot);
+    if (agreement.gcd != 0)
+        know_note(know, agreement.able ? parts->agree.ballot.table.row_bytes : 0, agreement.gcd, worth);
+    if (worth && know->observe) verdict->reason = HM_REASON_OBSERVE;
+    return 0;
+}
+
+/* An agreement or a vote did not come about: what the ranks do next is not known to each other. */
+static ncclResult_t communicator_lose(hm_parts_t *parts, int status)
+{
+    hm_comm_t *comm = parts->channel.comm;
+    comm_fail(comm, channel_result(status));
+    if (status != -ECANCELED)
+        log_say(HM_LOG_WARN, comm, "agreement %u did not come about: %s", parts->agree.ballot.sequence,
+                status == -ETIMEDOUT ? "a rank stayed away for HIERMOE_TIMEOUT" : "the exchange failed");
+    return comm_failure(comm);
+}
+
+/* Step 6. */
+static ncclResult_t call_carry(const hm_load_t *load, hm_parts_t *parts)
+{
+    hm_comm_t *comm = parts->channel.comm;
+    ncclResult_t result = exec_run(load, &parts->carry, &parts->channel, &parts->know.clock);
+    clock_end(&parts->know.clock, &parts->channel);
+    if (result == ncclSuccess) {
+        replaced_note(comm, load->table, load->depth);
+        return result;
+    }
+    /* Some ranks' messages may be on their way already: no later call can be matched any more. */
+    comm_fail(comm, result);
+    if (!atomic_load(&comm->cancelled))
+        log_say(HM_LOG_WARN, comm, "a replaced call could not be enqueued: NCCL result %d", (int)result);
+    return result;
+}
+
+/* Steps 3 to 6: agrees, plans, and carries the call out or leaves it alone. */
+static hm_answer_t call_replace(const hm_call_t *call, hm_parts_t *parts, size_t row_bytes, ncclResult_t *result)
+{
+    verdict_t verdict = {.reason = HM_REASON_NONE};
+    hm_clock_t *clock = &parts->know.clock;
+    const hm_ballot_t *ballot = &parts->agree.ballot;
+    clock_begin(clock, &parts->channel);
+    int status = call_agree(call, parts, row_bytes, &verdict);
+    hm_load_t load = {.call = call,
+                      .place = &parts->place,
+                      .board = &parts->agree.board,
+                      .table = &ballot->table,
+                      .distinct = ballot->distinct,
+                      .rows = &parts->agree.rows,
+                      .depth = verdict.intent.depth};
+    if (status == 0 && verdict.reason == HM_REASON_NONE)
+        status = prepare_run(&parts->carry, &parts->channel, &load, &verdict.reason);
+    if (status != 0) {
+        *result = communicator_lose(parts, status);
+        return HM_ANSWER_DONE;
+    }
+    clock_agreed(clock, &parts->channel, &verdict.intent.timed);
+    if (verdict.reason == HM_REASON_NONE) {
+        *result = call_carry(&load, parts);
+        return HM_ANSWER_DONE;
+    }
+    stats_leave(call->comm, verdict.reason);
+    bool tell =
+        verdict.reason == HM_REASON_NO_GAIN || verdict.reason == HM_REASON_OBSERVE || verdict.reason == HM_REASON_TRIAL;
+    return tell ? HM_ANSWER_LEAVE_AND_TELL : HM_ANSWER_LEAVE;
+}
+
+/* Whether the communicator's fate says what becomes of every call: then *answer and, where it is DONE, *result. */
+static bool fate_settles(hm_comm_t *comm, hm_answer_t *answer, ncclResult_t *result)
+{
+    hm_reason_t closed = comm_closed(comm);
+    ncclResult_t failure = comm_failure(comm);
+    if (closed != HM_REASON_NONE) stats_leave(comm, closed);
+    if (failure != ncclSuccess) *result = failure;
+    *answer = failure != ncclSuccess ? HM_ANSWER_DONE : HM_ANSWER_LEAVE;
+    return closed != HM_REASON_NONE || failure != ncclSuccess;
+}
+
+/* With the state's lock held. What past calls teach comes first: it costs next to nothing, asking the driver does. */
+static hm_answer_t call_look(const hm_call_t *call, hm_state_t *state, ncclResult_t *result)
+{
+    hm_answer_t answer;
+    hm_parts_t *parts = &state->parts;
+    hm_channel_t *channel = &parts->channel;
+    if (fate_settles(call->comm, &answer, result)) return answer; /* another thread's call may have settled it */
+    hm_expectation_t expectation = know_expect(&parts->know);
+    if (!expectation.agree) {
+        stats_leave(call->comm, parts->know.observe ? HM_REASON_OBSERVE : HM_REASON_NO_COPIES);
+        return HM_ANSWER_LEAVE;
+    }
+    if (channel->kernels->capturing(channel->context, call->stream)) {
+        stats_leave(call->comm, HM_REASON_CAPTURING);
+        return HM_ANSWER_LEAVE;
+    }
+    channel->stream = call->stream;
+    if (!state->met) state->met = meet_run(parts);
+    if (fate_settles(call->comm, &answer, result)) return answer;
+    return call_replace(call, parts, expectation.row_bytes, result);
+}
+
+void call_replayed(hm_comm_t *comm, cudaStream_t stream)
+{
+    hm_state_t *state = comm->state;
+    if (state == NULL) return;
+    pthread_mutex_lock(&state->lock);
+    if (atomic_load(&comm->fate) == 0) {
+        state->parts.channel.stream = stream;
+        clock_end(&state->parts.know.clock, &state->parts.channel);
+    }
+    pthread_mutex_unlock(&state->lock);
+}
+
+/* A rank without the state closes the communicator where all ranks lack it, and otherwise fails: the other ranks are
+ * about to agree, and a call of plain NCCL would be matched with their words. */
+static void state_lack(hm_comm_t *comm, hm_reason_t reason)
+{
+    if (reason != HM_REASON_NO_MEMORY) {
+        comm_close(comm, reason);
+        return;
+    }
+    log_say(HM_LOG_WARN, comm, "this rank cannot take part in the agreement: this call and later ones fail");
+    comm_fail(comm, ncclSystemError);
+}
+
+hm_answer_t call_run(const hm_call_t *call, ncclResult_t *result)
+{
+    hm_reason_t reason;
+    hm_answer_t answer;
+    hm_comm_t *comm = call->comm;
+    if (fate_settles(comm, &answer, result)) return answer;
+    if (comm->state == NULL && state_create(comm, &reason) != 0) {
+        state_lack(comm, reason);
+        fate_settles(comm, &answer, result);
+        return answer;
+    }
+    pthread_mutex_lock(&comm->state->lock);
+    answer = call_look(call, comm->state, result);
+    pthread_mutex_unlock(&comm->state->lock);
+    return answer;
+}

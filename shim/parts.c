@@ -1,0 +1,26 @@
+#include "parts.h"
+
+int parts_reserve(hm_parts_t *parts, int ranks)
+{
+    int status = know_create(&parts->know, ranks);
+    if (status == 0) status = carry_create(&parts->carry, ranks);
+    return status != 0 ? status : agree_create(&parts->agree, &parts->channel, ranks);
+}
+
+int parts_place_set(hm_parts_t *parts, hm_topo_t *topo, bool spread)
+{
+    int status = place_set(&parts->place, topo, spread);
+    if (status == 0) ballot_place_set(&parts->agree.ballot, &parts->place);
+    return status;
+}
+
+void parts_free(hm_parts_t *parts, bool shared_stays)
+{
+    carry_free(&parts->carry, &parts->channel, &parts->place);
+    know_free(&parts->know);
+    agree_free(&parts->agree, &parts->channel);
+    place_free(&parts->place);
+    channel_host_free(&parts->channel, parts->words);
+    parts->words = NULL;
+    channel_close(&parts->channel, shared_stays);
+}
