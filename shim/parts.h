@@ -13,7 +13,7 @@ typedef struct hm_parts {
     hm_agree_t agree;     /* board, agreed table, equal rows */
     hm_know_t know;       /* profile, and what past calls taught */
     hm_carry_t carry;     /* scratch, windows, routes */
-    void *words;          /* host memory of the first meeting; NCCL may hold it after a failure, until its end */
+    void *words; /* host memory of the first meeting, NULL once it is over unless it failed: then NCCL may hold it */
 } hm_parts_t;
 
 /* Memory for what any topology needs, before the ranks meet. 0 or -ENOMEM; parts_free frees what was made either way.

@@ -100,7 +100,7 @@ static int windows_try(hm_windows_t *windows, hm_channel_t *channel, const hm_bo
     if (status == 0 && mine) status = probes_read(windows, channel, probe, host, &mine);
     /* Nobody's probe may change before all have read it; it never does. */
     if (status == 0) status = board_vote(board, channel, mine, &all);
-    if (status == 0) channel_host_free(channel, host);
+    channel_host_free(channel, host); /* behind the copies, even where one has not come to its end */
     windows->use = all ? HM_WINDOWS_ON : HM_WINDOWS_OFF;
     if (status == 0 && !all && channel->comm->rank == 0)
         log_say(HM_LOG_INFO, channel->comm,

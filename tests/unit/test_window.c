@@ -92,6 +92,47 @@ static void windows_that_show_other_bytes_stay_shut(void **context)
     world_close(&world, RANKS);
 }
 
+static hm_kernels_t losing;
+static hm_real_t lost;
+static _Atomic int shared;
+
+/* The communicator is lost once all ranks have a probe to show and before they have shown it. */
+static int share_and_lose(hm_context_t *context, size_t bytes, void **memory, unsigned char *ticket)
+{
+    int status = hm_kernels_host.share(context, bytes, memory, ticket);
+    shared++;
+    return status;
+}
+
+static ncclResult_t state_when_shared(ncclComm_t comm, ncclResult_t *state)
+{
+    (void)comm;
+    *state = shared == RANKS ? ncclRemoteError : ncclSuccess;
+    return ncclSuccess;
+}
+
+static void loss_while_trying_windows_fails_the_call(void **context)
+{
+    (void)context;
+    world_t world;
+    doubles_settings.min_bytes = 1 << 30; /* the first call only brings the ranks together */
+    world_open(&world, RANKS);
+    lost = *threads_real();
+    lost.ncclCommGetAsyncError = state_when_shared;
+    for (int r = 0; r < RANKS; r++) world.comm[r].real = &lost;
+    assert_int_equal(calls_replaced(&world, 1, ROW), 0);
+    losing = hm_kernels_host;
+    losing.share = share_and_lose;
+    for (int r = 0; r < RANKS; r++) world.comm[r].state->parts.channel.kernels = &losing;
+    doubles_settings.min_bytes = 0;
+    exchange_draw(&source, &world.exchange, RANKS, ROW);
+    world_call(&world);
+    assert_int_equal(shared, RANKS);
+    for (int r = 0; r < RANKS; r++) assert_int_equal(world.result[r], ncclRemoteError);
+    exchange_free(&world.exchange);
+    world_close(&world, RANKS); /* AddressSanitizer sees what is not freed */
+}
+
 static hm_kernels_t late;
 static hm_settings_t reader, sender; /* of ranks 1 and 0 */
 static const char *sent_from, *sent_to;
@@ -154,6 +195,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(nccl_s_own_settings_shut_windows, setup),
         cmocka_unit_test_setup(windows_that_show_other_bytes_stay_shut, setup),
+        cmocka_unit_test_setup(loss_while_trying_windows_fails_the_call, setup),
         cmocka_unit_test_setup(sender_waits_until_its_window_was_read, setup),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
