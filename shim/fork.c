@@ -1,31 +1,32 @@
 #include "fork.h"
 
-#include "comm.h"
-#include "group.h"
-#include "log.h"
-#include "real.h"
-#include "settings.h"
-
 #include <pthread.h>
+#include <stddef.h>
 
-bool hm_fork_child; /* written only while a child has but one thread */
+bool hm_fork_child; /* written only while a child has one thread */
+static hm_fork_handler_t *handlers;
+static int failure; /* of pthread_atfork */
+
+void fork_handler_add(hm_fork_handler_t *handler)
+{
+    handler->next = handlers;
+    handlers = handler;
+}
 
 static void child_enter(void)
 {
     hm_fork_child = true;
-    group_after_fork();
-    real_after_fork();
-    settings_after_fork();
+    for (const hm_fork_handler_t *handler = handlers; handler != NULL; handler = handler->next) handler->run();
 }
 
 static void watch(void)
 {
-    if (pthread_atfork(NULL, NULL, child_enter) != 0)
-        log_say(HM_LOG_WARN, NULL, "pthread_atfork failed: a child that calls NCCL after fork may misbehave");
+    failure = pthread_atfork(NULL, NULL, child_enter);
 }
 
-void fork_watch(void)
+int fork_watch(void)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, watch);
+    return failure;
 }

@@ -352,10 +352,17 @@ void group_comm_add(ncclComm_t *handle, const hm_real_t *real, bool blocking, nc
     group->pending = pending;
 }
 
-void group_after_fork(void)
+/* The forking thread's open groups stay with the parent. */
+static void group_after_fork(void)
 {
     hm_group.capturing = false;
     hm_group.depth = 0;
     hm_group.comm = NULL;
     hm_group.pending = NULL;
+}
+
+__attribute__((constructor)) static void group_fork_prepare(void)
+{
+    static hm_fork_handler_t handler = {.run = group_after_fork};
+    fork_handler_add(&handler);
 }

@@ -60,7 +60,4 @@ hm_answer_t group_run(hm_comm_t *comm, hm_form_t form, ncclDataType_t type, cuda
  * what the creating call returned. */
 void group_comm_add(ncclComm_t *handle, const hm_real_t *real, bool blocking, ncclResult_t result);
 
-/* In the child of a fork: forgets the forking thread's open groups. */
-void group_after_fork(void);
-
 #endif

@@ -35,9 +35,16 @@ int real_count(void)
     return atomic_load_explicit(&image_count, memory_order_relaxed);
 }
 
-void real_after_fork(void)
+/* Another thread of the parent may have held the lock. */
+static void real_after_fork(void)
 {
     lock = (pthread_mutex_t)PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
+}
+
+__attribute__((constructor)) static void real_fork_prepare(void)
+{
+    static hm_fork_handler_t handler = {.run = real_after_fork};
+    fork_handler_add(&handler);
 }
 
 static const struct link_map *map_of(const void *address)
@@ -170,7 +177,8 @@ __attribute__((noinline)) static const hm_real_t *real_resolve(const void *calle
         return NULL;
     }
     if (fresh) {
-        fork_watch();
+        if (fork_watch() != 0)
+            log_say(HM_LOG_WARN, NULL, "pthread_atfork failed: a child that calls NCCL after fork may misbehave");
         banner_say(&images[at].real);
     }
     return &images[at].real;

@@ -22,7 +22,4 @@ const hm_real_t *real_find(const void *return_address);
 /* Number of NCCL images seen so far; grows only. While it is 1, a call and its communicator cannot disagree. */
 int real_count(void);
 
-/* In the child of a fork: makes real_find usable whatever the parent's other threads were at. */
-void real_after_fork(void);
-
 #endif

@@ -2,6 +2,7 @@
 #include "settings.h"
 
 #include "bytes.h"
+#include "fork.h"
 #include "log.h"
 
 #include <ctype.h>
@@ -232,9 +233,16 @@ void settings_forget(void)
     }
 }
 
-void settings_after_fork(void)
+/* Another thread of the parent may have held the lock. */
+static void settings_after_fork(void)
 {
     lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
+}
+
+__attribute__((constructor)) static void settings_fork_prepare(void)
+{
+    static hm_fork_handler_t handler = {.run = settings_after_fork};
+    fork_handler_add(&handler);
 }
 
 bool settings_info(int index, hm_setting_info_t *info)

@@ -40,9 +40,6 @@ bool settings_info(int index, hm_setting_info_t *info);
 /* A number that is equal on two ranks whose settings let them work together. */
 uint64_t settings_hash(void);
 
-/* In the child of a fork: makes settings_get usable whatever the parent's other threads were at. */
-void settings_after_fork(void);
-
 /* The next settings_get reads the environment again. For tests, with no other thread about. */
 void settings_forget(void);
 
