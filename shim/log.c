@@ -87,6 +87,18 @@ bool log_path(const char *pattern, const struct hm_comm *comm, char *path, size_
     return true;
 }
 
+static void complaints_say(void)
+{
+    char text[HM_LINE];
+    for (int at = 0; settings_complaint(at, text, sizeof text); at++) log_say(HM_LOG_WARN, NULL, "%s", text);
+}
+
+void log_complaints(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, complaints_say);
+}
+
 void log_say(hm_log_t level, const struct hm_comm *comm, const char *format, ...)
 {
     static const char *const names[] = {"", "WARN", "INFO", "TRACE"};

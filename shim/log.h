@@ -18,6 +18,9 @@ bool log_on(hm_log_t level);
  * not with a lock held that settings or other messages need. */
 void log_say(hm_log_t level, const struct hm_comm *comm, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
+/* Says what is wrong with the settings, the first time in a process. */
+void log_complaints(void);
+
 /* Fills in %h (host), %p (process id), %r (rank; - without comm) and %% of a file name. false: too long. */
 bool log_path(const char *pattern, const struct hm_comm *comm, char *path, size_t size);
 

@@ -227,6 +227,13 @@ case_nccl_lib() {
     expect bad.err 'HIERMOE_NCCL_LIB=/no/such.so is not used' 1
 }
 
+# Said with the first call, whatever is called from where afterwards.
+case_complaints() {
+    shim complaints HIERMOE_DEPTH=nine HIERMOE_MOED=off -- "$BIN/job" all2all "$BIN/plugin_linked.so" "$BIN/plugin_static.so"
+    expect complaints.err 'HIERMOE_DEPTH=nine is not understood' 1
+    expect complaints.err 'HIERMOE_MOED is not a setting, did you mean HIERMOE_MODE' 1
+}
+
 case_no_nccl() {
     shim none -- "$BIN/job" empty "$BIN/plugin_unlinked.so"
     expect none.out ' = 3' 6

@@ -61,6 +61,19 @@ static void levels(void **state)
     assert_string_equal(read_back(), "");
 }
 
+static void settings_are_complained_of_once(void **state)
+{
+    (void)state;
+    setenv("HIERMOE_DEPTH", "nine", 1);
+    settings_forget();
+    log_complaints();
+    assert_true(like(read_back(), "^[^\n]* HIERMOE WARN HIERMOE_DEPTH=nine is not understood, auto is used [^\n]*\n$"));
+    log_complaints();
+    log_say(HM_LOG_WARN, NULL, "more");
+    assert_true(like(read_back(), "^[^\n]*nine[^\n]*\n[^\n]* HIERMOE WARN more\n$"));
+    unsetenv("HIERMOE_DEPTH");
+}
+
 static void errno_is_kept(void **state)
 {
     (void)state;
@@ -122,9 +135,13 @@ static void lines_of_threads_do_not_mix(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(form_is_nccls, clear),  cmocka_unit_test_setup(levels, clear),
-        cmocka_unit_test_setup(errno_is_kept, clear),  cmocka_unit_test_setup(long_text_is_cut_to_one_line, clear),
-        cmocka_unit_test_setup(names_of_files, clear), cmocka_unit_test_setup(lines_of_threads_do_not_mix, clear),
+        cmocka_unit_test_setup(form_is_nccls, clear),
+        cmocka_unit_test_setup(levels, clear),
+        cmocka_unit_test_setup(errno_is_kept, clear),
+        cmocka_unit_test_setup(settings_are_complained_of_once, clear),
+        cmocka_unit_test_setup(long_text_is_cut_to_one_line, clear),
+        cmocka_unit_test_setup(names_of_files, clear),
+        cmocka_unit_test_setup(lines_of_threads_do_not_mix, clear),
     };
     close(mkstemp(file));
     int failed = cmocka_run_group_tests(tests, NULL, NULL);

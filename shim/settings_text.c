@@ -1,0 +1,123 @@
+#include "settings_text.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+/* Place of `text` among the words of "a|b|c", letter case aside; -1 if it is none of them. */
+static int word_find(const char *words, const char *text)
+{
+    size_t length = strlen(text);
+    for (int at = 0; *words != '\0'; at++) {
+        size_t word = strcspn(words, "|");
+        if (word == length && strncasecmp(words, text, word) == 0) return at;
+        words += word + (words[word] == '|');
+    }
+    return -1;
+}
+
+static bool choice_parse(const char *accepted, const char *text, hm_choice_t *value)
+{
+    int at = word_find(accepted, text);
+    if (at >= 0) *value = at;
+    return at >= 0;
+}
+
+static bool flag_parse(const char *text, hm_flag_t *value)
+{
+    bool yes = word_find("1|on|true|yes|y", text) >= 0;
+    if (!yes && word_find("0|off|false|no|n", text) < 0) return false;
+    *value = yes;
+    return true;
+}
+
+/* Digits only: no sign, no blank, nothing behind but an optional unit. */
+static bool unsigned_parse(const char *text, bool units, unsigned long long *value)
+{
+    char *end;
+    if (isdigit((unsigned char)*text) == 0) return false;
+    errno = 0;
+    *value = strtoull(text, &end, 10);
+    if (errno != 0) return false;
+    int shift = 0;
+    if (units && *end != '\0') {
+        static const char all[] = "KMG";
+        const char *unit = strchr(all, toupper((unsigned char)*end));
+        if (unit == NULL) return false;
+        shift = 10 * (int)(unit - all + 1);
+        end++;
+    }
+    if (*end != '\0' || *value > SIZE_MAX >> shift) return false;
+    *value <<= shift;
+    return true;
+}
+
+/* accepted is "word|...|low..high": the range is what holds "..". */
+static bool number_parse(const char *accepted, const char *text, hm_number_t *value)
+{
+    const char *range = strrchr(accepted, '|');
+    range = range != NULL ? range + 1 : accepted;
+    unsigned long long number;
+    if (isdigit((unsigned char)*text) == 0) {
+        if (word_find(accepted, text) < 0) return false;
+        *value = -1;
+        return true;
+    }
+    if (!unsigned_parse(text, false, &number)) return false;
+    unsigned long long low = strtoull(range, NULL, 10), high = strtoull(strstr(range, "..") + 2, NULL, 10);
+    if (number < low || number > high) return false;
+    *value = (hm_number_t)number;
+    return true;
+}
+
+static bool size_parse(const char *accepted, const char *text, hm_size_t *value)
+{
+    unsigned long long number;
+    if (strcasecmp(text, "auto") == 0 && strncmp(accepted, "auto|", 5) == 0) {
+        *value = 0;
+        return true;
+    }
+    if (!unsigned_parse(text, true, &number)) return false;
+    *value = (hm_size_t)number;
+    return true;
+}
+
+bool settings_value_parse(hm_kind_t kind, const char *accepted, const char *text, void *field)
+{
+    switch (kind) {
+    case HM_KIND_choice:
+        return choice_parse(accepted, text, field);
+    case HM_KIND_number:
+        return number_parse(accepted, text, field);
+    case HM_KIND_size:
+        return size_parse(accepted, text, field);
+    case HM_KIND_flag:
+        return flag_parse(text, field);
+    case HM_KIND_text:
+        *(hm_text_t *)field = *text != '\0' ? text : NULL;
+        return true;
+    }
+    return false;
+}
+
+int settings_name_distance(const char *a, const char *b, int limit)
+{
+    size_t columns = strlen(b), above[64];
+    if (columns >= 64) return limit + 1;
+    for (size_t j = 0; j <= columns; j++) above[j] = j;
+    for (size_t i = 1; *a != '\0'; a++, i++) {
+        size_t diagonal = above[0];
+        above[0] = i;
+        for (size_t j = 1; j <= columns; j++) {
+            size_t best = diagonal + (*a != b[j - 1]);
+            if (above[j] + 1 < best) best = above[j] + 1;
+            if (above[j - 1] + 1 < best) best = above[j - 1] + 1;
+            diagonal = above[j];
+            above[j] = best;
+        }
+    }
+    return above[columns] > (size_t)limit ? limit + 1 : (int)above[columns];
+}
