@@ -52,7 +52,7 @@ static bool named_run(const hm_named_t *call, ncclComm_t handle, cudaStream_t st
     if (reason == HM_REASON_NONE)
         answer = group_run(comm, call->form, call->type, stream, result);
     else
-        stats_leave(comm, reason);
+        comm_leave(comm, reason);
     if (answer == HM_ANSWER_LEAVE_AND_TELL)
         *alone = comm;
     else
@@ -116,7 +116,7 @@ ncclResult_t hook_ncclAlltoAllConfig(const hm_real_t *real, const void *sendbuff
     if (config == NULL && equal_run(sendbuff, recvbuff, count, type, comm, stream, &alone, &result)) return result;
     hm_comm_t *known = config != NULL && comm != NULL && !fork_child() ? comm_find(comm) : NULL;
     if (known != NULL) {
-        stats_leave(known, HM_REASON_CONFIG);
+        comm_leave(known, HM_REASON_CONFIG);
         comm_release(known);
     }
     return named_left(alone, stream, real->ncclAlltoAllConfig(sendbuff, recvbuff, count, type, comm, stream, config));

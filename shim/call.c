@@ -89,8 +89,8 @@ static ncclResult_t communicator_lose(hm_parts_t *parts, int status)
     hm_comm_t *comm = parts->channel.comm;
     comm_fail(comm, channel_result(status));
     if (status != -ECANCELED)
-        log_say(HM_LOG_WARN, comm, "agreement %u did not come about: %s", parts->agree.ballot.sequence,
-                status == -ETIMEDOUT ? "a rank stayed away for HIERMOE_TIMEOUT" : "the exchange failed");
+        comm_say(HM_LOG_WARN, comm, "agreement %u did not come about: %s", parts->agree.ballot.sequence,
+                 status == -ETIMEDOUT ? "a rank stayed away for HIERMOE_TIMEOUT" : "the exchange failed");
     return comm_failure(comm);
 }
 
@@ -107,7 +107,7 @@ static ncclResult_t call_carry(const hm_load_t *load, hm_parts_t *parts)
     /* Some ranks' messages may be on their way already: no later call can be matched any more. */
     comm_fail(comm, result);
     if (!atomic_load(&comm->cancelled))
-        log_say(HM_LOG_WARN, comm, "a replaced call could not be enqueued: NCCL result %d", (int)result);
+        comm_say(HM_LOG_WARN, comm, "a replaced call could not be enqueued: NCCL result %d", (int)result);
     return result;
 }
 
@@ -137,7 +137,7 @@ static hm_answer_t call_replace(const hm_call_t *call, hm_parts_t *parts, size_t
         *result = call_carry(&load, parts);
         return HM_ANSWER_DONE;
     }
-    stats_leave(call->comm, verdict.reason);
+    comm_leave(call->comm, verdict.reason);
     bool tell =
         verdict.reason == HM_REASON_NO_GAIN || verdict.reason == HM_REASON_OBSERVE || verdict.reason == HM_REASON_TRIAL;
     return tell ? HM_ANSWER_LEAVE_AND_TELL : HM_ANSWER_LEAVE;
@@ -148,7 +148,7 @@ static bool fate_settles(hm_comm_t *comm, hm_answer_t *answer, ncclResult_t *res
 {
     hm_reason_t closed = comm_closed(comm);
     ncclResult_t failure = comm_failure(comm);
-    if (closed != HM_REASON_NONE) stats_leave(comm, closed);
+    if (closed != HM_REASON_NONE) comm_leave(comm, closed);
     if (failure != ncclSuccess) *result = failure;
     *answer = failure != ncclSuccess ? HM_ANSWER_DONE : HM_ANSWER_LEAVE;
     return closed != HM_REASON_NONE || failure != ncclSuccess;
@@ -163,11 +163,11 @@ static hm_answer_t call_look(const hm_call_t *call, hm_state_t *state, ncclResul
     if (fate_settles(call->comm, &answer, result)) return answer; /* another thread's call may have settled it */
     hm_expectation_t expectation = know_expect(&parts->know);
     if (!expectation.agree) {
-        stats_leave(call->comm, parts->know.observe ? HM_REASON_OBSERVE : HM_REASON_NO_COPIES);
+        comm_leave(call->comm, parts->know.observe ? HM_REASON_OBSERVE : HM_REASON_NO_COPIES);
         return HM_ANSWER_LEAVE;
     }
     if (channel->kernels->capturing(channel->context, call->stream)) {
-        stats_leave(call->comm, HM_REASON_CAPTURING);
+        comm_leave(call->comm, HM_REASON_CAPTURING);
         return HM_ANSWER_LEAVE;
     }
     channel->stream = call->stream;
@@ -196,7 +196,7 @@ static void state_lack(hm_comm_t *comm, hm_reason_t reason)
         comm_close(comm, reason);
         return;
     }
-    log_say(HM_LOG_WARN, comm, "this rank cannot take part in the agreement: this call and later ones fail");
+    comm_say(HM_LOG_WARN, comm, "this rank cannot take part in the agreement: this call and later ones fail");
     comm_fail(comm, ncclSystemError);
 }
 

@@ -11,7 +11,7 @@
 
 static void kernels_say(const char *text)
 {
-    log_say(HM_LOG_WARN, NULL, "%s", text);
+    comm_say(HM_LOG_WARN, NULL, "%s", text);
 }
 
 static void kernels_listen(void)
@@ -47,7 +47,7 @@ int channel_open(hm_channel_t *channel, hm_comm_t *comm, hm_reason_t *reason)
     channel->kernels = kernels_find(channel, &why);
     if (channel->kernels == NULL) {
         *reason = HM_REASON_NO_BACK_END;
-        log_say(HM_LOG_WARN, comm, "calls are left alone: %s", why);
+        comm_say(HM_LOG_WARN, comm, "calls are left alone: %s", why);
         return -ENODEV;
     }
     int device = device_of(comm);

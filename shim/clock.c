@@ -45,8 +45,8 @@ static void steps_say(const hm_clock_t *clock, const hm_channel_t *channel, doub
     for (int i = 0; i < timed->steps && used < sizeof text; i++)
         if (span(channel, clock->calls, i == 0 ? AGREED : STEPS + i - 1, STEPS + i, &ms))
             used += (size_t)snprintf(text + used, sizeof text - used, " %.3f", ms);
-    log_say(HM_LOG_TRACE, channel->comm, "call %u, depth %d: %.3f ms until agreed, %.3f ms transfer:%s",
-            (unsigned)clock->calls - 2, timed->depth, lead, transfer, text);
+    comm_say(HM_LOG_TRACE, channel->comm, "call %u, depth %d: %.3f ms until agreed, %.3f ms transfer:%s",
+             (unsigned)clock->calls - 2, timed->depth, lead, transfer, text);
 }
 
 /* Reads what the call before the last took. */

@@ -5,9 +5,9 @@
 
 #include "call.h"
 #include "fork.h"
-#include "log.h"
 
 #include <pthread.h>
+#include <stdarg.h>
 #include <stdlib.h>
 
 #define HASH_NONFATAL_OOM 1
@@ -167,6 +167,20 @@ const hm_real_t *comm_real(ncclComm_t handle, const hm_real_t *other)
     const hm_real_t *real = comm->real;
     comm_release(comm);
     return real;
+}
+
+void comm_say(hm_log_t level, const hm_comm_t *comm, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    log_list(level, comm, format, arguments);
+    va_end(arguments);
+}
+
+void comm_leave(hm_comm_t *comm, hm_reason_t reason)
+{
+    if (atomic_fetch_add_explicit(&comm->stats.left[reason], 1, memory_order_relaxed) == 0)
+        comm_say(HM_LOG_INFO, comm, "communicator %u: call left alone: %s", comm->number, stats_reason_text(reason));
 }
 
 void comm_cancel(ncclComm_t handle)

@@ -2,6 +2,7 @@
 #ifndef HM_COMM_H
 #define HM_COMM_H
 
+#include "log.h"
 #include "nccl_abi.h"
 #include "real.h"
 #include "stats.h"
@@ -72,6 +73,12 @@ static inline ncclResult_t comm_failure(const hm_comm_t *comm)
     int fate = atomic_load_explicit(&comm->fate, memory_order_relaxed);
     return fate < 0 ? (ncclResult_t)-fate : ncclSuccess;
 }
+
+/* Says one line about a communicator, or about none where comm is NULL: log_say with its rank. */
+void comm_say(hm_log_t level, const hm_comm_t *comm, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/* Counts a call left alone; the first one for this communicator and reason is said at debug level INFO. */
+void comm_leave(hm_comm_t *comm, hm_reason_t reason);
 
 /* The NCCL that made the communicator, or `other` if it is not known. */
 const hm_real_t *comm_real(ncclComm_t handle, const hm_real_t *other);

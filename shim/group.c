@@ -134,7 +134,7 @@ ncclResult_t group_flush(hm_reason_t reason, const hm_real_t *real)
     } else {
         group->depth = 0;
     }
-    if (group->comm != NULL) stats_leave(group->comm, reason);
+    if (group->comm != NULL) comm_leave(group->comm, reason);
     group_uncapture(group);
     return result;
 }
@@ -168,8 +168,8 @@ static hm_reason_t group_begin(hm_group_t *group, ncclDataType_t type, hm_comm_t
     if (closed != HM_REASON_NONE) return closed;
     if (atomic_load_explicit(&comm->cancelled, memory_order_relaxed)) return HM_REASON_CANCELLED;
     if (group_record(comm->ranks) == NULL) {
-        log_say(HM_LOG_WARN, comm, "no memory to record a group of %d ranks: the other ranks may wait for this one",
-                comm->ranks);
+        comm_say(HM_LOG_WARN, comm, "no memory to record a group of %d ranks: the other ranks may wait for this one",
+                 comm->ranks);
         return HM_REASON_NO_RECORD;
     }
     memset(group->record.seen, 0, (size_t)comm->ranks);
@@ -251,7 +251,7 @@ hm_answer_t group_run(hm_comm_t *comm, hm_form_t form, ncclDataType_t type, cuda
                       .send_count = group->record.send_count,
                       .recv_count = group->record.recv_count};
     if (atomic_load_explicit(&comm->cancelled, memory_order_acquire)) {
-        stats_leave(comm, HM_REASON_CANCELLED);
+        comm_leave(comm, HM_REASON_CANCELLED);
         return HM_ANSWER_LEAVE;
     }
     group->busy = true;
@@ -268,7 +268,7 @@ static hm_answer_t group_replace(hm_group_t *group, const void *caller, ncclResu
                          : !caller_trusted(caller)              ? HM_REASON_UNTRUSTED
                                                                 : HM_REASON_NONE;
     if (reason == HM_REASON_NONE) return group_run(group->comm, HM_FORM_GROUP, group->type, group->stream, result);
-    stats_leave(group->comm, reason);
+    comm_leave(group->comm, reason);
     return HM_ANSWER_LEAVE;
 }
 
@@ -345,7 +345,7 @@ void group_comm_add(ncclComm_t *handle, const hm_real_t *real, bool blocking, nc
     }
     hm_pending_t *pending = malloc(sizeof *pending);
     if (pending == NULL) {
-        log_say(HM_LOG_WARN, NULL, "no memory to record a communicator: its calls are left alone");
+        comm_say(HM_LOG_WARN, NULL, "no memory to record a communicator: its calls are left alone");
         return;
     }
     *pending = (hm_pending_t){.next = group->pending, .handle = handle, .real = real, .blocking = blocking};

@@ -78,10 +78,10 @@ static int words_wait(const hm_channel_t *channel, const hm_hello_t *in)
     int status = channel_wait_for(channel, first);
     if (status != -ETIMEDOUT || first >= limit) return status;
     silent_list(channel->comm, in, names, sizeof names);
-    log_say(HM_LOG_WARN, channel->comm,
-            "first all-to-all: no word from rank %s after %.0f s; it runs without libhiermoe.so or has not come to "
-            "this call yet; waiting up to HIERMOE_TIMEOUT, %.0f s",
-            names, first, limit);
+    comm_say(HM_LOG_WARN, channel->comm,
+             "first all-to-all: no word from rank %s after %.0f s; it runs without libhiermoe.so or has not come to "
+             "this call yet; waiting up to HIERMOE_TIMEOUT, %.0f s",
+             names, first, limit);
     return channel_wait_for(channel, limit - first);
 }
 
@@ -105,7 +105,7 @@ hm_reason_t hello_judge(const hm_comm_t *comm, const hm_hello_t *in)
                                                               : NULL;
         if (what == NULL) continue;
         if (comm->rank == 0)
-            log_say(HM_LOG_WARN, comm, "rank %d has %s than rank 0; all ranks leave this communicator alone", r, what);
+            comm_say(HM_LOG_WARN, comm, "rank %d has %s than rank 0; all ranks leave this communicator alone", r, what);
         return HM_REASON_SETTINGS_DIFFER;
     }
     for (int r = 0; r < comm->ranks; r++)
@@ -123,12 +123,12 @@ void hello_fail(hm_comm_t *comm, const hm_hello_t *in, int status)
     if (status == -ECANCELED) return;
     if (silent > 0) {
         silent_list(comm, in, names, sizeof names);
-        log_say(HM_LOG_WARN, comm,
-                "first all-to-all: rank %s did not join the agreement: it runs without libhiermoe.so (LD_PRELOAD "
-                "must reach every rank) or did not come to this call within HIERMOE_TIMEOUT, %.0f s",
-                names, (double)settings_get()->timeout);
+        comm_say(HM_LOG_WARN, comm,
+                 "first all-to-all: rank %s did not join the agreement: it runs without libhiermoe.so (LD_PRELOAD "
+                 "must reach every rank) or did not come to this call within HIERMOE_TIMEOUT, %.0f s",
+                 names, (double)settings_get()->timeout);
     } else {
-        log_say(HM_LOG_WARN, comm, "first all-to-all: the ranks could not agree: %s",
-                refused ? "NCCL refused the exchange" : strerror(-status));
+        comm_say(HM_LOG_WARN, comm, "first all-to-all: the ranks could not agree: %s",
+                 refused ? "NCCL refused the exchange" : strerror(-status));
     }
 }

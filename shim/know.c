@@ -58,8 +58,8 @@ void know_times_take(hm_know_t *know, hm_comm_t *comm, const hm_agreement_t *agr
         atomic_fetch_add(&comm->stats.timed_plan_us, stats_us(read->predicted_ms));
     }
     if (comm->rank == 0 && log_on(HM_LOG_TRACE))
-        log_say(HM_LOG_TRACE, comm, "depth %d took %.3f ms, predicted %.3f ms, unrefined %.3f ms", read->depth, ms,
-                read->predicted_ms, read->model_ms);
+        comm_say(HM_LOG_TRACE, comm, "depth %d took %.3f ms, predicted %.3f ms, unrefined %.3f ms", read->depth, ms,
+                 read->predicted_ms, read->model_ms);
 }
 
 hm_plan_options_t know_plan_options(const hm_channel_t *channel)
@@ -82,8 +82,8 @@ static void plan_note(const hm_know_t *know, hm_comm_t *comm, const hm_plan_t *p
     size_t used = 0;
     for (int d = 1; d <= levels && used < sizeof text; d++)
         used += (size_t)snprintf(text + used, sizeof text - used, ", %.3f ms at depth %d", plan->predicted_ms[d], d);
-    log_say(HM_LOG_INFO, comm, "predicted with profile %s: %.3f ms left alone%s; depth %d is planned",
-            know->profile.name, plan->predicted_ms[0], text, plan->depth);
+    comm_say(HM_LOG_INFO, comm, "predicted with profile %s: %.3f ms left alone%s; depth %d is planned",
+             know->profile.name, plan->predicted_ms[0], text, plan->depth);
 }
 
 static hm_timed_t timed_of(const hm_plan_t *plan, int size, int depth)

@@ -101,6 +101,14 @@ void log_complaints(void)
 
 void log_say(hm_log_t level, const struct hm_comm *comm, const char *format, ...)
 {
+    va_list arguments;
+    va_start(arguments, format);
+    log_list(level, comm, format, arguments);
+    va_end(arguments);
+}
+
+void log_list(hm_log_t level, const struct hm_comm *comm, const char *format, va_list arguments)
+{
     static const char *const names[] = {"", "WARN", "INFO", "TRACE"};
     int before = errno;
     if (level == HM_LOG_NONE || !log_on(level)) return;
@@ -108,10 +116,7 @@ void log_say(hm_log_t level, const struct hm_comm *comm, const char *format, ...
     if (comm != NULL && comm->ranks != 0) snprintf(rank, sizeof rank, "%d", comm->rank);
     int head = snprintf(line, sizeof line, "%s:%d:%d [%s] HIERMOE %s ", log_host(), (int)getpid(),
                         (int)syscall(SYS_gettid), rank, names[level]);
-    va_list arguments;
-    va_start(arguments, format);
     int text = vsnprintf(line + head, sizeof line - (size_t)head - 1, format, arguments);
-    va_end(arguments);
     size_t length = strlen(line);
     if (text < 0) length = (size_t)head;
     line[length++] = '\n';

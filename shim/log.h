@@ -3,6 +3,7 @@
 #ifndef HM_LOG_H
 #define HM_LOG_H
 
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -17,6 +18,9 @@ bool log_on(hm_log_t level);
 /* Says one line; longer text is cut at 1000 bytes. comm gives the rank and may be NULL. Keeps errno. Any thread, but
  * not with a lock held that settings or other messages need. */
 void log_say(hm_log_t level, const struct hm_comm *comm, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/* The same of a list of arguments. */
+void log_list(hm_log_t level, const struct hm_comm *comm, const char *format, va_list arguments);
 
 /* Says what is wrong with the settings, the first time in a process. */
 void log_complaints(void);

@@ -180,8 +180,9 @@ static int series_timings(const course_t *course, series_t *series, hm_timing_t 
         qsort(ms, (size_t)repeats, sizeof *ms, double_compare);
         timing[count] = (hm_timing_t){(double)series->bytes[i], (ms[(repeats - 1) / 2] + ms[repeats / 2]) / 2, repeats};
         if (course->measure.parts->channel.comm->rank == 0)
-            log_say(HM_LOG_TRACE, course->measure.parts->channel.comm, "measured %s %d: %zu bytes in %.4f ms, %d times",
-                    flavour_names[series->flavour], series->level, series->bytes[i], timing[count].ms, repeats);
+            comm_say(HM_LOG_TRACE, course->measure.parts->channel.comm,
+                     "measured %s %d: %zu bytes in %.4f ms, %d times", flavour_names[series->flavour], series->level,
+                     series->bytes[i], timing[count].ms, repeats);
         count += timing[count].ms > 0;
     }
     return count;

@@ -22,10 +22,10 @@ static void sizes_take(const hm_comm_t *comm, size_t most, hm_measure_sizes_t *s
     if (text != NULL && measure_sizes_parse(text, sizes) == 0) return;
     measure_sizes_default(most, sizes);
     if (text != NULL)
-        log_say(HM_LOG_WARN, comm,
-                "HIERMOE_FIT_SIZES=%s is not understood and not used; expected 2 to %d ascending sizes of at least 1K "
-                "with commas between",
-                text, HM_MEASURE_SIZES);
+        comm_say(HM_LOG_WARN, comm,
+                 "HIERMOE_FIT_SIZES=%s is not understood and not used; expected 2 to %d ascending sizes of at least 1K "
+                 "with commas between",
+                 text, HM_MEASURE_SIZES);
 }
 
 void offer_make(const hm_comm_t *comm, size_t fit_bytes, hm_offer_t *offer)
@@ -100,11 +100,11 @@ static void given_compare(const hm_comm_t *comm, const hm_profile_t *here, const
     static atomic_int said;
     if (comm->rank != 0 || profile_same_cluster(given, here)) return;
     bool alike = strcmp(given->device, here->device) == 0 && strcmp(given->transport, here->transport) == 0;
-    log_say(alike || atomic_fetch_add(&said, 1) > 0 ? HM_LOG_INFO : HM_LOG_WARN, comm,
-            "profile %s was made on another cluster or with other versions (%s, %s, %s; here %s, %s, %s); it is used "
-            "all the same, hiermoe fit makes one for here",
-            given->name, given->device, given->versions, given->transport, here->device, here->versions,
-            here->transport);
+    comm_say(alike || atomic_fetch_add(&said, 1) > 0 ? HM_LOG_INFO : HM_LOG_WARN, comm,
+             "profile %s was made on another cluster or with other versions (%s, %s, %s; here %s, %s, %s); it is used "
+             "all the same, hiermoe fit makes one for here",
+             given->name, given->device, given->versions, given->transport, here->device, here->versions,
+             here->transport);
 }
 
 /* Measures on all ranks together; afterwards rank 0's numbers are in *offer on all of them. *done: false where nothing
@@ -117,9 +117,9 @@ static int offer_measure(hm_parts_t *parts, hm_offer_t *offer, bool *done)
     if (status != 0) return status;
     if (!*done) {
         if (comm->rank == 0)
-            log_say(HM_LOG_WARN, comm,
-                    "nothing was measured: a rank is out of memory or HIERMOE_MAX_SCRATCH is less than four times the "
-                    "sizes; all ranks use the prior");
+            comm_say(HM_LOG_WARN, comm,
+                     "nothing was measured: a rank is out of memory or HIERMOE_MAX_SCRATCH is less than four times the "
+                     "sizes; all ranks use the prior");
         return 0;
     }
     /* The ranks fitted the same times, but a sum may differ in its last bit. */

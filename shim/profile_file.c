@@ -27,7 +27,7 @@ static void refuse(const hm_comm_t *comm, const char *name, const char *format, 
     va_end(arguments);
     uint64_t hash = bytes_hash(BYTES_HASH_START, text, strlen(text));
     if (atomic_exchange(&said, hash) == hash) return;
-    log_say(HM_LOG_WARN, comm, "HIERMOE_PROFILE=%s: %s; all ranks use the prior", name, text);
+    comm_say(HM_LOG_WARN, comm, "HIERMOE_PROFILE=%s: %s; all ranks use the prior", name, text);
 }
 
 /* A whole small file; NULL with errno set. */

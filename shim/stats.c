@@ -36,12 +36,6 @@ const char *stats_reason_name(hm_reason_t reason)
     return name;
 }
 
-void stats_leave(struct hm_comm *comm, hm_reason_t reason)
-{
-    if (atomic_fetch_add_explicit(&comm->stats.left[reason], 1, memory_order_relaxed) == 0)
-        log_say(HM_LOG_INFO, comm, "communicator %u: call left alone: %s", comm->number, stats_reason_text(reason));
-}
-
 typedef struct hm_line {
     char text[4096];
     size_t length;

@@ -41,9 +41,6 @@ static inline uint64_t stats_us(double ms)
 
 struct hm_comm;
 
-/* Counts a call left alone; the first time for this communicator and reason it is said at debug level INFO. */
-void stats_leave(struct hm_comm *comm, hm_reason_t reason);
-
 /* Appends one JSON line for the communicator to HIERMOE_STATS_FILE (%h host, %p pid, %r rank), if that is set. */
 void stats_write(struct hm_comm *comm);
 

@@ -103,8 +103,8 @@ static int windows_try(hm_windows_t *windows, hm_channel_t *channel, const hm_bo
     channel_host_free(channel, host); /* behind the copies, even where one has not come to its end */
     windows->use = all ? HM_WINDOWS_ON : HM_WINDOWS_OFF;
     if (status == 0 && !all && channel->comm->rank == 0)
-        log_say(HM_LOG_INFO, channel->comm,
-                "ranks of a node cannot read each other's memory: NCCL carries all messages");
+        comm_say(HM_LOG_INFO, channel->comm,
+                 "ranks of a node cannot read each other's memory: NCCL carries all messages");
     return status;
 }
 

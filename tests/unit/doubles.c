@@ -45,7 +45,7 @@ bool log_on(hm_log_t level)
     return level <= HM_LOG_WARN;
 }
 
-void log_say(hm_log_t level, const hm_comm_t *comm, const char *format, ...)
+void comm_say(hm_log_t level, const hm_comm_t *comm, const char *format, ...)
 {
     va_list arguments;
     (void)comm;
@@ -59,7 +59,7 @@ void log_say(hm_log_t level, const hm_comm_t *comm, const char *format, ...)
     doubles_said++;
 }
 
-void stats_leave(hm_comm_t *comm, hm_reason_t reason)
+void comm_leave(hm_comm_t *comm, hm_reason_t reason)
 {
     comm->stats.left[reason]++;
 }
