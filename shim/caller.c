@@ -82,7 +82,7 @@ static bool name_trusted(const char *name, const char *trust)
 {
     bool listed = strcasecmp(trust, "known") != 0 && name_listed(name, trust);
     if (!listed && !name_known(name)) return false;
-    log_say(HM_LOG_TRACE, NULL, "all-to-alls issued by %s are trusted", name);
+    log_say(HM_LOG_TRACE, HM_RANK_NONE, "all-to-alls issued by %s are trusted", name);
     return true;
 }
 

@@ -55,10 +55,16 @@ static void entry_free(hm_entry_t *entry)
     pthread_rwlock_unlock(&lock);
 }
 
+static void comm_write(const hm_comm_t *comm)
+{
+    hm_stats_owner_t owner = {.communicator = comm->number, .rank = comm->rank, .ranks = comm->ranks};
+    stats_write(&comm->stats, &owner);
+}
+
 void comm_release(hm_comm_t *comm)
 {
     if (atomic_fetch_sub_explicit(&comm->users, 1, memory_order_acq_rel) != 1) return;
-    stats_write(comm);
+    comm_write(comm);
     state_destroy(comm);
     entry_free((hm_entry_t *)comm);
 }
@@ -135,7 +141,7 @@ void comm_add(ncclComm_t handle, const hm_real_t *real, bool blocking)
                      real->ncclCommUserRank == NULL || real->ncclCommUserRank(handle, &rank) != ncclSuccess))
         ranks = 0;
     if (!comm_insert(handle, real, blocking, ranks, rank))
-        log_say(HM_LOG_WARN, NULL,
+        log_say(HM_LOG_WARN, HM_RANK_NONE,
                 "no memory to record a communicator: rank %d of %d leaves its calls alone, and "
                 "the other ranks will wait for it",
                 rank, ranks);
@@ -173,13 +179,13 @@ void comm_say(hm_log_t level, const hm_comm_t *comm, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
-    log_list(level, comm, format, arguments);
+    log_list(level, comm != NULL && comm->ranks > 0 ? comm->rank : HM_RANK_NONE, format, arguments);
     va_end(arguments);
 }
 
 void comm_leave(hm_comm_t *comm, hm_reason_t reason)
 {
-    if (atomic_fetch_add_explicit(&comm->stats.left[reason], 1, memory_order_relaxed) == 0)
+    if (stats_left_count(&comm->stats, reason))
         comm_say(HM_LOG_INFO, comm, "communicator %u: call left alone: %s", comm->number, stats_reason_text(reason));
 }
 
@@ -211,6 +217,6 @@ void comm_drop(ncclComm_t handle)
 __attribute__((destructor)) static void comm_write_all(void)
 {
     if (fork_child() || pthread_rwlock_tryrdlock(&lock) != 0) return;
-    for (hm_entry_t *entry = table; entry != NULL; entry = entry->hh.next) stats_write(&entry->comm);
+    for (hm_entry_t *entry = table; entry != NULL; entry = entry->hh.next) comm_write(&entry->comm);
     pthread_rwlock_unlock(&lock);
 }

@@ -5,7 +5,6 @@
 #include "caller.h"
 #include "fork.h"
 #include "hooks.h"
-#include "log.h"
 
 #include <pthread.h>
 #include <stdlib.h>

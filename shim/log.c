@@ -1,7 +1,6 @@
 #define _GNU_SOURCE
 #include "log.h"
 
-#include "comm.h"
 #include "settings.h"
 
 #include <errno.h>
@@ -52,7 +51,15 @@ int log_append(const char *path, const char *line, size_t length)
     return status;
 }
 
-bool log_path(const char *pattern, const struct hm_comm *comm, char *path, size_t size)
+static void rank_write(int rank, char *text, size_t size)
+{
+    if (rank == HM_RANK_NONE)
+        snprintf(text, size, "-");
+    else
+        snprintf(text, size, "%d", rank);
+}
+
+bool log_path(const char *pattern, int rank, char *path, size_t size)
 {
     size_t at = 0;
     for (; *pattern != '\0'; pattern++) {
@@ -67,10 +74,7 @@ bool log_path(const char *pattern, const struct hm_comm *comm, char *path, size_
                 snprintf(number, sizeof number, "%d", (int)getpid());
                 break;
             case 'r':
-                if (comm != NULL && comm->ranks != 0)
-                    snprintf(number, sizeof number, "%d", comm->rank);
-                else
-                    strcpy(number, "-");
+                rank_write(rank, number, sizeof number);
                 break;
             case '%':
                 break;
@@ -90,7 +94,7 @@ bool log_path(const char *pattern, const struct hm_comm *comm, char *path, size_
 static void complaints_say(void)
 {
     char text[HM_LINE];
-    for (int at = 0; settings_complaint(at, text, sizeof text); at++) log_say(HM_LOG_WARN, NULL, "%s", text);
+    for (int at = 0; settings_complaint(at, text, sizeof text); at++) log_say(HM_LOG_WARN, HM_RANK_NONE, "%s", text);
 }
 
 void log_complaints(void)
@@ -99,29 +103,29 @@ void log_complaints(void)
     pthread_once(&once, complaints_say);
 }
 
-void log_say(hm_log_t level, const struct hm_comm *comm, const char *format, ...)
+void log_say(hm_log_t level, int rank, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
-    log_list(level, comm, format, arguments);
+    log_list(level, rank, format, arguments);
     va_end(arguments);
 }
 
-void log_list(hm_log_t level, const struct hm_comm *comm, const char *format, va_list arguments)
+void log_list(hm_log_t level, int rank, const char *format, va_list arguments)
 {
     static const char *const names[] = {"", "WARN", "INFO", "TRACE"};
     int before = errno;
     if (level == HM_LOG_NONE || !log_on(level)) return;
-    char line[HM_LINE], rank[16] = "-", path[4096];
-    if (comm != NULL && comm->ranks != 0) snprintf(rank, sizeof rank, "%d", comm->rank);
+    char line[HM_LINE], number[16], path[4096];
+    rank_write(rank, number, sizeof number);
     int head = snprintf(line, sizeof line, "%s:%d:%d [%s] HIERMOE %s ", log_host(), (int)getpid(),
-                        (int)syscall(SYS_gettid), rank, names[level]);
+                        (int)syscall(SYS_gettid), number, names[level]);
     int text = vsnprintf(line + head, sizeof line - (size_t)head - 1, format, arguments);
     size_t length = strlen(line);
     if (text < 0) length = (size_t)head;
     line[length++] = '\n';
     const char *file = settings_get()->debug_file;
-    if (file == NULL || !log_path(file, comm, path, sizeof path) || log_append(path, line, length) != 0)
+    if (file == NULL || !log_path(file, rank, path, sizeof path) || log_append(path, line, length) != 0)
         line_write(STDERR_FILENO, line, length);
     errno = before;
 }

@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-struct hm_comm;
+#define HM_RANK_NONE (-1)
 
 /* The words of HIERMOE_DEBUG, by index. */
 typedef enum hm_log { HM_LOG_NONE, HM_LOG_WARN, HM_LOG_INFO, HM_LOG_TRACE } hm_log_t;
@@ -15,18 +15,18 @@ typedef enum hm_log { HM_LOG_NONE, HM_LOG_WARN, HM_LOG_INFO, HM_LOG_TRACE } hm_l
 /* True where a message of this level would be said: for work that only a message needs. */
 bool log_on(hm_log_t level);
 
-/* Says one line; longer text is cut at 1000 bytes. comm gives the rank and may be NULL. Keeps errno. Any thread, but
- * not with a lock held that settings or other messages need. */
-void log_say(hm_log_t level, const struct hm_comm *comm, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* Says one line; longer text is cut at 1000 bytes. rank: of the communicator that it is about, or HM_RANK_NONE. Keeps
+ * errno. Any thread. */
+void log_say(hm_log_t level, int rank, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 /* The same of a list of arguments. */
-void log_list(hm_log_t level, const struct hm_comm *comm, const char *format, va_list arguments);
+void log_list(hm_log_t level, int rank, const char *format, va_list arguments);
 
 /* Says what is wrong with the settings, the first time in a process. */
 void log_complaints(void);
 
-/* Fills in %h (host), %p (process id), %r (rank; - without comm) and %% of a file name. false: too long. */
-bool log_path(const char *pattern, const struct hm_comm *comm, char *path, size_t size);
+/* Fills in %h (host), %p (process id), %r (rank; - for HM_RANK_NONE) and %% of a file name. false: too long. */
+bool log_path(const char *pattern, int rank, char *path, size_t size);
 
 /* Adds one line to a file in one write. Opened for each line: a job that closes all descriptors, as daemons do, must
  * not find our lines in a file of its own. 0 or a negative errno. */

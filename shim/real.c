@@ -83,7 +83,7 @@ static const struct link_map *nccl_of_caller(const void *caller)
         static atomic_bool said;
         if (!atomic_exchange(&said, true)) {
             const char *why = handle != NULL ? "it has no ncclGroupStart" : dlerror();
-            log_say(HM_LOG_WARN, NULL, "HIERMOE_NCCL_LIB=%s is not used: %s", lib,
+            log_say(HM_LOG_WARN, HM_RANK_NONE, "HIERMOE_NCCL_LIB=%s is not used: %s", lib,
                     why != NULL ? why : "cannot be loaded");
         }
     }
@@ -153,7 +153,7 @@ static void slot_store(uint64_t key, int image)
 static void banner_say(const hm_real_t *real)
 {
     int v = real->version, major = v >= 10000 ? v / 10000 : v / 1000, minor = v >= 10000 ? v / 100 % 100 : v / 100 % 10;
-    log_say(HM_LOG_INFO, NULL, "version %s, in front of NCCL %d.%d.%d: %s", HM_VERSION, major, minor, v % 100,
+    log_say(HM_LOG_INFO, HM_RANK_NONE, "version %s, in front of NCCL %d.%d.%d: %s", HM_VERSION, major, minor, v % 100,
             real->path);
 }
 
@@ -171,14 +171,16 @@ __attribute__((noinline)) static const hm_real_t *real_resolve(const void *calle
     if (at < 0) {
         if (!atomic_exchange(&missing_said, true)) {
             const struct link_map *from = map_of(caller);
-            log_say(HM_LOG_WARN, NULL, "no NCCL found behind %s: link it with libnccl.so.2 or set HIERMOE_NCCL_LIB",
+            log_say(HM_LOG_WARN, HM_RANK_NONE,
+                    "no NCCL found behind %s: link it with libnccl.so.2 or set HIERMOE_NCCL_LIB",
                     from != NULL && from->l_name[0] != '\0' ? from->l_name : "the program");
         }
         return NULL;
     }
     if (fresh) {
         if (fork_watch() != 0)
-            log_say(HM_LOG_WARN, NULL, "pthread_atfork failed: a child that calls NCCL after fork may misbehave");
+            log_say(HM_LOG_WARN, HM_RANK_NONE,
+                    "pthread_atfork failed: a child that calls NCCL after fork may misbehave");
         banner_say(&images[at].real);
     }
     return &images[at].real;

@@ -1,6 +1,5 @@
 #include "stats.h"
 
-#include "comm.h"
 #include "log.h"
 #include "settings.h"
 
@@ -64,15 +63,15 @@ static uint64_t count_of(const _Atomic uint64_t *count)
     return atomic_load_explicit(count, memory_order_relaxed);
 }
 
-void stats_write(struct hm_comm *comm)
+void stats_write(const hm_stats_t *stats, const hm_stats_owner_t *owner)
 {
     const char *pattern = settings_get()->stats_file;
-    const hm_stats_t *stats = &comm->stats;
+    int rank = owner->ranks > 0 ? owner->rank : HM_RANK_NONE;
     char path[4096];
     hm_line_t line = {.length = 0};
     if (pattern == NULL) return;
     line_add(&line, "{\"host\": \"%s\", \"pid\": %d, \"communicator\": %u, \"rank\": %d, \"ranks\": %d", log_host(),
-             (int)getpid(), comm->number, comm->rank, comm->ranks);
+             (int)getpid(), owner->communicator, owner->rank, owner->ranks);
 #define HM_COUNT(field) line_add(&line, ", \"" #field "\": %" PRIu64, count_of(&stats->field))
     HM_COUNT(replaced);
     HM_COUNT(agreements);
@@ -102,6 +101,6 @@ void stats_write(struct hm_comm *comm)
         comma = ", ";
     }
     line_add(&line, "}}\n");
-    int status = log_path(pattern, comm, path, sizeof path) ? log_append(path, line.text, line.length) : -ENAMETOOLONG;
-    if (status != 0) log_say(HM_LOG_WARN, comm, "HIERMOE_STATS_FILE=%s: %s", pattern, strerror(-status));
+    int status = log_path(pattern, rank, path, sizeof path) ? log_append(path, line.text, line.length) : -ENAMETOOLONG;
+    if (status != 0) log_say(HM_LOG_WARN, rank, "HIERMOE_STATS_FILE=%s: %s", pattern, strerror(-status));
 }

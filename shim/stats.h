@@ -3,6 +3,7 @@
 #define HM_STATS_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 typedef enum hm_reason {
@@ -39,9 +40,19 @@ static inline uint64_t stats_us(double ms)
     return ms > 0 ? ms < 1e12 ? (uint64_t)(ms * 1e3) : (uint64_t)1e15 : 0;
 }
 
-struct hm_comm;
+/* Whose counters they are. */
+typedef struct hm_stats_owner {
+    unsigned communicator; /* its number in this process */
+    int rank, ranks;       /* 0 ranks: not known */
+} hm_stats_owner_t;
 
-/* Appends one JSON line for the communicator to HIERMOE_STATS_FILE (%h host, %p pid, %r rank), if that is set. */
-void stats_write(struct hm_comm *comm);
+/* Counts a call left alone. true: the first one for this reason. */
+static inline bool stats_left_count(hm_stats_t *stats, hm_reason_t reason)
+{
+    return atomic_fetch_add_explicit(&stats->left[reason], 1, memory_order_relaxed) == 0;
+}
+
+/* Appends one JSON line of the counters to HIERMOE_STATS_FILE (%h host, %p pid, %r rank), if that is set. */
+void stats_write(const hm_stats_t *stats, const hm_stats_owner_t *owner);
 
 #endif

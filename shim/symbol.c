@@ -33,13 +33,13 @@ static void unwind_open(void)
         if (found != NULL && found->get_proc_name != NULL && found->find_proc_info != NULL) {
             space = *local;
             ask = found;
-            log_say(HM_LOG_TRACE, NULL, "hidden callers are named by " HM_LIBRARY);
+            log_say(HM_LOG_TRACE, HM_RANK_NONE, "hidden callers are named by " HM_LIBRARY);
             return;
         }
         dlclose(library);
         dlerror(); /* what dlsym said is not the job's to find */
     }
-    log_say(HM_LOG_INFO, NULL, HM_LIBRARY " is not used (%s): callers are known by exported names only", why);
+    log_say(HM_LOG_INFO, HM_RANK_NONE, HM_LIBRARY " is not used (%s): callers are known by exported names only", why);
 }
 
 bool symbol_find(const void *at, char *name, size_t size)

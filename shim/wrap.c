@@ -17,8 +17,8 @@
 static ncclResult_t wrap_missing(const hm_real_t *real, const char *name, atomic_bool *said)
 {
     if (real != NULL && !atomic_exchange(said, true))
-        log_say(HM_LOG_WARN, NULL, "%s lacks %s (version code %d): the call fails with ncclInternalError", real->path,
-                name, real->version);
+        log_say(HM_LOG_WARN, HM_RANK_NONE, "%s lacks %s (version code %d): the call fails with ncclInternalError",
+                real->path, name, real->version);
     return ncclInternalError;
 }
 

@@ -41,23 +41,22 @@ static bool like(const char *line, const char *pattern)
 
 static void form_is_nccls(void **state)
 {
-    hm_comm_t comm = {.ranks = 8, .rank = 5};
     (void)state;
-    log_say(HM_LOG_WARN, NULL, "%s %d", "some text", 7);
+    log_say(HM_LOG_WARN, HM_RANK_NONE, "%s %d", "some text", 7);
     assert_true(like(read_back(), "^[^:.]+:[0-9]+:[0-9]+ \\[-\\] HIERMOE WARN some text 7\n$"));
-    log_say(HM_LOG_INFO, &comm, "more");
+    log_say(HM_LOG_INFO, 5, "more");
     assert_true(like(read_back(), "\n[^:.]+:[0-9]+:[0-9]+ \\[5\\] HIERMOE INFO more\n$"));
 }
 
 static void levels(void **state)
 {
     (void)state;
-    log_say(HM_LOG_TRACE, NULL, "not said");
+    log_say(HM_LOG_TRACE, HM_RANK_NONE, "not said");
     assert_string_equal(read_back(), "");
     assert_false(log_on(HM_LOG_TRACE));
     setenv("HIERMOE_DEBUG", "none", 1);
     settings_forget();
-    log_say(HM_LOG_WARN, NULL, "not said");
+    log_say(HM_LOG_WARN, HM_RANK_NONE, "not said");
     assert_string_equal(read_back(), "");
 }
 
@@ -69,7 +68,7 @@ static void settings_are_complained_of_once(void **state)
     log_complaints();
     assert_true(like(read_back(), "^[^\n]* HIERMOE WARN HIERMOE_DEPTH=nine is not understood, auto is used [^\n]*\n$"));
     log_complaints();
-    log_say(HM_LOG_WARN, NULL, "more");
+    log_say(HM_LOG_WARN, HM_RANK_NONE, "more");
     assert_true(like(read_back(), "^[^\n]*nine[^\n]*\n[^\n]* HIERMOE WARN more\n$"));
     unsetenv("HIERMOE_DEPTH");
 }
@@ -81,7 +80,7 @@ static void errno_is_kept(void **state)
     setenv("HIERMOE_DEBUG", "WARN", 1);
     settings_forget();
     errno = ERANGE;
-    log_say(HM_LOG_WARN, NULL, "(this line belongs here: its file cannot be opened)");
+    log_say(HM_LOG_WARN, HM_RANK_NONE, "(this line belongs here: its file cannot be opened)");
     assert_int_equal(errno, ERANGE);
 }
 
@@ -91,7 +90,7 @@ static void long_text_is_cut_to_one_line(void **state)
     (void)state;
     memset(longer, 'x', sizeof longer);
     longer[sizeof longer - 1] = 0;
-    log_say(HM_LOG_WARN, NULL, "%s", longer);
+    log_say(HM_LOG_WARN, HM_RANK_NONE, "%s", longer);
     read_back();
     assert_int_equal(text[strlen(text) - 1], '\n');
     assert_in_range(strlen(text), 900, 1024);
@@ -99,23 +98,22 @@ static void long_text_is_cut_to_one_line(void **state)
 
 static void names_of_files(void **state)
 {
-    hm_comm_t comm = {.ranks = 2, .rank = 1};
     char path[64], expected[128];
     (void)state;
-    assert_true(log_path("a%p.%r.%%.%x", &comm, path, sizeof path));
+    assert_true(log_path("a%p.%r.%%.%x", 1, path, sizeof path));
     snprintf(expected, sizeof expected, "a%d.1.%%.%%x", (int)getpid());
     assert_string_equal(path, expected);
-    assert_true(log_path("%h.%r%", NULL, path, sizeof path));
+    assert_true(log_path("%h.%r%", HM_RANK_NONE, path, sizeof path));
     snprintf(expected, sizeof expected, "%s.-%%", log_host());
     assert_string_equal(path, expected);
-    assert_false(log_path("0123456789", NULL, path, 10));
-    assert_true(log_path("012345678", NULL, path, 10));
+    assert_false(log_path("0123456789", 0, path, 10));
+    assert_true(log_path("012345678", 0, path, 10));
 }
 
 static void *speak(void *unused)
 {
     (void)unused;
-    for (int i = 0; i < 200; i++) log_say(HM_LOG_WARN, NULL, "0123456789 0123456789 0123456789 0123456789");
+    for (int i = 0; i < 200; i++) log_say(HM_LOG_WARN, HM_RANK_NONE, "0123456789 0123456789 0123456789 0123456789");
     return NULL;
 }
 

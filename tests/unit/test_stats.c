@@ -29,30 +29,30 @@ static const char *read_back(void)
 /* Every figure under its own name, and lines one behind the other. */
 static void every_figure_is_where_it_belongs(void **state)
 {
-    hm_comm_t comm = {.ranks = 8, .rank = 5, .number = 3};
+    hm_stats_owner_t owner = {.communicator = 3, .rank = 5, .ranks = 8};
     char expected[2048];
     (void)state;
-    comm.stats = (hm_stats_t){.replaced = 11,
-                              .agreements = 12,
-                              .windows = 13,
-                              .spread = 14,
-                              .rails = 15,
-                              .bytes_raw = 1ull << 40,
-                              .bytes_sent = 16,
-                              .rows = 17,
-                              .distinct = 18,
-                              .planned = 19,
-                              .plain_us = 20021,
-                              .plan_us = 5002,
-                              .timed = 22,
-                              .timed_us = 23456,
-                              .timed_lead_us = 1,
-                              .timed_plan_us = 25000};
-    comm.stats.depth[1] = 4;
-    comm.stats.depth[2] = 7;
-    comm.stats.left[HM_REASON_PARTIAL] = 2;
-    comm.stats.left[HM_REASON_NO_BACK_END] = 1;
-    stats_write(&comm);
+    hm_stats_t stats = {.replaced = 11,
+                        .agreements = 12,
+                        .windows = 13,
+                        .spread = 14,
+                        .rails = 15,
+                        .bytes_raw = 1ull << 40,
+                        .bytes_sent = 16,
+                        .rows = 17,
+                        .distinct = 18,
+                        .planned = 19,
+                        .plain_us = 20021,
+                        .plan_us = 5002,
+                        .timed = 22,
+                        .timed_us = 23456,
+                        .timed_lead_us = 1,
+                        .timed_plan_us = 25000};
+    stats.depth[1] = 4;
+    stats.depth[2] = 7;
+    stats.left[HM_REASON_PARTIAL] = 2;
+    stats.left[HM_REASON_NO_BACK_END] = 1;
+    stats_write(&stats, &owner);
     snprintf(expected, sizeof expected,
              "{\"host\": \"%s\", \"pid\": %d, \"communicator\": 3, \"rank\": 5, \"ranks\": 8, \"replaced\": 11, "
              "\"agreements\": 12, \"windows\": 13, \"spread\": 14, \"rails\": 15, \"bytes_raw\": 1099511627776, "
@@ -62,8 +62,8 @@ static void every_figure_is_where_it_belongs(void **state)
              "\"left\": {\"partial\": 2, \"no_back_end\": 1}}\n",
              log_host(), (int)getpid());
     assert_string_equal(read_back(), expected);
-    comm.number = 4;
-    stats_write(&comm);
+    owner.communicator = 4;
+    stats_write(&stats, &owner);
     assert_int_equal(strncmp(read_back(), expected, strlen(expected)), 0);
     assert_non_null(strstr(text + strlen(expected), "\"communicator\": 4"));
 }
@@ -71,11 +71,10 @@ static void every_figure_is_where_it_belongs(void **state)
 /* A forced depth may cost more than it saves. */
 static void a_loss_is_a_negative_saving(void **state)
 {
-    hm_comm_t comm = {.ranks = 2};
+    hm_stats_owner_t owner = {.ranks = 2};
+    hm_stats_t stats = {.plain_us = 1000, .plan_us = 3500};
     (void)state;
-    comm.stats.plain_us = 1000;
-    comm.stats.plan_us = 3500;
-    stats_write(&comm);
+    stats_write(&stats, &owner);
     assert_non_null(strstr(read_back(), "\"predicted_saved_ms\": -2.500,"));
 }
 
