@@ -35,8 +35,18 @@ const char *stats_reason_name(hm_reason_t reason)
     return name;
 }
 
+/* Room for the longest line, so that none is cut. */
+enum {
+    HM_LINE = 1024 /* whose counters they are */ + HM_STATS_DEPTHS * 24
+#define HM_STAT(field, key, unit, help) +32 + sizeof key
+#define HM_STAT_DIFFERENCE(key, field, less, help) +32 + sizeof key
+#include "stats.def"
+#define HM_REASON(id, text) +32 + sizeof #id
+#include "reasons.def"
+};
+
 typedef struct hm_line {
-    char text[4096];
+    char text[HM_LINE];
     size_t length;
 } hm_line_t;
 
@@ -47,20 +57,61 @@ __attribute__((format(printf, 2, 3))) static void line_add(hm_line_t *line, cons
     int more = vsnprintf(line->text + line->length, sizeof line->text - line->length, format, arguments);
     va_end(arguments);
     if (more > 0) line->length += (size_t)more;
-    if (line->length >= sizeof line->text) line->length = sizeof line->text - 1;
 }
 
-/* Milliseconds with a decimal point whatever the job's locale. */
-static void line_ms(hm_line_t *line, const char *name, uint64_t us)
+/* A host's name may hold anything. Bytes that are no ASCII are taken for Latin-1: JSON has to be UTF-8. */
+static void line_add_string(hm_line_t *line, const char *text)
 {
-    int64_t value = (int64_t)us;
-    uint64_t size = value < 0 ? (uint64_t)-value : us;
-    line_add(line, ", \"%s\": %s%" PRIu64 ".%03" PRIu64, name, value < 0 ? "-" : "", size / 1000, size % 1000);
+    line_add(line, "\"");
+    for (const unsigned char *at = (const unsigned char *)text; *at != '\0'; at++)
+        if (*at < 0x20 || *at >= 0x7f || *at == '"' || *at == '\\')
+            line_add(line, "\\u%04x", *at);
+        else
+            line_add(line, "%c", *at);
+    line_add(line, "\"");
+}
+
+static void line_add_count(hm_line_t *line, const char *key, uint64_t count)
+{
+    line_add(line, ", \"%s\": %" PRIu64, key, count);
+}
+
+#define line_add_bytes line_add_count
+
+/* Milliseconds of signed microseconds, with a decimal point whatever the job's locale. */
+static void line_add_ms(hm_line_t *line, const char *key, uint64_t us)
+{
+    bool less = (int64_t)us < 0;
+    if (less) us = -us;
+    line_add(line, ", \"%s\": %s%" PRIu64 ".%03" PRIu64, key, less ? "-" : "", us / 1000, us % 1000);
 }
 
 static uint64_t count_of(const _Atomic uint64_t *count)
 {
     return atomic_load_explicit(count, memory_order_relaxed);
+}
+
+static void line_fill(hm_line_t *line, const hm_stats_t *stats, const hm_stats_owner_t *owner)
+{
+    line_add(line, "{\"host\": ");
+    line_add_string(line, log_host());
+    line_add(line, ", \"pid\": %d, \"communicator\": %u, \"rank\": %d, \"ranks\": %d", (int)getpid(),
+             owner->communicator, owner->rank, owner->ranks);
+#define HM_STAT(field, key, unit, help) line_add_##unit(line, key, count_of(&stats->field));
+#define HM_STAT_DIFFERENCE(key, field, less, help) \
+    line_add_ms(line, key, count_of(&stats->field) - count_of(&stats->less));
+#include "stats.def"
+    for (int i = 0; i < HM_STATS_DEPTHS; i++)
+        line_add(line, "%s%" PRIu64, i != 0 ? ", " : ", \"depth\": [", count_of(&stats->depth[i]));
+    line_add(line, "], \"left\": {");
+    const char *comma = "";
+    for (int i = 0; i < HM_REASONS; i++) {
+        uint64_t left = count_of(&stats->left[i]);
+        if (left == 0) continue;
+        line_add(line, "%s\"%s\": %" PRIu64, comma, stats_reason_name((hm_reason_t)i), left);
+        comma = ", ";
+    }
+    line_add(line, "}}\n");
 }
 
 void stats_write(const hm_stats_t *stats, const hm_stats_owner_t *owner)
@@ -70,37 +121,7 @@ void stats_write(const hm_stats_t *stats, const hm_stats_owner_t *owner)
     char path[4096];
     hm_line_t line = {.length = 0};
     if (pattern == NULL) return;
-    line_add(&line, "{\"host\": \"%s\", \"pid\": %d, \"communicator\": %u, \"rank\": %d, \"ranks\": %d", log_host(),
-             (int)getpid(), owner->communicator, owner->rank, owner->ranks);
-#define HM_COUNT(field) line_add(&line, ", \"" #field "\": %" PRIu64, count_of(&stats->field))
-    HM_COUNT(replaced);
-    HM_COUNT(agreements);
-    HM_COUNT(windows);
-    HM_COUNT(spread);
-    HM_COUNT(rails);
-    HM_COUNT(bytes_raw);
-    HM_COUNT(bytes_sent);
-    HM_COUNT(rows);
-    HM_COUNT(distinct);
-    HM_COUNT(planned);
-    line_ms(&line, "predicted_plain_ms", count_of(&stats->plain_us));
-    line_ms(&line, "predicted_ms", count_of(&stats->plan_us));
-    line_ms(&line, "predicted_saved_ms", count_of(&stats->plain_us) - count_of(&stats->plan_us));
-    HM_COUNT(timed);
-    line_ms(&line, "timed_ms", count_of(&stats->timed_us));
-    line_ms(&line, "timed_lead_ms", count_of(&stats->timed_lead_us));
-    line_ms(&line, "timed_predicted_ms", count_of(&stats->timed_plan_us));
-#undef HM_COUNT
-    for (size_t i = 0; i < sizeof stats->depth / sizeof stats->depth[0]; i++)
-        line_add(&line, "%s%" PRIu64, i != 0 ? ", " : ", \"depth\": [", count_of(&stats->depth[i]));
-    line_add(&line, "], \"left\": {");
-    const char *comma = "";
-    for (int i = 0; i < HM_REASONS; i++) {
-        if (count_of(&stats->left[i]) == 0) continue;
-        line_add(&line, "%s\"%s\": %" PRIu64, comma, stats_reason_name((hm_reason_t)i), count_of(&stats->left[i]));
-        comma = ", ";
-    }
-    line_add(&line, "}}\n");
+    line_fill(&line, stats, owner);
     int status = log_path(pattern, rank, path, sizeof path) ? log_append(path, line.text, line.length) : -ENAMETOOLONG;
     if (status != 0) log_say(HM_LOG_WARN, rank, "HIERMOE_STATS_FILE=%s: %s", pattern, strerror(-status));
 }

@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define HM_STATS_DEPTHS 8 /* 0 to the deepest that HIERMOE_DEPTH takes, and one to spare */
+
 typedef enum hm_reason {
 #define HM_REASON(id, text) HM_REASON_##id,
 #include "reasons.def"
@@ -18,20 +20,10 @@ const char *stats_reason_text(hm_reason_t reason);
 const char *stats_reason_name(hm_reason_t reason);
 
 typedef struct hm_stats {
-    _Atomic uint64_t replaced, agreements;
-    _Atomic uint64_t depth[8];              /* replaced calls by depth */
-    _Atomic uint64_t left[HM_REASONS];      /* calls left alone, by reason */
-    _Atomic uint64_t windows;               /* replaced calls whose near messages went through windows */
-    _Atomic uint64_t spread;                /* replaced calls that went in lanes */
-    _Atomic uint64_t rails;                 /* gathers that went along rails: agreements, votes, tickets */
-    _Atomic uint64_t bytes_raw, bytes_sent; /* of replaced calls: what NCCL would have sent to other ranks, what was */
-    _Atomic uint64_t rows, distinct;        /* rows looked at, distinct ones among them */
-    _Atomic uint64_t planned;               /* calls whose time was predicted; in microseconds, all of them together: */
-    _Atomic uint64_t plain_us, plan_us;     /* left alone, and as planned */
-    _Atomic uint64_t timed;                 /* replaced calls whose times are known; microseconds of all of them: */
-    _Atomic uint64_t timed_us;              /* the slowest rank's */
-    _Atomic uint64_t timed_lead_us;         /* until the plan was made, as the last rank to come in saw it */
-    _Atomic uint64_t timed_plan_us;         /* predicted for them */
+#define HM_STAT(field, key, unit, help) _Atomic uint64_t field;
+#include "stats.def"
+    _Atomic uint64_t depth[HM_STATS_DEPTHS]; /* replaced calls by depth */
+    _Atomic uint64_t left[HM_REASONS];       /* calls left alone by reason */
 } hm_stats_t;
 
 /* Milliseconds as whole microseconds, of any double. */
