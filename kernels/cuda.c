@@ -1,94 +1,85 @@
-/* The CUDA back end's interface, and its plain operations on streams. */
-#include "cuda_context.h"
-#include "cuda_jobs.h"
-#include "patience.h"
+/* The CUDA back end: its interface, and the making and ending of contexts out of their parts. */
+#include "cuda_parts.h"
 
 #include <errno.h>
-#include <sched.h>
+#include <stdlib.h>
 #include <time.h>
 
-enum {
-    SMALL_COPY = 64 * 1024, /* bytes up to which a kernel copies: the copy engines may be busy with the job's own */
-    SPIN_NANOSECONDS = 50 * 1000,    /* of a wait, without a pause; then it lets others run, */
-    YIELD_NANOSECONDS = 2000 * 1000, /* until it has taken so long: then it naps */
-    NAP_NANOSECONDS = 20 * 1000
-};
-
-/* An error would show again in the replayed call, so whatever is unclear counts as capturing. */
-int cuda_capturing(hm_context_t *context, void *stream)
+/* Work that still runs when a context ends is worth a short wait only for the sake of shared memory: then a
+ * communicator that ended in order gives it back. */
+static bool idle_soon(const hm_context_t *context)
 {
+    const struct timespec pause = {.tv_nsec = 1000 * 1000};
+    int tries = cuda_share_pending(context) ? 200 : 0;
+    while (!cuda_idle(context) && tries-- > 0) nanosleep(&pause, NULL);
+    return cuda_idle(context);
+}
+
+/* Gives back what there is. */
+static void context_close(hm_context_t *context)
+{
+    bool idle = idle_soon(context);
+    cuda_stage_close(context);
+    cuda_share_close(context, idle);
+    cuda_scan_close(context);
+    cuda_memory_close(context, idle);
+    if (!idle && hm_kernels_say != NULL)
+        hm_kernels_say("CUDA: a context ended with work still on the device; its pinned memory stays allocated");
+    cuda_beside_close(context);
+    cuda_order_close(context);
+    cuda_mark_close(context);
+}
+
+static int context_create(const void *hook, hm_context_t **context)
+{
+    const int *wanted = hook;
+    const char *why;
     hm_cuda_entry_t entry;
-    CUstreamCaptureStatus capture = CU_STREAM_CAPTURE_STATUS_NONE;
-    if (cuda_enter(context, &entry) != 0) return 1;
-    CUresult result = context->cuda->cuStreamIsCapturing_(stream, &capture);
-    cuda_leave(context, &entry);
-    return result != CUDA_SUCCESS || capture != CU_STREAM_CAPTURE_STATUS_NONE;
-}
-
-int cuda_join(hm_context_t *context, void *stream)
-{
-    hm_cuda_entry_t entry;
-    int status = cuda_enter(context, &entry);
-    if (status != 0) return status;
-    status = cuda_begin(context, stream);
-    if (status == 0) status = cuda_end(context, stream);
-    cuda_leave(context, &entry);
-    return status;
-}
-
-static int copy_enqueue(hm_context_t *context, CUstream stream, void *dst, const void *src, size_t bytes)
-{
-    CUdeviceptr to = (CUdeviceptr)(uintptr_t)dst, from = (CUdeviceptr)(uintptr_t)src;
-    uint64_t carried = bytes;
-    uint32_t followed = 0;
-    void *arguments[] = {&to, &from, &carried, &followed};
-    if (bytes <= SMALL_COPY)
-        return cuda_launch(context, stream, HM_CUDA_stage, bytes / 16 / HM_BLOCK + 1, HM_BLOCK, false, arguments);
-    return cuda_check(context, context->cuda->cuMemcpyAsync_(to, from, bytes, stream), "copying");
-}
-
-int cuda_copy(hm_context_t *context, void *stream, void *dst, const void *src, size_t bytes)
-{
-    hm_cuda_entry_t entry;
-    if (bytes == 0) return 0;
-    int status = cuda_enter(context, &entry);
-    if (status != 0) return status;
-    status = cuda_begin(context, stream);
-    if (status == 0) status = copy_enqueue(context, stream, dst, src, bytes);
-    if (status == 0) status = cuda_end(context, stream);
-    cuda_leave(context, &entry);
-    return status;
-}
-
-/* Waits for the event `done`. Polls: a driver's blocking wait could not be cancelled. Spins only as long as ranks that
- * come together need: threads of NCCL's may want the core. */
-static int done_wait(hm_context_t *context, double seconds, const atomic_int *cancel)
-{
-    hm_patience_t patience = patience_begin();
-    for (;;) {
-        CUresult result = context->cuda->cuEventQuery_(context->done);
-        if (result != CUDA_ERROR_NOT_READY) return cuda_check(context, result, "work on the device");
-        if (cancel != NULL && atomic_load_explicit(cancel, memory_order_relaxed) != 0) return -ECANCELED;
-        double spent = patience_turn(&patience);
-        if (spent >= seconds) return -ETIMEDOUT;
-        if (spent > 1e-9 * YIELD_NANOSECONDS) {
-            nanosleep(&(struct timespec){0, NAP_NANOSECONDS}, NULL);
-        } else if (spent > 1e-9 * SPIN_NANOSECONDS) {
-            sched_yield();
-        }
+    hm_context_t *made = calloc(1, sizeof *made);
+    if (made == NULL) return -ENOMEM;
+    made->cuda = cuda_driver_open(&why);
+    /* The job may be capturing a graph, on this thread or another; without this its capture would be lost. */
+    CUstreamCaptureMode mode = CU_STREAM_CAPTURE_MODE_RELAXED;
+    made->cuda->cuThreadExchangeStreamCaptureMode_(&mode);
+    int status = cuda_device_find(made, wanted != NULL ? *wanted : -1);
+    made->cuda->cuThreadExchangeStreamCaptureMode_(&mode);
+    if (status == 0) status = cuda_enter(made, &entry);
+    if (status == 0) {
+        status = cuda_order_open(made);
+        if (status != 0) context_close(made);
+        cuda_leave(made, &entry);
     }
+    if (status == 0)
+        *context = made;
+    else
+        free(made);
+    return status;
 }
 
-int cuda_wait(hm_context_t *context, void *stream, double seconds, const atomic_int *cancel)
+static int context_prepare(hm_context_t *context)
 {
     hm_cuda_entry_t entry;
     int status = cuda_enter(context, &entry);
     if (status != 0) return status;
-    status = cuda_begin(context, stream);
-    if (status == 0) status = cuda_end(context, stream);
-    if (status == 0) status = done_wait(context, seconds, cancel);
+    status = cuda_device_open(context);
+    if (status == 0) status = cuda_memory_open(context);
+    if (status == 0) status = cuda_beside_open(context);
+    if (status == 0) status = cuda_stage_open(context);
+    if (status == 0) status = cuda_scan_open(context);
     cuda_leave(context, &entry);
     return status;
+}
+
+static void context_destroy(hm_context_t *context)
+{
+    hm_cuda_entry_t entry;
+    if (context == NULL) return;
+    cuda_say_nothing(context);
+    if (cuda_enter(context, &entry) == 0) {
+        context_close(context);
+        cuda_leave(context, &entry);
+    }
+    free(context);
 }
 
 static const hm_kernels_t cuda_kernels = {
@@ -99,9 +90,9 @@ static const hm_kernels_t cuda_kernels = {
     .lanes_over_tcp = true,
     .slices = 1,
     .fit_bytes = (size_t)256 << 20, /* NVLink and kernels come to their speed late */
-    .context_create = cuda_context_create,
-    .prepare = cuda_prepare,
-    .context_destroy = cuda_context_destroy,
+    .context_create = context_create,
+    .prepare = context_prepare,
+    .context_destroy = context_destroy,
     .alloc = cuda_memory_alloc,
     .free = cuda_memory_free,
     .host_alloc = cuda_host_alloc,

@@ -46,8 +46,8 @@ add_custom_target(hm_cuda_image DEPENDS ${image})
 add_dependencies(hm_kernels hm_cuda_image)
 
 set(cuda_sources)
-foreach(source cuda.c cuda_context.c cuda_driver.c cuda_identify.c cuda_image.c cuda_mark.c cuda_memory.c cuda_move.c
-        cuda_pick.c cuda_share.c cuda_table.c)
+foreach(source cuda.c cuda_beside.c cuda_context.c cuda_device.c cuda_driver.c cuda_identify.c cuda_image.c cuda_mark.c
+        cuda_memory.c cuda_move.c cuda_pick.c cuda_share.c cuda_stage.c cuda_stream.c cuda_table.c)
     list(APPEND cuda_sources ${CMAKE_CURRENT_LIST_DIR}/${source})
 endforeach()
 target_sources(hm_kernels PRIVATE ${cuda_sources})

@@ -1,4 +1,5 @@
 /* Launching identify: its work memory and its kernels one after another. */
+#include "cuda_parts.h"
 #include "cuda_table.h"
 
 #include <errno.h>
@@ -55,7 +56,8 @@ static int clear_launch(hm_context_t *context, CUstream stream, hm_identify_t *j
 {
     hm_tables_t tables = {.staged = bytes > HM_TABLES_HELD ? stage->host : NULL, .jobs = (uint32_t)(bytes / 8)};
     if (bytes <= HM_TABLES_HELD) memcpy(tables.held, stage->host, bytes);
-    uint64_t blocks = (job->slots * 8 + job->zero_bytes) / 16 / HM_BLOCK + 1, wide = (uint64_t)context->processors * 8;
+    uint64_t blocks = (job->slots * 8 + job->zero_bytes) / 16 / HM_BLOCK + 1,
+             wide = (uint64_t)context->device.processors * 8;
     CUdeviceptr carried = stage->device;
     void *arguments[] = {job, &tables, &carried};
     return cuda_launch(context, stream, HM_CUDA_clear, blocks < wide ? blocks : wide, HM_BLOCK, false, arguments);
@@ -63,7 +65,7 @@ static int clear_launch(hm_context_t *context, CUstream stream, hm_identify_t *j
 
 static int identify_launch(hm_context_t *context, CUstream stream, hm_identify_t *job)
 {
-    uint64_t n = job->n, wide = (uint64_t)context->processors * 2, blocks = cuda_tiles(n, HM_BLOCK);
+    uint64_t n = job->n, wide = (uint64_t)context->device.processors * 2, blocks = cuda_tiles(n, HM_BLOCK);
     uint64_t compare = cuda_tiles(cuda_tiles(n, job->compare_rows), HM_COMPARE_BLOCK / 32);
     uint64_t tiles = cuda_tiles(n, HM_NUMBER_TILE), count = blocks < wide ? blocks : wide;
     void *arguments[] = {job};
@@ -110,7 +112,7 @@ static int identify_enqueue(hm_context_t *context, CUstream stream, const hm_row
     job->group = (const hm_bits_t *)(uintptr_t)(stage.device + table_bytes);
     job->groups = (uint32_t)group_count;
     job->n = (uint32_t)n;
-    job->compare_rows = compare_rows(n, rows->row_bytes, context->processors);
+    job->compare_rows = compare_rows(n, rows->row_bytes, context->device.processors);
     work_lay(job, n, work);
     status = cuda_begin(context, stream);
     if (status == 0 && n == 0) {

@@ -1,5 +1,5 @@
 /* Times along streams. */
-#include "cuda_context.h"
+#include "cuda_parts.h"
 
 #include <errno.h>
 
@@ -30,4 +30,10 @@ int cuda_span(hm_context_t *context, int from, int to, double *ms)
     if (result != CUDA_SUCCESS) return -EAGAIN;
     *ms = (double)read;
     return 0;
+}
+
+void cuda_mark_close(hm_context_t *context)
+{
+    for (int i = 0; i < HM_MARKS; i++)
+        if (context->mark[i] != NULL) context->cuda->cuEventDestroy_(context->mark[i]);
 }

@@ -1,4 +1,6 @@
 /* Launching move, on the job's stream and beside it. */
+#include "cuda_beside.h"
+#include "cuda_parts.h"
 #include "cuda_table.h"
 
 #include <errno.h>
@@ -38,7 +40,7 @@ static void segments_use(move_segments_t *segments, const hm_rows_t *rows)
  * stays in the cache until it is read again, beside all that is written: a quarter of it. */
 static uint64_t piece_bytes(const hm_context_t *context, const hm_move_job_t *job)
 {
-    uint64_t piece = HM_MOVE_UNIT, most = (uint64_t)context->cache_bytes / 4;
+    uint64_t piece = HM_MOVE_UNIT, most = (uint64_t)context->device.cache_bytes / 4;
     if (job->index == NULL || job->rows <= job->src_rows) return piece;
     while (piece > HM_MOVE_PIECE && job->src_rows * (piece < job->width ? piece : job->width) > most) piece /= 2;
     return piece;
@@ -110,18 +112,15 @@ static int move_launch(hm_context_t *context, CUstream stream, hm_cuda_tables_t 
     return status != 0 ? status : end;
 }
 
-/* The same beside the job's stream: behind fork, and behind nothing that came after it. */
+/* The same beside the job's stream. */
 static int move_launch_beside(hm_context_t *context, hm_cuda_tables_t *tables, uint64_t units)
 {
-    const hm_cuda_t *cuda = context->cuda;
+    CUstream stream = context->beside.stream;
     void *arguments[] = {&tables->parameter};
-    CUresult result = cuda->cuStreamWaitEvent_(context->beside, context->forked, 0);
-    if (result == CUDA_SUCCESS && context->fresh)
-        result = cuda->cuStreamWaitEvent_(context->beside, context->allocated, 0);
-    int status = cuda_check(context, result, "ordering work beside a stream");
+    int status = cuda_beside_begin(context);
     if (status == 0)
-        status = cuda_tables_launch(context, context->beside, tables, HM_CUDA_move, units, HM_MOVE_BLOCK, arguments);
-    int end = cuda_check(context, cuda->cuEventRecord_(context->joined, context->beside), "recording an event");
+        status = cuda_tables_launch(context, stream, tables, HM_CUDA_move, units, HM_MOVE_BLOCK, arguments);
+    int end = cuda_beside_end(context);
     return status != 0 ? status : end;
 }
 
@@ -166,29 +165,4 @@ int cuda_move(hm_context_t *context, void *stream, const hm_move_job_t *jobs, in
 int cuda_move_beside(hm_context_t *context, void *stream, const hm_move_job_t *jobs, int count)
 {
     return move_run(context, stream, jobs, count, true);
-}
-
-int cuda_fork(hm_context_t *context, void *stream)
-{
-    hm_cuda_entry_t entry;
-    int status = cuda_enter(context, &entry);
-    if (status != 0) return status;
-    status = cuda_check(context, context->cuda->cuEventRecord_(context->forked, stream), "recording an event");
-    cuda_leave(context, &entry);
-    return status;
-}
-
-/* An event that was never recorded holds nothing up. */
-int cuda_merge(hm_context_t *context, void *stream)
-{
-    hm_cuda_entry_t entry;
-    int status = cuda_enter(context, &entry);
-    if (status != 0) return status;
-    status = cuda_begin(context, stream);
-    if (status == 0)
-        status =
-            cuda_check(context, context->cuda->cuStreamWaitEvent_(stream, context->joined, 0), "ordering a stream");
-    if (status == 0) status = cuda_end(context, stream);
-    cuda_leave(context, &entry);
-    return status;
 }

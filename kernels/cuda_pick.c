@@ -1,4 +1,6 @@
 /* Launching pick and map. */
+#include "cuda_memory.h"
+#include "cuda_parts.h"
 #include "cuda_table.h"
 
 #include <errno.h>
@@ -10,42 +12,43 @@ static int scan_reserve(hm_context_t *context, uint64_t tiles)
 {
     uint64_t wanted = SCAN_FIRST;
     CUdeviceptr memory;
-    if (tiles <= context->scan_tiles) return 0;
+    if (tiles <= context->scan.tiles) return 0;
     while (wanted < tiles) wanted *= 2;
     int status = cuda_alloc(context, SCAN_TICKET + wanted * 8, &memory);
     if (status != 0) return status;
-    cuda_scan_free(context);
-    context->scan = memory;
-    context->scan_tiles = wanted;
-    context->scan_tag = 0;
+    cuda_scan_close(context);
+    context->scan.memory = memory;
+    context->scan.tiles = wanted;
+    context->scan.tag = 0;
     return 0;
 }
 
-int cuda_scan_reserve(hm_context_t *context)
+int cuda_scan_open(hm_context_t *context)
 {
     return scan_reserve(context, SCAN_FIRST);
 }
 
-void cuda_scan_free(hm_context_t *context)
+void cuda_scan_close(hm_context_t *context)
 {
-    if (context->scan_tiles > 0) cuda_free(context, context->scan);
-    context->scan_tiles = 0;
+    if (context->scan.tiles > 0) cuda_free(context, context->scan.memory);
+    context->scan.tiles = 0;
 }
 
 /* A tag that no state in memory bears. All states are cleared once at first, and whenever tags begin anew. */
 static int scan_take(hm_context_t *context, CUstream stream, hm_pick_scan_t *scan)
 {
     const hm_cuda_t *cuda = context->cuda;
-    if (context->scan_tag == 0 || context->scan_tag == (1u << HM_PICK_TAG_BITS) - 1) {
-        CUresult result = cuda->cuMemsetD8Async_(context->scan, 0, SCAN_TICKET + context->scan_tiles * 8, stream);
+    if (context->scan.tag == 0 || context->scan.tag == (1u << HM_PICK_TAG_BITS) - 1) {
+        CUresult result =
+            cuda->cuMemsetD8Async_(context->scan.memory, 0, SCAN_TICKET + context->scan.tiles * 8, stream);
         int status = cuda_check(context, result, "zeroing");
         if (status != 0) return status;
-        context->scan_tag = context->scan_ticket = 0;
+        context->scan.tag = context->scan.ticket = 0;
     }
-    *scan = (hm_pick_scan_t){.state = (unsigned long long *)(uintptr_t)(context->scan + SCAN_TICKET),
-                             .ticket = (uint32_t *)(uintptr_t)context->scan,
-                             .ticket_before = context->scan_ticket,
-                             .tag = ++context->scan_tag};
+    *scan = (hm_pick_scan_t){.state = (unsigned long long *)(uintptr_t)(context->scan.memory + SCAN_TICKET),
+                             .ticket = (uint32_t *)(uintptr_t)context->scan.memory,
+                             .ticket_before = context->scan.ticket,
+                             .tag = ++context->scan.tag};
     return 0;
 }
 
@@ -82,9 +85,9 @@ static int pick_enqueue(hm_context_t *context, CUstream stream, const hm_pick_jo
     if (status == 0) status = scan_take(context, stream, &scan);
     if (status == 0) status = cuda_tables_launch(context, stream, &tables, HM_CUDA_pick, tiles, HM_BLOCK, arguments);
     if (status == 0) {
-        context->scan_ticket += (uint32_t)tiles;
+        context->scan.ticket += (uint32_t)tiles;
     } else {
-        context->scan_tag = 0; /* begin anew: who knows which tickets were taken */
+        context->scan.tag = 0; /* begin anew: who knows which tickets were taken */
     }
     int end = cuda_end(context, stream);
     return status != 0 ? status : end;

@@ -1,5 +1,5 @@
 /* Memory that other processes on this machine can read. */
-#include "cuda_context.h"
+#include "cuda_parts.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -27,8 +27,8 @@ int cuda_share(hm_context_t *context, size_t bytes, void **memory, unsigned char
         free(shared);
         return status;
     }
-    shared->next = context->shared;
-    context->shared = shared;
+    shared->next = context->shares.own;
+    context->shares.own = shared;
     *memory = (void *)(uintptr_t)shared->memory;
     return 0;
 }
@@ -52,31 +52,36 @@ int cuda_window_open(hm_context_t *context, const unsigned char *ticket, void **
         free(opened);
         return -ENOTSUP;
     }
-    *opened = (hm_shared_t){.next = context->windows, .memory = memory};
-    context->windows = opened;
+    *opened = (hm_shared_t){.next = context->shares.windows, .memory = memory};
+    context->shares.windows = opened;
     *window = (void *)(uintptr_t)memory;
     return 0;
 }
 
 void cuda_abandon(hm_context_t *context)
 {
-    context->abandoned = true;
+    context->shares.abandoned = true;
+}
+
+bool cuda_share_pending(const hm_context_t *context)
+{
+    return context->shares.own != NULL && !context->shares.abandoned;
 }
 
 /* Memory and windows that may be in use stay as they are. */
-void cuda_share_free(hm_context_t *context, bool idle)
+void cuda_share_close(hm_context_t *context, bool idle)
 {
     const hm_cuda_t *cuda = context->cuda;
-    bool over = idle && !context->abandoned;
-    for (hm_shared_t *window = context->windows, *next; window != NULL; window = next) {
+    bool over = idle && !context->shares.abandoned;
+    for (hm_shared_t *window = context->shares.windows, *next; window != NULL; window = next) {
         next = window->next;
         if (over) cuda->cuIpcCloseMemHandle_(window->memory);
         free(window);
     }
-    for (hm_shared_t *shared = context->shared, *next; shared != NULL; shared = next) {
+    for (hm_shared_t *shared = context->shares.own, *next; shared != NULL; shared = next) {
         next = shared->next;
         if (over) cuda->cuMemFree_(shared->memory);
         free(shared);
     }
-    context->windows = context->shared = NULL;
+    context->shares.windows = context->shares.own = NULL;
 }

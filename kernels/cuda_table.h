@@ -2,8 +2,8 @@
 #ifndef HM_CUDA_TABLE_H
 #define HM_CUDA_TABLE_H
 
-#include "cuda_context.h"
 #include "cuda_jobs.h"
+#include "cuda_stage.h"
 
 typedef struct hm_cuda_tables {
     hm_tables_t parameter; /* what the kernel gets */

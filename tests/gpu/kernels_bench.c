@@ -61,7 +61,7 @@ static const char *kernel_name(CUfunction function)
 #undef NAME
     };
     for (int i = 0; i < HM_CUDA_KERNEL_COUNT; i++)
-        if (context->kernel[i] == function) return name[i];
+        if (context->device.kernel[i] == function) return name[i];
     return "?";
 }
 
@@ -318,7 +318,7 @@ int main(int argc, char **argv)
     hm_kernels_say = say;
     must(kernels->context_create(NULL, &context), "context_create");
     must(kernels->prepare(context), "prepare");
-    if (cache_bytes > 0) context->cache_bytes = cache_bytes;
+    if (cache_bytes > 0) context->device.cache_bytes = cache_bytes;
     stream = gpu_stream();
     for (int i = 0; i < MOST_LAUNCHES; i++) {
         gpu.cuEventCreate_(&begin_event[i], CU_EVENT_DEFAULT);
@@ -331,7 +331,7 @@ int main(int argc, char **argv)
     copy_measure(((size_t)1 << 30) / shrink);
     printf("device copy: %.1f GB/s, read and written\n", copy_rate * 1e-9);
     printf("kernels start before the one ahead has ended: %s; not where each is timed\n",
-           context->chains && context->cuda->launch_with != NULL ? "yes" : "no");
+           context->device.chains && context->cuda->launch_with != NULL ? "yes" : "no");
     printf("%-28s %-22s %13s %14s %13s %9s\n", "shape", "what", "time", "bytes", "floor", "share");
     shape_t shapes[] = {{.name = "131072x4096 to 2", .n = 131072, .tokens = 16384, .destinations = 2},
                         {.name = "32768x4096 to 8", .n = 32768, .tokens = 8192, .destinations = 8, .random = 1},

@@ -142,8 +142,9 @@ static void test_move_one(int count, uint32_t most_rows, size_t most_width)
     }
     bool segmented = below(2);
     unsigned char *plain[2];
-    int cache_bytes = cuda.context->cache_bytes;
-    if (below(2)) cuda.context->cache_bytes = (int)below(4 * (uint32_t)src_bytes); /* where rows are read in parts */
+    int cache_bytes = cuda.context->device.cache_bytes;
+    if (below(2))
+        cuda.context->device.cache_bytes = (int)below(4 * (uint32_t)src_bytes); /* where rows are read in parts */
     for (int s = 0; s < 2; s++) {
         hm_move_job_t *here = must_alloc((size_t)count * sizeof *here);
         memcpy(here, jobs, (size_t)count * sizeof *here);
@@ -179,7 +180,7 @@ static void test_move_one(int count, uint32_t most_rows, size_t most_width)
     snprintf(what, sizeof what, "move: %d jobs, rows of %zu bytes (+%zu), multiples of %zu, %s", count, row_bytes, lead,
              align, segmented ? "segments" : "one source");
     check(memcmp(plain[0], plain[1], dst_bytes) == 0, what, "destination");
-    cuda.context->cache_bytes = cache_bytes;
+    cuda.context->device.cache_bytes = cache_bytes;
     free(plain[0]), free(plain[1]);
     free(jobs), free(dst_at), free(rows), free(src), free(index), free(via);
 }
@@ -329,7 +330,7 @@ static void test_tables(void)
 static void test_pick_tags(void)
 {
     test_pick_one(1, 9000);
-    cuda.context->scan_tag = (1u << HM_PICK_TAG_BITS) - 4;
+    cuda.context->scan.tag = (1u << HM_PICK_TAG_BITS) - 4;
     for (int i = 0; i < 8; i++) test_pick_one(2, 9000);
     test_pick_one(1, 9000);
 }
