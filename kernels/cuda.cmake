@@ -32,7 +32,8 @@ endif()
 # Uncompressed: drivers before 12.4 cannot unpack what newer compilers pack by default.
 set(image ${CMAKE_CURRENT_BINARY_DIR}/device.fatbin)
 set(device_sources)
-foreach(source device.cu identify.cu move.cu pick.cu device.cuh scan.cuh cuda_jobs.h kernels.h)
+foreach(source device.cu identify_class.cu identify_compare.cu identify_label.cu move.cu pick.cu device.cuh identify.cuh
+        scan.cuh cuda_jobs.h kernels.h)
     list(APPEND device_sources ${CMAKE_CURRENT_LIST_DIR}/${source})
 endforeach()
 add_custom_command(

@@ -1,4 +1,6 @@
 /* All kernels as one module. */
-#include "identify.cu"
+#include "identify_class.cu"
+#include "identify_compare.cu"
+#include "identify_label.cu"
 #include "move.cu"
 #include "pick.cu"
