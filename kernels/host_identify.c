@@ -11,8 +11,8 @@
 host_identify_t *host_rows_pack(const hm_rows_t *rows, const uint32_t *bit, const hm_bits_t *groups, int group_count)
 {
     size_t segments = (size_t)rows->segments, count = (size_t)group_count;
-    size_t bytes = sizeof(host_identify_t) + segments * (sizeof(void *) + sizeof(size_t) + sizeof *bit) +
-                   count * sizeof *groups;
+    size_t bytes =
+        sizeof(host_identify_t) + segments * (sizeof(void *) + sizeof(size_t) + sizeof *bit) + count * sizeof *groups;
     host_identify_t *call = malloc(bytes);
     if (call == NULL) return NULL;
     const void **base = (const void **)(call + 1);
