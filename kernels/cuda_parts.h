@@ -14,7 +14,7 @@ int cuda_device_open(hm_context_t *context);
 int cuda_memory_open(hm_context_t *context);
 /* Pinned memory that the device may still write to is left allocated. */
 void cuda_memory_close(hm_context_t *context, bool idle);
-/* Room at the start for all but the largest tables and picks, so that later there is little to be found lacking. */
+/* Reserve room for all but the largest tables and picks, so that later calls seldom need memory. */
 int cuda_stage_open(hm_context_t *context);
 void cuda_stage_close(hm_context_t *context);
 int cuda_scan_open(hm_context_t *context);

@@ -87,7 +87,7 @@ static int pick_enqueue(hm_context_t *context, CUstream stream, const hm_pick_jo
     if (status == 0) {
         context->scan.ticket += (uint32_t)tiles;
     } else {
-        context->scan.tag = 0; /* begin anew: who knows which tickets were taken */
+        context->scan.tag = 0; /* begin anew: some tickets may have been taken */
     }
     int end = cuda_end(context, stream);
     return status != 0 ? status : end;

@@ -7,7 +7,7 @@
 
 _Static_assert(sizeof(CUipcMemHandle) <= HM_TICKET, "a ticket holds what CUDA needs to reach memory");
 
-/* Of the plain allocator: a pool's memory cannot be shared this way. Never freed before the context ends, since that
+/* From the plain allocator: a pool's memory cannot be shared this way. Freed only when the context ends, since freeing
  * may wait for all work of the device. */
 int cuda_share(hm_context_t *context, size_t bytes, void **memory, unsigned char *ticket)
 {

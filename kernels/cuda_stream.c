@@ -9,9 +9,9 @@
 
 enum {
     SMALL_COPY = 64 * 1024, /* bytes up to which a kernel copies: the copy engines may be busy with the job's own */
-    SPIN_NANOSECONDS = 50 * 1000,    /* of a wait, without a pause; then it lets others run, */
-    YIELD_NANOSECONDS = 2000 * 1000, /* until it has taken so long: then it naps */
-    NAP_NANOSECONDS = 20 * 1000
+    SPIN_NANOSECONDS = 50 * 1000,    /* a wait asks without a pause for so long, */
+    YIELD_NANOSECONDS = 2000 * 1000, /* then yields the core between questions until so long, */
+    NAP_NANOSECONDS = 20 * 1000      /* then sleeps so long between them */
 };
 
 /* An error would show again in the replayed call, so whatever is unclear counts as capturing. */
@@ -60,8 +60,8 @@ int cuda_copy(hm_context_t *context, void *stream, void *dst, const void *src, s
     return status;
 }
 
-/* Waits for the event `done`. Polls: a driver's blocking wait could not be cancelled. Spins only as long as ranks that
- * come together need: threads of NCCL's may want the core. */
+/* Waits for the event `done`. Polls: a driver's blocking wait could not be cancelled. Spins only as long as
+ * ranks that arrive together need: NCCL's threads may want the core. */
 static int done_wait(hm_context_t *context, double seconds, const atomic_int *cancel)
 {
     hm_patience_t patience = patience_begin();

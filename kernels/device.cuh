@@ -53,7 +53,7 @@ template <typename T, typename N>
 static __device__ __forceinline__ T table_take(const hm_tables_t &tables, uint64_t at, uint32_t count, N T::*first,
                                                N number)
 {
-    if (tables.staged) {
+    if (tables.staged != nullptr) {
         const T *table = (const T *)(tables.staged + at);
         return table[job_find(table, count, first, number)];
     }

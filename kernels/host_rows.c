@@ -1,6 +1,7 @@
 /* Picking and moving rows, on the host. */
 #include "host_rows.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 /* Up to 57 bits of a mask from any bit on, lowest first. */
@@ -12,13 +13,13 @@ static uint32_t bits_read(const uint8_t *mask, uint32_t first, uint32_t count)
 }
 
 /* Copies bits [first, first + count) of a mask to the bottom of `sub`; returns whether any is set. */
-static int mask_cut(const uint8_t *mask, hm_bits_t bits, uint8_t *sub)
+static bool mask_cut(const uint8_t *mask, hm_bits_t bits, uint8_t *sub)
 {
-    int any = 0;
+    bool any = false;
     for (uint32_t at = 0; at < bits.count; at += 8) {
         uint32_t left = bits.count - at;
         uint32_t byte = bits_read(mask, bits.first + at, left < 8 ? left : 8);
-        any |= byte != 0;
+        any = any || byte != 0;
         if (sub != NULL) sub[at / 8] = (uint8_t)byte;
     }
     return any;
@@ -74,11 +75,11 @@ static const char *segment_row(const hm_rows_t *table, size_t number)
 }
 
 /* The source row of row j of a job; false where a list from a lost peer names none. */
-static int source_row(const hm_move_job_t *job, uint32_t j, size_t *row)
+static bool source_row(const hm_move_job_t *job, uint32_t j, size_t *row)
 {
     uint32_t i = job->index != NULL ? job->index[j] : j;
     if (job->index != NULL && job->via != NULL) {
-        if (job->via_entries > 0 && i >= job->via_entries) return 0;
+        if (job->via_entries > 0 && i >= job->via_entries) return false;
         i = job->via[i];
     }
     *row = i;

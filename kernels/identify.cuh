@@ -33,7 +33,7 @@ static __device__ __forceinline__ void leaders_number(const hm_identify_t &job, 
     unsigned long long own = 0, total;
 #pragma unroll
     for (uint32_t k = 0; k < 4; k++)
-        if (begin + k < job.n && leader[k] == begin + k) own += 1ull << 31 | (size ? size[k] : 0);
+        if (begin + k < job.n && leader[k] == begin + k) own += 1ull << 31 | (size != nullptr ? size[k] : 0);
     unsigned long long before = scan_before(scan_t<62>{state, 0}, tile, own, &total);
 #pragma unroll
     for (uint32_t k = 0; k < 4; k++) {
@@ -43,8 +43,8 @@ static __device__ __forceinline__ void leaders_number(const hm_identify_t &job, 
         job.out.first[id] = (uint32_t)begin + k;
         uint32_t *mask = (uint32_t *)(job.out.mask + id * job.out.mask_bytes);
         for (uint64_t w = 0; w < job.out.mask_bytes / 4; w++) mask[w] = 0;
-        if (size) job.start[begin + k] = (uint32_t)before & 0x7FFFFFFFu;
-        before += 1ull << 31 | (size ? size[k] : 0);
+        if (size != nullptr) job.start[begin + k] = (uint32_t)before & 0x7FFFFFFFu;
+        before += 1ull << 31 | (size != nullptr ? size[k] : 0);
     }
     if (tile == gridDim.x - 1 && threadIdx.x == 0) job.out.counts[0] = (uint32_t)(total >> 31);
 }

@@ -16,7 +16,7 @@ HM_KERNEL(clear, HM_BLOCK, 4)
     work_announce();
     const unsigned long long *staged = (const unsigned long long *)tables.staged;
     for (uint64_t i = thread_number(); i < tables.jobs; i += thread_count())
-        carried[i] = staged ? __ldcv(staged + i) : tables.held[i];
+        carried[i] = staged != nullptr ? __ldcv(staged + i) : tables.held[i];
     memory_fill(job.entry, job.slots * 8, 0xFFFFFFFFu);
     memory_fill(job.start, job.zero_bytes, 0);
     for (uint64_t i = thread_number(); i <= job.groups; i += thread_count()) job.out.counts[i] = 0;

@@ -2,8 +2,8 @@
  *
  * Knows nothing of NCCL, of ranks' places or of plans. Every function that takes a stream only enqueues work on it and
  * returns; all work of one context is ordered by that stream. "Device memory" is what the job's send and receive
- * buffers are made of: GPU memory, or ordinary memory for the host back end. Arrays described as host memory may be
- * reused by the caller as soon as the function returned.
+ * buffers are made of: GPU memory, or ordinary memory for the host back end. The caller may reuse arrays described as
+ * host memory as soon as the function has returned.
  *
  * Status: 0, or a negative errno: -ENOMEM (no memory), -EIO (the device reported an error; said once in the log hook),
  * -ETIMEDOUT and -ECANCELED (ops->wait only), -EINVAL (a broken argument, never caused by the job's data).
@@ -53,7 +53,7 @@ typedef struct hm_pick_job {
     size_t mask_bytes; /* distance of two rows' masks */
     uint32_t rows;
     hm_bits_t bits;
-    uint32_t most;   /* hits there can be, 0: any number; masks off the wire may hold anything once a peer is lost */
+    uint32_t most;   /* hits to list at most, 0: no limit; after a peer is lost, its masks may hold anything */
     uint32_t *index; /* [hits] row numbers of the hits */
     uint32_t *place; /* [rows] number of hits before this row */
     uint8_t *sub;    /* [hits * hm_mask_bytes(bits.count)] the hits' masks, cut to `bits` and shifted down to bit 0 */
@@ -73,8 +73,8 @@ typedef struct hm_map_job {
  * the source of row i is src + i * src_stride, or, if segments is not NULL, row i of *segments (src_stride then is
  * segments->row_bytes). Sources and destinations never overlap.
  * Where an index is at or beyond via_entries, or an i at or beyond src_rows (0: not checked), nothing outside the
- * source is read, and what the row of dst gets is open: lists off the wire may hold anything once a peer is lost, and
- * the job must survive that. */
+ * source is read, and the contents of that destination row are undefined: after a peer is lost, the lists that it sent
+ * may hold anything, and the job must survive that. */
 typedef struct hm_move_job {
     void *dst;
     const void *src;
@@ -103,12 +103,12 @@ struct hm_kernels {
     size_t fit_bytes;            /* the largest buffer that is worth timing transfers with */
     double identify_ms, pack_ms; /* ms per byte as in hm_profile_t, until measured; 0: those of profile_prior */
 
-    /* Makes a context, which until prepare can host_alloc, wait, say whether a stream is captured, and be destroyed:
-     * enough to tell other ranks that there is no more. hook is the back end's: an hm_host_stream_t, or for CUDA the
+    /* Makes a context. Until prepare it only serves host_alloc, host_free, wait, capturing and context_destroy: enough
+     * to tell other ranks that prepare failed here. hook is the back end's own: an hm_host_stream_t, or for CUDA the
      * number of the device (an int; NULL or below 0: the calling thread's current one). */
     int (*context_create)(const void *hook, hm_context_t **context);
-    /* Gets what all else needs: kernels, and memory that must not be found lacking later. 0, or why it cannot be had;
-     * -EIO where this device or driver is not one that the back end knows. */
+    /* Loads the kernels and reserves the memory that must not be missing in the middle of a call. -EIO for a device or
+     * driver that the back end does not know. */
     int (*prepare)(hm_context_t *context);
     void (*context_destroy)(hm_context_t *context);
 
@@ -127,9 +127,8 @@ struct hm_kernels {
     /* Copies between device memory and host_alloc memory; the host side must stay until the stream got there. */
     int (*copy)(hm_context_t *context, void *stream, void *dst, const void *src, size_t bytes);
 
-    /* Waits on the host until the stream is idle. -ETIMEDOUT after `seconds` in which the process was not stopped,
-     * -ECANCELED once *cancel is not 0 (cancel may be NULL). After 0 or an error all earlier staging memory of the
-     * context may be reused by it. */
+    /* Waits on the host until the stream is idle. -ETIMEDOUT after `seconds`, not counting time in which the process
+     * was stopped; -ECANCELED once *cancel is not 0 (cancel may be NULL). */
     int (*wait)(hm_context_t *context, void *stream, double seconds, const atomic_int *cancel);
 
     /* Bytes of work memory that identify needs for n rows; 0 if n is beyond what it can do. */
@@ -153,18 +152,17 @@ struct hm_kernels {
     int (*move_beside)(hm_context_t *context, void *stream, const hm_move_job_t *jobs, int count);
     int (*merge)(hm_context_t *context, void *stream);
 
-    /* Memory that other ranks on this machine can read; NULL where a back end has no such thing. share allocates it, to
-     * stay until the context ends, and writes a ticket (HM_TICKET bytes; zeros where nobody can be let in). 0 or
-     * -ENOMEM. window_open makes a pointer of another rank's ticket, for moves to read from until the context ends. 0,
-     * or -ENOTSUP where that cannot be. abandon: others may still read when the context ends, so shared memory is left
-     * allocated. */
+    /* Memory that other ranks on this machine can read; all three are NULL where a back end has no such thing. share
+     * allocates it until the context ends and writes a ticket of HM_TICKET bytes, zeros where others cannot be let in;
+     * 0 or -ENOMEM. window_open turns another rank's ticket into a pointer that moves may read from until the context
+     * ends; 0, or -ENOTSUP where that is impossible. After abandon, shared memory is left allocated when the context
+     * ends, since others may still read it. */
     int (*share)(hm_context_t *context, size_t bytes, void **memory, unsigned char *ticket);
     int (*window_open)(hm_context_t *context, const unsigned char *ticket, void **window);
     void (*abandon)(hm_context_t *context);
 
-    /* Times along streams; a mark is work of the context like all other. mark sets a slot (below HM_MARKS) behind what
-     * was enqueued on the stream; span tells the time from one slot to another without waiting: 0, or -EAGAIN where one
-     * of them is unset or still ahead. */
+    /* Times along streams. mark enqueues the setting of a slot (0..HM_MARKS-1) to the time at which the stream gets
+     * there. span gives the time between two slots without waiting: 0, or -EAGAIN where either is not set yet. */
     int (*mark)(hm_context_t *context, void *stream, int slot);
     int (*span)(hm_context_t *context, int from, int to, double *ms);
 };
@@ -181,7 +179,7 @@ extern const hm_kernels_t hm_kernels_host;
 /* The CUDA back end, or NULL with *why set to a plain sentence (no driver, no device, library built without it). */
 const hm_kernels_t *kernels_cuda_open(const char **why);
 
-/* Where back ends say an error once; set before the first context is made. */
+/* Called with each context's first error, a plain sentence; may be NULL. Set before the first context is made. */
 extern void (*hm_kernels_say)(const char *text);
 
 #endif

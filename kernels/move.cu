@@ -60,8 +60,8 @@ static __device__ __forceinline__ void rows_move(unsigned char *dst, uint64_t st
 static __device__ __forceinline__ const unsigned char *source_row(const hm_tables_t &tables, const hm_move_t &job,
                                                                   uint32_t row)
 {
-    if (job.index) row = job.index[row];
-    if (job.via) row = job.via[min(row, job.via_last)];
+    if (job.index != nullptr) row = job.index[row];
+    if (job.via != nullptr) row = job.via[min(row, job.via_last)];
     row = min(row, job.src_last);
     if (job.segments == 0) return job.src + row * job.src_stride + job.src_offset;
     hm_segment_t segment = table_take(tables, job.segments_at, job.segments, &hm_segment_t::first, row);

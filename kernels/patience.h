@@ -1,11 +1,11 @@
-/* How long a wait has lasted, not counting what the process was stopped for: batch systems suspend jobs, all ranks of
- * them, for longer than anybody's patience. */
+/* How long a wait has lasted, without the time in which the process was stopped: batch systems suspend whole jobs, for
+ * longer than any timeout. */
 #ifndef HM_PATIENCE_H
 #define HM_PATIENCE_H
 
 #include <time.h>
 
-#define HM_TURN_SECONDS 1.0 /* turns of a wait are far shorter, unless the process is stopped */
+#define HM_TURN_SECONDS 1.0 /* counted for a turn at most: a longer one means that the process was stopped */
 
 typedef struct hm_patience {
     double last, spent; /* seconds */

@@ -53,10 +53,10 @@ HM_KERNEL(pick, HM_BLOCK, 4)(const __grid_constant__ hm_tables_t tables, const h
 #pragma unroll
     for (uint32_t k = 0; k < 8; k++) {
         uint64_t row = (uint64_t)begin + k;
-        if (row < job.rows && job.place) job.place[row] = (uint32_t)before;
+        if (row < job.rows && job.place != nullptr) job.place[row] = (uint32_t)before;
         if (!(hits >> k & 1) || before >= job.most) continue;
-        if (job.index) job.index[before] = (uint32_t)row;
-        if (job.sub) mask_cut(job.sub + before * sub_bytes, job.mask + row * job.mask_bytes, job.bits);
+        if (job.index != nullptr) job.index[before] = (uint32_t)row;
+        if (job.sub != nullptr) mask_cut(job.sub + before * sub_bytes, job.mask + row * job.mask_bytes, job.bits);
         before++;
     }
 }
