@@ -1,7 +1,6 @@
 #include "cost.h"
 
 #include "cost_links.h"
-#include "count.h"
 
 #include <errno.h>
 #include <string.h>
@@ -34,7 +33,7 @@ void cost_hits(const hm_topo_t *topo, const hm_table_t *table, hm_hits_t *hits)
     *hits = (hm_hits_t){.row_bytes = table->row_bytes, .raw = column_max(topo, table->raw, topo->ranks)};
     for (int l = 1; l <= topo->levels; l++) hits->level[l] = column_max(topo, table->distinct[l], topo->groups[l]);
     size_t ranks = (size_t)topo->ranks;
-    hits->copies = count_duplication(rows_sum(table->distinct[1], ranks * (size_t)topo->groups[1]),
+    hits->copies = table_duplication(rows_sum(table->distinct[1], ranks * (size_t)topo->groups[1]),
                                      rows_sum(table->raw, ranks * ranks));
 }
 

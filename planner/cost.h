@@ -5,8 +5,8 @@
 #ifndef HM_COST_H
 #define HM_COST_H
 
-#include "plan.h"
 #include "profile.h"
+#include "table.h"
 
 typedef enum hm_cost_model {
     HM_COST_PADDED,        /* the paper: every exchange as large as its heaviest destination makes it, levels in turn */

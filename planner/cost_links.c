@@ -1,7 +1,6 @@
 #include "cost_links.h"
 
-#include "count.h"
-#include "route.h"
+#include "message.h"
 
 #include <errno.h>
 #include <stdbool.h>
@@ -26,17 +25,17 @@ static inline double leaf_bytes(const hm_table_t *table, const uint32_t *raw, co
                                 int group)
 {
     if (distinct[group] == 0) return 0;
-    return (double)distinct[group] * (double)table->row_bytes + (double)layout_align(raw[rank] * sizeof(uint32_t));
+    return (double)distinct[group] * (double)table->row_bytes + (double)message_maps_bytes(raw[rank]);
 }
 
 /* The same for one source and one group: rows and the head before them. */
 static double share_bytes(const hm_topo_t *topo, const hm_table_t *table, int source, int level, int group)
 {
-    size_t rows = table->distinct[level][(size_t)source * (size_t)topo->groups[level] + (size_t)group];
+    size_t rows = table_distinct(topo, table, source, level, group);
     if (rows == 0) return 0;
-    size_t raw = layout_rows_raw(topo, table, source, level, group);
+    size_t raw = table_raw_group(topo, table, source, level, group);
     return (double)rows * (double)table->row_bytes +
-           (double)layout_head_bytes(rows, raw, topo_group_size(topo, level, group));
+           (double)message_head_bytes(rows, raw, topo_group_size(topo, level, group));
 }
 
 /* From whoever holds a source's rows for a group to the group's other ranks. Groups of the last level are ranks,
@@ -216,7 +215,7 @@ static double copies_count(const hm_topo_t *topo, const hm_table_t *table, const
         all += bytes[r] + bytes[2 * ranks + r] + (double)table->raw[r * ranks + r] * (double)table->row_bytes;
         for (size_t g = 0; g < groups; g++) distinct += table->distinct[1][r * groups + g];
     }
-    return count_duplication((double)distinct * (double)table->row_bytes, all);
+    return table_duplication((double)distinct * (double)table->row_bytes, all);
 }
 
 /* Bytes that the busiest rank writes to messages and receive buffers. kinds: blocks of 2 * ranks counts as in

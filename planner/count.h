@@ -5,7 +5,7 @@
 #ifndef HM_COUNT_H
 #define HM_COUNT_H
 
-#include "plan.h"
+#include "topo.h"
 #include "trace.h"
 
 /* Where experts live. rank[e] for e < experts; swap two entries to trade two experts' places. */
@@ -35,12 +35,5 @@ double count_hit_uniform(int experts, int local, int top_k);
 
 /* Experts that live in each group of a level: local[groups[level]]. */
 void count_local(const hm_topo_t *topo, const hm_placement_t *placement, int level, int *local);
-
-/* Share of a call's rows that are copies when each row need go once to each group (the paper's Table II): 0..1, 0
- * without rows. `distinct`: rows summed over sources and groups; `raw`: tokens * top_k. */
-static inline double count_duplication(double distinct, double raw)
-{
-    return raw > 0 ? 1 - distinct / raw : 0;
-}
 
 #endif

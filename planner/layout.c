@@ -1,39 +1,23 @@
-#include "route.h"
+#include "layout.h"
 
 #include <stdbool.h>
-#include <string.h>
 
-static size_t mask_bytes(int count)
+/* Distinct rows of `source` for the group of `rank` at a used level. */
+static uint32_t path_rows(const hm_paths_t *paths, const hm_table_t *table, int source, int rank, int level)
 {
-    return count > 1 ? ((size_t)count + 7) / 8 : 0;
+    int l = paths->level[level];
+    return table_distinct(paths->topo, table, source, l, paths->topo->group[l][rank]);
 }
 
-/* Raw rows of a source for the ranks at positions [first, first + count). */
-static size_t rows_raw(const hm_topo_t *topo, const hm_table_t *table, int source, int first, int count)
-{
-    size_t rows = 0;
-    for (int p = first; p < first + count; p++)
-        rows += table->raw[(size_t)source * (size_t)topo->ranks + (size_t)topo->order[p]];
-    return rows;
-}
-
-/* The same of those whose maps go in this lane. */
+/* Raw rows of a source for the ranks at positions [first, first + count) whose maps go in this lane. */
 static size_t rows_mapped(const hm_paths_t *paths, const hm_table_t *table, int source, int first, int count)
 {
     size_t rows = 0;
-    for (int p = first; p < first + count; p++)
-        if (paths_map_here(paths, source, paths->topo->order[p])) rows += rows_raw(paths->topo, table, source, p, 1);
+    for (int p = first; p < first + count; p++) {
+        int rank = paths->topo->order[p];
+        if (paths_map_here(paths, source, rank)) rows += table_raw(paths->topo, table, source, rank);
+    }
     return rows;
-}
-
-size_t layout_rows_raw(const hm_topo_t *topo, const hm_table_t *table, int source, int level, int group)
-{
-    return rows_raw(topo, table, source, topo->start[level][group], topo_group_size(topo, level, group));
-}
-
-size_t layout_head_bytes(size_t rows, size_t raw, int count)
-{
-    return layout_align(rows * mask_bytes(count)) + layout_align(raw * sizeof(uint32_t));
 }
 
 /* Lays one message out from message->at; returns the bytes behind its end. */
@@ -45,16 +29,16 @@ static size_t message_fill(hm_route_t *route, const hm_table_t *table, size_t wi
     message->rows = 0;
     for (int i = message->part; i < message->part + message->parts; i++) {
         hm_part_t *part = &route->part[i];
-        part->rows = route_rows(paths, table, part->source, to, message->level);
+        part->rows = path_rows(paths, table, part->source, to, message->level);
         part->row_at = message->rows;
         message->rows += part->rows;
         size_t raw = rows_mapped(paths, table, part->source, message->first, message->count);
         part->mask_at = at;
-        part->map_at = at + layout_align(part->rows * mask_bytes(message->count));
-        at += layout_head_bytes(part->rows, raw, message->count);
+        part->map_at = at + message_masks_bytes(part->rows, message->count);
+        at += message_head_bytes(part->rows, raw, message->count);
     }
     message->head_bytes = at - message->at;
-    return layout_align(at + message->rows * width);
+    return message_align(message_span(message, 0, width).bytes + message->at);
 }
 
 void layout_fill(hm_route_t *route, const hm_table_t *table, size_t width, hm_layout_t *layout)
@@ -69,34 +53,31 @@ void layout_fill(hm_route_t *route, const hm_table_t *table, size_t width, hm_la
     }
 }
 
-/* Bytes of one source's share in one message, alignment counted at its worst. */
-static size_t share_bytes(const hm_paths_t *paths, const hm_table_t *table, int source, int rank, int level,
-                          size_t width, uint32_t *rows)
-{
-    int l = paths->level[level], group = paths->topo->group[l][rank];
-    int first = paths->topo->start[l][group], count = topo_group_size(paths->topo, l, group);
-    *rows = route_rows(paths, table, source, rank, level);
-    return *rows * (mask_bytes(count) + width) + rows_mapped(paths, table, source, first, count) * sizeof(uint32_t) +
-           4 * HM_ALIGN;
-}
-
 /* Lists of row numbers that both ends of a message keep: what the sender picked, what the receiver picks for itself. */
-static size_t list_bytes(uint32_t rows)
+static size_t list_bytes(size_t rows)
 {
     return rows * sizeof(uint32_t) + HM_ALIGN;
+}
+
+/* Scratch that one source's part of a message takes at either end, at most. */
+static size_t part_need(size_t rows, size_t raw, int count, size_t width)
+{
+    return message_part_most(rows, raw, count, width) + list_bytes(rows);
 }
 
 /* Adds what each rank needs for one lane. */
 static void lane_need(const hm_paths_t *paths, const hm_table_t *table, size_t width, size_t *bytes)
 {
-    size_t n = (size_t)paths->topo->ranks;
+    const hm_topo_t *topo = paths->topo;
+    size_t n = (size_t)topo->ranks;
     for (int s = 0; s < (int)n; s++)
         for (int r = 0; r < (int)n; r++) {
             const hm_path_t *path = &paths->path[(size_t)s * n + (size_t)r];
-            uint32_t rows;
             if (path->step == 0) continue;
-            size_t share = share_bytes(paths, table, s, r, path->level, width, &rows);
-            share += list_bytes(rows);
+            int level = paths->level[path->level], group = topo->group[level][r];
+            int first = topo->start[level][group], count = topo_group_size(topo, level, group);
+            size_t mapped = rows_mapped(paths, table, s, first, count);
+            size_t share = part_need(table_distinct(topo, table, s, level, group), mapped, count, width);
             bytes[r] += share;
             bytes[path->prev] += share;
         }
@@ -115,19 +96,16 @@ static void rails_need(const hm_paths_t *paths, const hm_table_t *table, size_t 
             size_t sent = 0, raw = 0;
             for (int p = topo->start[1][g]; p < topo->start[1][g + 1]; p++) {
                 int r = topo->order[p];
-                uint32_t rows = table->distinct[topo->levels][(size_t)s * n + (size_t)p];
-                size_t mapped = table->raw[(size_t)s * n + (size_t)r], share = rows * width + list_bytes(rows);
+                size_t mapped = table_raw(topo, table, s, r);
+                size_t share = part_need(table_distinct(topo, table, s, topo->levels, p), mapped, 1, width);
                 raw += mapped;
-                share += mapped * sizeof(uint32_t) + 4 * HM_ALIGN;
                 if (r == gate) continue;
                 bytes[r] += share;
                 sent += share;
             }
             bytes[gate] += sent;
             if (own) continue;
-            uint32_t all = table->distinct[1][(size_t)s * (size_t)topo->groups[1] + (size_t)g];
-            size_t share = all * (mask_bytes(topo_group_size(topo, 1, g)) + width) + raw * sizeof(uint32_t) +
-                           4 * HM_ALIGN + list_bytes(all);
+            size_t share = part_need(table_distinct(topo, table, s, 1, g), raw, topo_group_size(topo, 1, g), width);
             bytes[gate] += share;
             bytes[s] += share;
         }
@@ -143,12 +121,11 @@ static void lanes_need(const hm_paths_t *paths, const hm_table_t *table, size_t 
         for (int p = 0, g = 0; p < (int)n; p++) {
             g += p == topo->start[1][g + 1];
             int r = topo->order[p], first = topo->start[1][g];
-            uint32_t rows = route_rows(paths, table, s, r, 2), all = route_rows(paths, table, s, r, 1);
-            size_t map = rows_raw(topo, table, s, p, 1) * sizeof(uint32_t);
-            size_t alone = rows * width + 4 * HM_ALIGN + list_bytes(rows);
-            size_t gate = all * (mask_bytes((int)lanes) + width) + map + 4 * HM_ALIGN + list_bytes(all);
+            size_t rows = path_rows(paths, table, s, r, 2), mapped = table_raw(topo, table, s, r);
+            size_t alone = part_need(rows, 0, 1, width); /* in a lane without maps */
+            size_t gate = part_need(path_rows(paths, table, s, r, 1), mapped, (int)lanes, width);
             if (r == s) continue;
-            if (topo->group[1][s] == g) gate = lanes * alone + map;
+            if (topo->group[1][s] == g) gate = (lanes - 1) * alone + part_need(rows, mapped, 1, width);
             bytes[r] += gate;
             bytes[s] += gate;
             for (int q = first; q < first + (int)lanes && topo->group[1][s] != g; q++)

@@ -4,17 +4,9 @@
 #ifndef HM_PLAN_H
 #define HM_PLAN_H
 
-#include "topo.h"
+#include "table.h"
 
 #include <stdbool.h>
-
-/* Row counts of one all-to-all, known alike to all ranks. Source s: rows it sends. */
-typedef struct hm_table {
-    size_t row_bytes;
-    const uint32_t *raw; /* [ranks * ranks] raw[s * ranks + r]: rows from s to rank r, copies and all */
-    const uint32_t
-        *distinct[HM_MAX_LEVELS + 1]; /* [level 1..levels][s * groups[level] + g]: distinct rows of s for group g */
-} hm_table_t;
 
 struct hm_profile; /* fitted alphas and betas (profile.h); NULL while nothing is known */
 

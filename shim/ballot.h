@@ -6,7 +6,7 @@
 #include "call.h"
 #include "place.h"
 
-#include "../planner/plan.h"
+#include "../planner/table.h"
 
 /* One rank's row starts with this; raw[ranks], want[ranks] and counts[1 + groups] follow, 32-bit words each: the rows
  * it sends to each rank, those it expects from each, and its distinct rows, in all and by group (hm_identity_t). */

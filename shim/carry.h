@@ -8,6 +8,8 @@
 #include "scratch.h"
 #include "window.h"
 
+#include "../planner/table.h"
+
 typedef struct hm_carry {
     hm_scratch_t scratch;
     hm_windows_t windows;

@@ -3,13 +3,7 @@
 #include "exec_jobs.h"
 #include "near.h"
 
-/* What of a message travels in a slice: the head goes with the first. */
-static void message_span(const hm_run_t *run, const hm_message_t *message, int index, size_t *at, size_t *bytes)
-{
-    size_t head = index == 0 ? 0 : message->head_bytes;
-    *at = message->at + head;
-    *bytes = message->head_bytes - head + message->rows * run_piece(run, index).width;
-}
+#include "../planner/layout.h"
 
 /* Whether a message goes through a window. */
 static bool message_near(const hm_run_t *run, const hm_message_t *message)
@@ -22,21 +16,21 @@ static ncclResult_t step_exchange(hm_run_t *run, int step, int index)
 {
     const hm_route_t *route = run->lane.route;
     ncclResult_t result = ncclSuccess;
-    size_t at, bytes;
+    size_t width = run_piece(run, index).width;
     for (int i = 0; i < route->outs && result == ncclSuccess; i++) {
         const hm_message_t *message = &route->out[i];
         if (message->step != step) continue;
-        message_span(run, message, index, &at, &bytes);
-        if (bytes > 0 && !message_near(run, message))
-            result = channel_send(run->channel, run->areas.out + at, bytes, message->peer);
-        atomic_fetch_add(&run->channel->comm->stats.bytes_sent, bytes);
+        hm_span_t span = message_span(message, index, width);
+        if (span.bytes > 0 && !message_near(run, message))
+            result = channel_send(run->channel, run->areas.out + span.at, span.bytes, message->peer);
+        atomic_fetch_add(&run->channel->comm->stats.bytes_sent, span.bytes);
     }
     for (int i = 0; i < route->ins && result == ncclSuccess; i++) {
         const hm_message_t *message = &route->in[i];
         if (message->step != step) continue;
-        message_span(run, message, index, &at, &bytes);
-        if (bytes > 0 && !message_near(run, message))
-            result = channel_recv(run->channel, run->areas.in + at, bytes, message->peer);
+        hm_span_t span = message_span(message, index, width);
+        if (span.bytes > 0 && !message_near(run, message))
+            result = channel_recv(run->channel, run->areas.in + span.at, span.bytes, message->peer);
     }
     return result;
 }

@@ -11,7 +11,7 @@ static uint32_t distinct_own(const hm_run_t *run)
 static uint32_t *list_take(hm_run_t *run, size_t entries)
 {
     uint32_t *list = (uint32_t *)run->areas.free;
-    run->areas.free += layout_align(entries * sizeof *list);
+    run->areas.free += message_align(entries * sizeof *list);
     return run->areas.free <= run->areas.end ? list : NULL;
 }
 

@@ -9,6 +9,7 @@
 #include "clock.h"
 #include "learn.h"
 
+#include "../planner/plan.h"
 #include "../planner/profile.h"
 #include "../planner/refine.h"
 

@@ -1,5 +1,7 @@
 #include "near.h"
 
+#include "../planner/layout.h"
+
 #define TOKEN_BYTES 16 /* of the board on the device, which nobody reads between two agreements */
 
 static hm_route_t *near_route(const hm_run_t *run, int lane, int rank)
@@ -27,10 +29,11 @@ static ncclResult_t token_recv(const hm_channel_t *channel, const hm_board_t *bo
     return channel_recv(channel, (char *)board->device + TOKEN_BYTES, TOKEN_BYTES, rank);
 }
 
-static size_t message_bytes(const hm_run_t *run, const hm_message_t *message, int lane)
+/* Bytes of a message in a call of one slice. */
+static size_t bytes_of(const hm_run_t *run, const hm_message_t *message, int lane)
 {
-    return message->head_bytes +
-           message->rows * layout_piece(run->load->table->row_bytes, run->load->width, lane).width;
+    hm_piece_t piece = message_piece(run->load->table->row_bytes, run->load->width, lane);
+    return message_span(message, 0, piece.width).bytes;
 }
 
 /* Whether any message to or from a near rank has bytes; step 0: of all steps. */
@@ -41,7 +44,7 @@ static bool messages_flow(const hm_run_t *run, bool out, int peer, int step)
         const hm_message_t *messages = out ? route->out : route->in;
         for (int i = 0, count = out ? route->outs : route->ins; i < count; i++)
             if (messages[i].peer == peer && (step == 0 || messages[i].step == step) &&
-                message_bytes(run, &messages[i], lane) > 0)
+                bytes_of(run, &messages[i], lane) > 0)
                 return true;
     }
     return false;
@@ -81,7 +84,7 @@ int near_pull(const hm_run_t *run, int step)
         const hm_route_t *route = run->routes->route[lane];
         for (int i = 0; i < route->ins; i++) {
             const hm_message_t *message = &route->in[i];
-            size_t bytes = message_bytes(run, message, lane);
+            size_t bytes = bytes_of(run, message, lane);
             if (message->step != step || bytes == 0 || !windows_lead_to(run->windows, message->peer)) continue;
             size_t at = message_at(near_route(run, lane, message->peer), route->me, step);
             jobs[count++] = (hm_move_job_t){.dst = run->areas.in + message->at,

@@ -1,11 +1,6 @@
 #include "prepare.h"
 
-/* The width that makes so many pieces, or a few less: a multiple of 16 bytes where rows are. */
-static size_t width_of(size_t row_bytes, size_t pieces)
-{
-    size_t width = ((row_bytes + pieces - 1) / pieces + 15) / 16 * 16;
-    return width < row_bytes ? width : row_bytes;
-}
+#include "../planner/layout.h"
 
 /* Scratch on the rank that needs most, for pieces of `width` bytes. */
 static size_t need_of(hm_carry_t *carry, const hm_load_t *load, size_t width)
@@ -20,14 +15,14 @@ static size_t width_choose(hm_carry_t *carry, const hm_channel_t *channel, const
     size_t lanes = (size_t)place_lanes(load->place, load->depth);
     hm_plan_options_t options = know_plan_options(channel);
     size_t slices = (size_t)plan_slices(load->place->topo, load->table, load->depth, &options);
-    size_t wanted = width_of(row_bytes, lanes * slices);
+    size_t wanted = message_width(row_bytes, lanes * slices);
     *need = need_of(carry, load, wanted);
     if (*need <= cap) return wanted;
     size_t whole = need_of(carry, load, row_bytes), fixed = need_of(carry, load, 0);
     if (fixed >= cap) return 0;
     size_t width = (size_t)((double)row_bytes * (double)(cap - fixed) / (double)(whole - fixed)) / 16 * 16;
     if (width == 0) return 0;
-    width = width_of(row_bytes, (row_bytes + width - 1) / width);
+    width = message_width(row_bytes, (row_bytes + width - 1) / width);
     *need = need_of(carry, load, width);
     return *need <= cap ? width : 0;
 }

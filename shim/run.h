@@ -42,7 +42,7 @@ static inline void run_lane_enter(hm_run_t *run, int lane)
 /* The bytes of every row that a slice carries in the lane at hand. */
 static inline hm_piece_t run_piece(const hm_run_t *run, int slice)
 {
-    return layout_piece(run->load->table->row_bytes, run->load->width, slice * run->lanes + run->lane.number);
+    return message_piece(run->load->table->row_bytes, run->load->width, slice * run->lanes + run->lane.number);
 }
 
 static inline size_t run_rows_raw(const hm_run_t *run, int source, int rank)

@@ -226,7 +226,7 @@ int plan_count(const plan_options_t *options, const hm_topo_t *topo, const hm_pl
         rc = uniform_count(options, topo, placement, counts);
     else
         rc = tokens_count(options, topo, placement, trace, counts);
-    counts->hits.copies = count_duplication(counts->distinct[1], counts->raw);
+    counts->hits.copies = table_duplication(counts->distinct[1], counts->raw);
     return rc;
 }
 

@@ -11,7 +11,7 @@
 /* A tenth of a per cent is what a count of tokens can tell. */
 static double duplication(const plan_result_t *result, int level)
 {
-    return round(1e3 * count_duplication(result->counts.distinct[level], result->counts.raw)) / 1e3;
+    return round(1e3 * table_duplication(result->counts.distinct[level], result->counts.raw)) / 1e3;
 }
 
 static const char *depth_key(int depth, char key[16])

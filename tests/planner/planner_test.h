@@ -17,6 +17,7 @@
 #include "count.h"
 #include "profile.h"
 #include "sample.h"
+#include "table.h"
 
 static inline hm_topo_t *test_topo(const char *spec, int ranks)
 {

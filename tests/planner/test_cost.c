@@ -8,7 +8,7 @@ static void uniform_hits(const hm_topo_t *topo, int experts, int top_k, int toke
     *hits = (hm_hits_t){.row_bytes = row_bytes, .raw = (double)tokens * top_k};
     for (int l = 1; l <= topo->levels; l++)
         hits->level[l] = (double)topo->ranks * tokens * count_hit_uniform(experts, experts / topo->groups[l], top_k);
-    hits->copies = count_duplication(hits->level[1] * topo->groups[1], hits->raw * topo->ranks);
+    hits->copies = table_duplication(hits->level[1] * topo->groups[1], hits->raw * topo->ranks);
 }
 
 /* What the Fig. 9 constants of 2508.09591 give for uniform routing, 1024 tokens a GPU, bf16, to 1 per cent. */

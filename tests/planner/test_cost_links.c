@@ -5,7 +5,7 @@
 
 #include "cost.h"
 #include "cost_links.h"
-#include "route.h"
+#include "layout.h"
 
 /* Later slices are packed while neighbours use the shared wire, as far as it would idle for one rank alone. */
 static void test_packing_hides_behind_a_shared_wire(void **state)

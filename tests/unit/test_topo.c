@@ -1,5 +1,5 @@
 /* Description: topologies from keys and from specs, rail peers, routes that reach every rank by one hop. */
-#include "../../planner/route.h"
+#include "../../planner/layout.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -206,12 +206,12 @@ static void lanes_go_by_every_rank_of_a_node(void **context)
 static size_t rank_bytes(hm_paths_t *const *paths, const hm_table_t *table, uint32_t distinct, int me, size_t width)
 {
     hm_layout_t layout = {0, 0};
-    size_t lists = (size_t)(paths[0]->topo->ranks - 1) * layout_align(distinct * sizeof(uint32_t));
+    size_t lists = (size_t)(paths[0]->topo->ranks - 1) * message_align(distinct * sizeof(uint32_t));
     for (int lane = 0; lane < paths[0]->lanes; lane++) {
         hm_route_t *route;
         assert_int_equal(route_create(paths[lane], me, &route), 0);
         layout_fill(route, table, width, &layout);
-        for (int p = 0; p < route->parts; p++) lists += layout_align(route->part[p].rows * sizeof(uint32_t));
+        for (int p = 0; p < route->parts; p++) lists += message_align(route->part[p].rows * sizeof(uint32_t));
         route_destroy(route);
     }
     return layout.out_bytes + layout.in_bytes + lists;
