@@ -2,8 +2,8 @@
 #define _GNU_SOURCE
 #include "hiermoe.h"
 
-#include "comm.h"
-#include "fork.h"
+#include "door/comm.h"
+#include "base/fork.h"
 
 #include <errno.h>
 

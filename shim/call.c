@@ -1,11 +1,11 @@
 /* The way of one all-to-all behind the door: README.md draws it. */
-#include "call.h"
+#include "door/call.h"
 
-#include "exec.h"
-#include "log.h"
-#include "meet.h"
-#include "prepare.h"
-#include "settings.h"
+#include "carry/exec.h"
+#include "base/log.h"
+#include "meet/meet.h"
+#include "carry/prepare.h"
+#include "base/settings.h"
 #include "state.h"
 
 #include <errno.h>

@@ -1,10 +1,15 @@
-# cmake -DROOT=FOLDER -DOUT=FILE -P fingerprint.cmake: a header with a number made of all sources of the library.
-file(GLOB sources ${ROOT}/shim/*.c ${ROOT}/shim/*.h ${ROOT}/shim/*.def ${ROOT}/planner/*.c ${ROOT}/planner/*.h
-     ${ROOT}/kernels/*.c ${ROOT}/kernels/*.h ${ROOT}/kernels/*.cu ${ROOT}/kernels/*.cuh)
+# cmake -DROOT=FOLDER -DOUT=FILE -P fingerprint.cmake: a header with a number made of all sources of the library, in
+# whatever folder, and of their names.
+foreach(folder shim planner kernels)
+    foreach(kind c h def cu cuh)
+        list(APPEND patterns ${ROOT}/${folder}/*.${kind})
+    endforeach()
+endforeach()
+file(GLOB_RECURSE sources RELATIVE ${ROOT} ${patterns})
 list(SORT sources)
 foreach(source ${sources})
-    file(SHA256 ${source} one)
-    string(APPEND all ${one})
+    file(SHA256 ${ROOT}/${source} one)
+    string(APPEND all "${source} ${one}\n")
 endforeach()
 string(SHA256 all "${all}")
 string(SUBSTRING ${all} 0 8 all)

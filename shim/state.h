@@ -2,10 +2,11 @@
 #ifndef HM_STATE_H
 #define HM_STATE_H
 
-#include "parts.h"
+#include "meet/parts.h"
 
 #include <pthread.h>
 
+/* Made by the first call, freed by state_destroy (door/call.h). */
 typedef struct hm_state {
     pthread_mutex_t lock; /* held by the call that works on the parts */
     bool met;             /* the first meeting is over: agreements may follow unless the communicator's fate says no */
@@ -15,8 +16,5 @@ typedef struct hm_state {
 /* Makes comm->state without talking to anyone. 0, or a negative errno with *reason set: NO_MEMORY where this rank lacks
  * what it would say so with; TOO_MANY_RANKS or NO_BACK_END where it is so on all ranks. */
 int state_create(hm_comm_t *comm, hm_reason_t *reason);
-
-/* Frees comm->state, once NCCL has ended the communicator. */
-void state_destroy(hm_comm_t *comm);
 
 #endif

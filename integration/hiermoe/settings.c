@@ -14,7 +14,7 @@ static const struct {
 } settings[] = {
 #define HM_SETTING(field, variable, kind, standard, accepted, same, help) \
     {variable, #kind, standard, accepted, help, same},
-#include "../../shim/settings.def"
+#include "../../shim/base/settings.def"
 };
 
 #define SETTINGS (sizeof(settings) / sizeof(settings[0]))

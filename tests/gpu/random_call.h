@@ -2,7 +2,7 @@
 #ifndef HM_TESTS_RANDOM_CALL_H
 #define HM_TESTS_RANDOM_CALL_H
 
-#include "nccl_abi.h"
+#include "door/nccl_abi.h"
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -3,7 +3,7 @@
 #ifndef MP_NCCL_JOB_H
 #define MP_NCCL_JOB_H
 
-#include "nccl_abi.h"
+#include "door/nccl_abi.h"
 
 #include <stddef.h>
 

@@ -10,7 +10,7 @@ static void test_settings_are_those_of_the_library(void **state)
     (void)state;
     static const char *const names[] = {
 #define HM_SETTING(field, variable, kind, standard, accepted, same, help) variable,
-#include "../../shim/settings.def"
+#include "../../shim/base/settings.def"
     };
     char text[16384];
     json_error_t error;

@@ -1,8 +1,8 @@
 /* Stands in for call.c. HM_DOUBLE=replace: every all-to-all counts as done and is noted in the fake NCCL's list;
  * HM_DOUBLE=reenter: the same, but calls NCCL through the job's way in first; otherwise every call is refused. */
 #define _GNU_SOURCE
-#include "call.h"
-#include "comm.h"
+#include "door/call.h"
+#include "door/comm.h"
 
 #include <dlfcn.h>
 #include <stdio.h>

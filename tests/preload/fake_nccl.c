@@ -239,7 +239,7 @@ static ncclResult_t init_all(ncclComm_t *handles, int devices)
     ncclResult_t p##name params BODY(name, args, treatment) __attribute__((weak, alias("p" #name))) \
     ncclResult_t name params;
 #endif
-#include "calls.def"
+#include "door/calls.def"
 
 ncclResult_t ncclGetVersion(int *version)
 {

@@ -2,13 +2,13 @@
 #ifndef HM_TEST_FAKE_NCCL_H
 #define HM_TEST_FAKE_NCCL_H
 
-#include "nccl_abi.h"
+#include "door/nccl_abi.h"
 
 #define HM_CALL(name, params, args, comm, treatment) ncclResult_t name params;
 #define HM_QUERY(ret, name, params) ret name params;
-#include "calls.def"
+#include "door/calls.def"
 #define HM_CALL(name, params, args, comm, treatment) ncclResult_t p##name params;
-#include "calls.def"
+#include "door/calls.def"
 
 /* Adds a line to the list of calls. */
 void fake_note(const char *line);

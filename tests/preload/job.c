@@ -1,7 +1,7 @@
 /* job SCENE [local|global|now|deepbind:]PLUGIN...: loads plugins as Python loads PyTorch, and plays the scene in each.
  * "cross" as the scene passes the first plugin's communicator to the last one. */
 #define _GNU_SOURCE
-#include "nccl_abi.h"
+#include "door/nccl_abi.h"
 
 #include <dlfcn.h>
 #include <stdio.h>

@@ -271,7 +271,7 @@ static void scene_every_call(void)
         SAY(ncclGroupEnd()); \
     }
 #define HM_CALL(name, params, args, comm, treatment) EVERY_##treatment(name)
-#include "calls.def"
+#include "door/calls.def"
 }
 
 /* A communicator of another plugin, in a group and alone. */

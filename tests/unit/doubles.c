@@ -1,7 +1,7 @@
 #include "doubles.h"
 
-#include "../../shim/comm.h"
-#include "../../shim/log.h"
+#include "../../shim/door/comm.h"
+#include "../../shim/base/log.h"
 
 #include <pthread.h>
 #include <stdarg.h>

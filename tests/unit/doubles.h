@@ -2,8 +2,8 @@
 #ifndef DOUBLES_H
 #define DOUBLES_H
 
-#include "../../shim/settings.h"
-#include "../../shim/stats.h"
+#include "../../shim/base/settings.h"
+#include "../../shim/base/stats.h"
 
 extern hm_settings_t doubles_settings;
 /* What the calling thread sees instead, if not NULL: a rank with settings of its own. */

@@ -2,9 +2,9 @@
 #ifndef HM_TEST_FRONT_DOUBLE_H
 #define HM_TEST_FRONT_DOUBLE_H
 
-#include "call.h"
-#include "comm.h"
-#include "real.h"
+#include "door/call.h"
+#include "door/comm.h"
+#include "door/real.h"
 
 /* cmocka needs these before it. */
 #include <setjmp.h>

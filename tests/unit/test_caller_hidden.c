@@ -3,8 +3,8 @@
 #define _GNU_SOURCE
 #include "front_double.h"
 
-#include "caller.h"
-#include "settings.h"
+#include "door/caller.h"
+#include "base/settings.h"
 
 #include <dlfcn.h>
 #include <stdio.h>

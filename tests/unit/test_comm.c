@@ -1,7 +1,7 @@
 #define _GNU_SOURCE
 #include "front_double.h"
 
-#include "hooks.h"
+#include "door/hooks.h"
 
 #include <pthread.h>
 #include <stdlib.h>

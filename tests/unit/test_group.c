@@ -1,10 +1,10 @@
 #define _GNU_SOURCE
 #include "front_double.h"
 
-#include "fork.h"
-#include "group.h"
-#include "hooks.h"
-#include "settings.h"
+#include "base/fork.h"
+#include "door/group.h"
+#include "door/hooks.h"
+#include "base/settings.h"
 
 #include <pthread.h>
 #include <stdlib.h>

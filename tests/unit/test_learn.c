@@ -1,5 +1,5 @@
 /* Description: what is expected of the next call, from agreed outcomes alone. */
-#include "../../shim/learn.h"
+#include "../../shim/know/learn.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -3,8 +3,8 @@
 
 #include "file_text.h"
 
-#include "log.h"
-#include "settings.h"
+#include "base/log.h"
+#include "base/settings.h"
 
 #include <errno.h>
 #include <pthread.h>

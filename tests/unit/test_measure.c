@@ -3,8 +3,8 @@
  */
 #include "world.h"
 
-#include "../../shim/measure.h"
-#include "../../shim/measure_flavour.h"
+#include "../../shim/meet/measure.h"
+#include "../../shim/meet/measure_flavour.h"
 
 #include <pthread.h>
 #include <setjmp.h>

@@ -3,7 +3,7 @@
 #include "world.h"
 
 #include "../../planner/profile.h"
-#include "../../shim/measure.h"
+#include "../../shim/meet/measure.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

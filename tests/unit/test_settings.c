@@ -1,7 +1,7 @@
 #define _GNU_SOURCE
 #include "front_double.h"
 
-#include "settings.h"
+#include "base/settings.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,7 +13,7 @@ static int clear(void **state)
 {
     (void)state;
 #define HM_SETTING(field, variable, kind, standard, accepted, same, help) unsetenv(variable);
-#include "settings.def"
+#include "base/settings.def"
     unsetenv("HIERMOE_MOED");
     unsetenv("HIERMOE_SOMETHING_ELSE_ALTOGETHER");
     settings_forget();
@@ -180,7 +180,7 @@ static void hash_is_of_values(void **state)
     static const char *const values[] = {"off", "2", "2,2", "64", "1M", "1G", "shape", "3", "0", "0", "nccl"};
     size_t equal = 0;
 #define HM_SETTING(field, variable, kind, standard, accepted, same, help) equal += same;
-#include "settings.def"
+#include "base/settings.def"
     assert_int_equal(equal, sizeof names / sizeof names[0]); /* a new one belongs into this list */
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         clear(state);

@@ -3,8 +3,8 @@
 
 #include "file_text.h"
 
-#include "log.h"
-#include "settings.h"
+#include "base/log.h"
+#include "base/settings.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -77,7 +77,7 @@ static void every_counter_has_its_place(void **state)
     int value = 12001;
     (void)state;
 #define HM_STAT(field, key, unit, help) stats.field = (uint64_t)value++;
-#include "stats.def"
+#include "base/stats.def"
     stats_write(&stats, &owner);
     read_back();
     value = 12001;
@@ -87,7 +87,7 @@ static void every_counter_has_its_place(void **state)
     const char *field = strstr(text, want); \
     if (field == NULL || strstr(field + strlen(want) - 1, "\"" key "\"") != NULL) fail_msg("%s", want); \
     value++;
-#include "stats.def"
+#include "base/stats.def"
 }
 
 /* A forced depth may cost more than it saves. */

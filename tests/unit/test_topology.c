@@ -1,5 +1,5 @@
 /* Description: seats to topologies and wires; a GPU's place from sysfs, real or missing. */
-#include "../../shim/seat.h"
+#include "../../shim/meet/seat.h"
 #include "doubles.h"
 
 #include <setjmp.h>

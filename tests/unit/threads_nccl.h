@@ -3,7 +3,7 @@
 #ifndef THREADS_NCCL_H
 #define THREADS_NCCL_H
 
-#include "../../shim/real.h"
+#include "../../shim/door/real.h"
 
 typedef struct threads_world threads_world_t;
 

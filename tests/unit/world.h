@@ -2,7 +2,7 @@
 #ifndef WORLD_H
 #define WORLD_H
 
-#include "../../shim/call.h"
+#include "../../shim/door/call.h"
 #include "../../shim/state.h"
 #include "doubles.h"
 #include "threads_nccl.h"

@@ -1,6 +1,6 @@
 /* Preloaded under moe_perf: rank 0's sends to rank 1 begin one byte late, so that the benchmark has something to find.
  */
-#include "nccl_abi.h"
+#include "door/nccl_abi.h"
 
 #include <dlfcn.h>
 #include <stdlib.h>

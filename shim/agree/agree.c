@@ -1,0 +1,97 @@
+#include "agree.h"
+
+#include "base/settings.h"
+
+#include <errno.h>
+
+/* The most levels that a topology can have here. */
+static size_t levels_most(void)
+{
+    size_t levels = 2;
+    for (const char *at = settings_get()->topo; at != NULL && *at != '\0'; at++) levels += *at == ',';
+    if (levels < HM_SEAT_LEVELS + 1) levels = HM_SEAT_LEVELS + 1;
+    return levels > HM_MAX_LEVELS ? HM_MAX_LEVELS : levels;
+}
+
+int agree_create(hm_agree_t *agree, hm_channel_t *channel, int ranks)
+{
+    size_t levels = levels_most();
+    int status = ballot_create(&agree->ballot, ranks, levels);
+    if (status == 0) status = rows_create(&agree->rows, ranks);
+    return status != 0 ? status : board_create(&agree->board, channel, ranks, ballot_board_bytes(ranks, levels));
+}
+
+void agree_free(hm_agree_t *agree, const hm_channel_t *channel)
+{
+    board_free(&agree->board, channel);
+    rows_free(&agree->rows, channel);
+    ballot_free(&agree->ballot);
+}
+
+/* Fills this rank's row on the device: the host's part by a copy, the counts by identify where rows can be looked at.
+ * What this rank cannot do it says in its row. */
+static int row_enqueue(hm_agree_t *agree, hm_channel_t *channel, const hm_place_t *place, const hm_call_t *call,
+                       const hm_word_t *word)
+{
+    const hm_ballot_t *ballot = &agree->ballot;
+    size_t bytes = ballot_row_bytes(ballot), counts_at = ballot_counts_at(ballot);
+    int me = call->comm->rank;
+    char *device = board_device(&agree->board, me, bytes);
+    hm_ballot_head_t *head = ballot_row_write(ballot, call, word, board_host(&agree->board, me, bytes));
+    hm_reason_t refused = HM_REASON_NONE;
+    if (head->able == HM_ABLE_ROWS && rows_overlap(&agree->rows, call)) refused = HM_REASON_BUFFERS_OVERLAP;
+    if (head->able == HM_ABLE_ROWS && refused == HM_REASON_NONE) {
+        int status =
+            rows_identify(&agree->rows, channel, place, call, word->row_bytes, (uint32_t *)(device + counts_at));
+        if (status != 0 && status != -ENOMEM && status != -EFBIG) return status;
+        if (status != 0) refused = status == -ENOMEM ? HM_REASON_NO_MEMORY : HM_REASON_TOO_MANY_ROWS;
+    }
+    if (refused != HM_REASON_NONE) {
+        head->able = HM_ABLE_NOT;
+        head->reason = refused;
+    }
+    return channel_copy(channel, device, head, counts_at);
+}
+
+/* One agreement with rows of word->row_bytes (0: only to learn the row size). */
+static int round_hold(hm_agree_t *agree, hm_channel_t *channel, const hm_place_t *place, const hm_call_t *call,
+                      const hm_word_t *word, hm_agreement_t *agreement)
+{
+    hm_ballot_t *ballot = &agree->ballot;
+    int status = row_enqueue(agree, channel, place, call, word);
+    if (status == 0) status = board_gather(&agree->board, channel, ballot_row_bytes(ballot));
+    if (status == 0) status = ballot_judge(ballot, &agree->board, word->row_bytes, agreement);
+    if (status != 0) return status;
+    ballot->sequence++;
+    if (agreement->able && agreement->row_fits)
+        ballot_split(ballot, &agree->board, place->topo, word->row_bytes, agreement);
+    return 0;
+}
+
+/* Why a call is left alone whose row size was not found. */
+static hm_reason_t misfit_reason(size_t gcd, size_t fixed)
+{
+    if (gcd == 0) return HM_REASON_TOO_SMALL;
+    if (fixed >= HM_ROW_BYTES_MIN) return HM_REASON_ROW_BYTES_MISFIT;
+    return fixed != 0 || gcd < HM_ROW_BYTES_MIN ? HM_REASON_ROWS_TOO_SMALL : HM_REASON_CALLS_DIFFER;
+}
+
+int agree_run(hm_agree_t *agree, hm_channel_t *channel, const hm_place_t *place, const hm_call_t *call,
+              const hm_word_t *word, hm_agreement_t *agreement)
+{
+    hm_word_t said = *word;
+    size_t fixed = settings_get()->row_bytes;
+    if (fixed != 0) said.row_bytes = fixed;
+    /* Rows that will be refused are not looked at: that takes memory for each of them. */
+    if (said.row_bytes < HM_ROW_BYTES_MIN) said.row_bytes = 0;
+    for (int round = 0; round < 2; round++) {
+        int status = round_hold(agree, channel, place, call, &said, agreement);
+        if (status != 0 || !agreement->able || agreement->row_fits) return status;
+        if (fixed != 0 || agreement->gcd == 0) break;
+        said.row_bytes = agreement->gcd;
+        if (said.row_bytes < HM_ROW_BYTES_MIN) break;
+    }
+    agreement->able = false;
+    agreement->reason = misfit_reason(agreement->gcd, fixed);
+    return 0;
+}

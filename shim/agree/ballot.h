@@ -1,0 +1,80 @@
+/* The agreed table: the layout of the row that each rank puts on the board, and what all rows together come to. */
+#ifndef HM_BALLOT_H
+#define HM_BALLOT_H
+
+#include "talk/board.h"
+#include "door/call.h"
+#include "talk/place.h"
+
+#include "planner/table.h"
+
+/* One rank's row starts with this; raw[ranks], want[ranks] and counts[1 + groups] follow, 32-bit words each: the rows
+ * it sends to each rank, those it expects from each, and its distinct rows, in all and by group (hm_identity_t). */
+typedef struct hm_ballot_head {
+    uint32_t magic, sequence;
+    uint32_t spare[2];             /* 0; the head stays a multiple of 16 bytes, which copies like */
+    uint32_t able;                 /* HM_ABLE_* */
+    uint32_t reason;               /* hm_reason_t where not able */
+    uint64_t gcd;                  /* of all counts of this rank in bytes, 0 where it has none */
+    uint64_t row_bytes;            /* what counts and identity were made with, 0: unknown yet */
+    uint32_t lead_us, transfer_us; /* of an earlier call, the same on all ranks; 0: not known */
+} hm_ballot_head_t;
+
+enum { HM_ABLE_NOT, HM_ABLE_ROWS, HM_ABLE_GCD }; /* cannot; the row is complete; only the gcd is */
+
+/* What a rank says of a call besides its counts. */
+typedef struct hm_word {
+    size_t row_bytes; /* to look at the call with; 0: not known */
+    uint32_t lead_us, transfer_us;
+} hm_word_t;
+
+/* What all rows come to, alike on all ranks. */
+typedef struct hm_agreement {
+    bool able;            /* every rank is able and the counts of senders and receivers match */
+    hm_reason_t reason;   /* where not */
+    bool row_fits;        /* row_bytes divides every count; false: try again with `gcd` */
+    size_t gcd;           /* of all counts of all ranks, bytes */
+    uint64_t bytes;       /* to other ranks and to themselves, all ranks together */
+    bool timed;           /* every rank knew the times of an earlier call: */
+    uint32_t lead_us;     /* minimum over ranks: the last rank to arrive did not wait */
+    uint32_t transfer_us; /* maximum over ranks */
+} hm_agreement_t;
+
+typedef struct hm_ballot {
+    int ranks;
+    size_t row_words;   /* of one rank's row, a multiple of 4 */
+    uint32_t sequence;  /* agreements so far */
+    hm_table_t table;   /* the agreed table taken apart; its arrays lie in memory */
+    uint32_t *distinct; /* [ranks] distinct rows of each source */
+    uint32_t *memory;
+} hm_ballot_t;
+
+/* Room for any topology of at most so many levels. 0 or -ENOMEM. */
+int ballot_create(hm_ballot_t *ballot, int ranks, size_t levels);
+/* Lays rows and table out for the agreed topology. */
+void ballot_place_set(hm_ballot_t *ballot, const hm_place_t *place);
+void ballot_free(hm_ballot_t *ballot);
+
+/* Bytes of a board for rows of such a ballot, whatever the topology. */
+size_t ballot_board_bytes(int ranks, size_t levels);
+
+static inline size_t ballot_row_bytes(const hm_ballot_t *ballot)
+{
+    return ballot->row_words * sizeof(uint32_t);
+}
+
+/* The counts in a rank's row, and the bytes before them. */
+size_t ballot_counts_at(const hm_ballot_t *ballot);
+
+/* Writes this rank's head, raw and want to `own`, a row in host memory; the counts come from the rows themselves. */
+hm_ballot_head_t *ballot_row_write(const hm_ballot_t *ballot, const hm_call_t *call, const hm_word_t *word,
+                                   uint32_t *own);
+
+/* Judges the rows on the board. 0, or -EPROTO where they do not belong to one call. */
+int ballot_judge(const hm_ballot_t *ballot, const hm_board_t *board, size_t row_bytes, hm_agreement_t *agreement);
+
+/* Takes the rows of all ranks apart into ballot->table and ballot->distinct; sets agreement->bytes. */
+void ballot_split(hm_ballot_t *ballot, const hm_board_t *board, const hm_topo_t *topo, size_t row_bytes,
+                  hm_agreement_t *agreement);
+
+#endif

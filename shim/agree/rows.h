@@ -1,0 +1,44 @@
+/* Which rows of the current call are the same bytes, on this rank. */
+#ifndef HM_ROWS_H
+#define HM_ROWS_H
+
+#include "door/call.h"
+#include "talk/channel.h"
+#include "talk/place.h"
+
+/* A buffer of the job as addresses [from, to). */
+typedef struct hm_interval {
+    uintptr_t from, to;
+    bool written;
+} hm_interval_t;
+
+typedef struct hm_row_set {
+    size_t *count;          /* [ranks] rows of the current call by destination */
+    hm_interval_t *ranges;  /* [2 * ranks] its buffers */
+    hm_identity_t identity; /* of its rows; lies in memory */
+    void *memory;           /* on the device */
+    size_t bytes;
+} hm_row_set_t;
+
+/* 0 or -ENOMEM. */
+int rows_create(hm_row_set_t *set, int ranks);
+void rows_free(hm_row_set_t *set, const hm_channel_t *channel);
+
+/* Whether a receive buffer of the call overlaps another of its buffers. */
+bool rows_overlap(hm_row_set_t *set, const hm_call_t *call);
+
+/* Enqueues the search for equal rows of so many bytes; set->identity and set->count are of this call afterwards.
+ * counts: [1 + groups] on the device, filled by it. 0; -ENOMEM or -EFBIG where this rank cannot; else the communicator
+ * is lost.
+ */
+int rows_identify(hm_row_set_t *set, hm_channel_t *channel, const hm_place_t *place, const hm_call_t *call,
+                  size_t row_bytes, uint32_t *counts);
+
+/* Bytes of the masks of one row, and of memory for the identity of n rows without their counts; 0 if n is too many. */
+size_t rows_mask_bytes(int ranks);
+size_t rows_memory_bytes(const hm_channel_t *channel, int ranks, size_t n);
+
+/* Lays the identity of n rows out in such memory; returns the work memory of the kernels' identify. */
+void *rows_memory_lay(const hm_channel_t *channel, int ranks, size_t n, void *memory, hm_identity_t *identity);
+
+#endif

@@ -1,0 +1,35 @@
+/* What carrying calls out takes, kept per communicator; and one planned call, as the files that carry it out see it. */
+#ifndef HM_CARRY_H
+#define HM_CARRY_H
+
+#include "door/call.h"
+#include "routes.h"
+#include "agree/rows.h"
+#include "scratch.h"
+#include "window.h"
+
+#include "planner/table.h"
+
+typedef struct hm_carry {
+    hm_scratch_t scratch;
+    hm_windows_t windows;
+    hm_routes_t routes;
+    size_t *work; /* [ranks] of layout_need */
+} hm_carry_t;
+
+typedef struct hm_load {
+    const hm_call_t *call;
+    const hm_place_t *place;
+    const hm_board_t *board;  /* votes, and the memory of tokens */
+    const hm_table_t *table;  /* agreed */
+    const uint32_t *distinct; /* [ranks] agreed: distinct rows of each source */
+    const hm_row_set_t *rows; /* of this rank */
+    int depth;
+    size_t width; /* bytes of a piece of a row */
+} hm_load_t;
+
+/* 0 or -ENOMEM; carry_free frees what was made either way. */
+int carry_create(hm_carry_t *carry, int ranks);
+void carry_free(hm_carry_t *carry, const hm_channel_t *channel, const hm_place_t *place);
+
+#endif

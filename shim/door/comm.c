@@ -1,0 +1,222 @@
+/* Records live in memory that is reused for records only, never freed: a thread may then try to take a reference on a
+ * record it remembers from an earlier call without holding any lock, and finds out afterwards whether it is still the
+ * right one. */
+#include "comm.h"
+
+#include "call.h"
+#include "base/fork.h"
+
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdlib.h>
+
+#define HASH_NONFATAL_OOM 1
+#include <uthash.h>
+
+typedef struct hm_entry {
+    hm_comm_t comm;
+    UT_hash_handle hh;
+    struct hm_entry *next_free;
+} hm_entry_t;
+
+#define HM_REMEMBERED 8
+
+static hm_entry_t *table, *free_entries;
+static pthread_rwlock_t lock = PTHREAD_RWLOCK_INITIALIZER;
+static unsigned made; /* under lock */
+
+/* What this thread found lately, by handle; entries may be out of date. */
+static _Thread_local struct {
+    ncclComm_t handle;
+    hm_comm_t *comm;
+} remembered[HM_REMEMBERED];
+
+static size_t remembered_at(ncclComm_t handle)
+{
+    return ((uintptr_t)handle * 0x9e3779b97f4a7c15u) >> 61;
+}
+
+/* A reference, unless the record is free. */
+static bool comm_hold(hm_comm_t *comm)
+{
+    int users = atomic_load_explicit(&comm->users, memory_order_relaxed);
+    while (users > 0)
+        if (atomic_compare_exchange_weak_explicit(&comm->users, &users, users + 1, memory_order_acquire,
+                                                  memory_order_relaxed))
+            return true;
+    return false;
+}
+
+static void entry_free(hm_entry_t *entry)
+{
+    pthread_rwlock_wrlock(&lock);
+    entry->next_free = free_entries;
+    free_entries = entry;
+    pthread_rwlock_unlock(&lock);
+}
+
+static void comm_write(const hm_comm_t *comm)
+{
+    hm_stats_owner_t owner = {.communicator = comm->number, .rank = comm->rank, .ranks = comm->ranks};
+    stats_write(&comm->stats, &owner);
+}
+
+void comm_release(hm_comm_t *comm)
+{
+    if (atomic_fetch_sub_explicit(&comm->users, 1, memory_order_acq_rel) != 1) return;
+    comm_write(comm);
+    state_destroy(comm);
+    entry_free((hm_entry_t *)comm);
+}
+
+static hm_entry_t *entry_take(void)
+{
+    hm_entry_t *entry = free_entries;
+    if (entry == NULL) return calloc(1, sizeof *entry);
+    free_entries = entry->next_free;
+    return entry;
+}
+
+/* Everything but users, which a thread with an old memory of this record may be looking at. */
+static void entry_fill(hm_entry_t *entry, ncclComm_t handle, const hm_real_t *real, bool blocking, int ranks, int rank)
+{
+    hm_comm_t *comm = &entry->comm;
+    comm->handle = handle;
+    comm->real = real;
+    comm->blocking = blocking;
+    comm->ranks = ranks;
+    comm->rank = rank;
+    comm->number = made++;
+    comm->state = NULL;
+    memset(&comm->stats, 0, sizeof comm->stats);
+    atomic_store_explicit(&comm->aborted, 0, memory_order_relaxed);
+    atomic_store_explicit(&comm->fate, 0, memory_order_relaxed);
+    atomic_store_explicit(&comm->cancelled, 0, memory_order_relaxed);
+}
+
+/* A false result leaves the entry out of the table. */
+static bool entry_insert(hm_entry_t *entry)
+{
+    HASH_ADD_PTR(table, comm.handle, entry);
+    if (entry->hh.tbl == NULL) return false;
+    atomic_store_explicit(&entry->comm.users, 1, memory_order_release);
+    return true;
+}
+
+/* Takes a handle's entry out of the table, under the write lock; the caller gets the table's reference. */
+static hm_comm_t *entry_remove(ncclComm_t handle)
+{
+    hm_entry_t *entry = NULL;
+    HASH_FIND_PTR(table, &handle, entry);
+    if (entry == NULL) return NULL;
+    HASH_DEL(table, entry);
+    atomic_store_explicit(&entry->comm.cancelled, 1, memory_order_release);
+    return &entry->comm;
+}
+
+/* In place of whatever had the handle before: NCCL gives the memory of an ended communicator to the next one. */
+static bool comm_insert(ncclComm_t handle, const hm_real_t *real, bool blocking, int ranks, int rank)
+{
+    bool done = false;
+    pthread_rwlock_wrlock(&lock);
+    hm_comm_t *old = entry_remove(handle);
+    hm_entry_t *entry = entry_take();
+    if (entry != NULL) {
+        entry_fill(entry, handle, real, blocking, ranks, rank);
+        done = entry_insert(entry);
+        if (!done) {
+            entry->next_free = free_entries;
+            free_entries = entry;
+        }
+    }
+    pthread_rwlock_unlock(&lock);
+    if (old != NULL) comm_release(old);
+    return done;
+}
+
+void comm_add(ncclComm_t handle, const hm_real_t *real, bool blocking)
+{
+    int ranks = 0, rank = 0;
+    if (blocking && (real->ncclCommCount == NULL || real->ncclCommCount(handle, &ranks) != ncclSuccess ||
+                     real->ncclCommUserRank == NULL || real->ncclCommUserRank(handle, &rank) != ncclSuccess))
+        ranks = 0;
+    if (!comm_insert(handle, real, blocking, ranks, rank))
+        log_say(HM_LOG_WARN, HM_RANK_NONE,
+                "no memory to record a communicator: rank %d of %d leaves its calls alone, and "
+                "the other ranks will wait for it",
+                rank, ranks);
+}
+
+hm_comm_t *comm_find(ncclComm_t handle)
+{
+    size_t at = remembered_at(handle);
+    hm_comm_t *comm = remembered[at].comm;
+    if (remembered[at].handle == handle && comm != NULL && comm_hold(comm)) {
+        if (comm->handle == handle && !atomic_load_explicit(&comm->cancelled, memory_order_acquire)) return comm;
+        comm_release(comm);
+    }
+    hm_entry_t *entry = NULL;
+    pthread_rwlock_rdlock(&lock);
+    HASH_FIND_PTR(table, &handle, entry);
+    if (entry != NULL) atomic_fetch_add_explicit(&entry->comm.users, 1, memory_order_relaxed);
+    pthread_rwlock_unlock(&lock);
+    if (entry == NULL) return NULL;
+    remembered[at].handle = handle;
+    remembered[at].comm = &entry->comm;
+    return &entry->comm;
+}
+
+const hm_real_t *comm_real(ncclComm_t handle, const hm_real_t *other)
+{
+    hm_comm_t *comm = handle != NULL && !fork_child() ? comm_find(handle) : NULL;
+    if (comm == NULL) return other;
+    const hm_real_t *real = comm->real;
+    comm_release(comm);
+    return real;
+}
+
+void comm_say(hm_log_t level, const hm_comm_t *comm, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    log_list(level, comm != NULL && comm->ranks > 0 ? comm->rank : HM_RANK_NONE, format, arguments);
+    va_end(arguments);
+}
+
+void comm_leave(hm_comm_t *comm, hm_reason_t reason)
+{
+    if (stats_left_count(&comm->stats, reason))
+        comm_say(HM_LOG_INFO, comm, "communicator %u: call left alone: %s", comm->number, stats_reason_text(reason));
+}
+
+void comm_cancel(ncclComm_t handle)
+{
+    hm_comm_t *comm = comm_find(handle);
+    if (comm == NULL) return;
+    atomic_store(&comm->aborted, 1); /* NCCL's work ends here, near ranks may still read what this one shares */
+    atomic_store_explicit(&comm->cancelled, 1, memory_order_release);
+    comm_release(comm);
+}
+
+hm_comm_t *comm_take(ncclComm_t handle)
+{
+    pthread_rwlock_wrlock(&lock);
+    hm_comm_t *comm = entry_remove(handle);
+    pthread_rwlock_unlock(&lock);
+    return comm;
+}
+
+void comm_drop(ncclComm_t handle)
+{
+    hm_comm_t *comm = comm_take(handle);
+    if (comm != NULL) comm_release(comm);
+}
+
+/* Jobs often end without destroying their communicators; their figures must not be lost. Other threads may still run,
+ * or have died with the lock held: nothing is waited for, nothing is freed. */
+__attribute__((destructor)) static void comm_write_all(void)
+{
+    if (fork_child() || pthread_rwlock_tryrdlock(&lock) != 0) return;
+    for (hm_entry_t *entry = table; entry != NULL; entry = entry->hh.next) comm_write(&entry->comm);
+    pthread_rwlock_unlock(&lock);
+}

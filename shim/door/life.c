@@ -1,0 +1,122 @@
+/* Communicators come and go: every call that makes one is followed by a record, every call that ends one is preceded by
+ * the end of its record. */
+#include "comm.h"
+#include "base/fork.h"
+#include "group.h"
+#include "hooks.h"
+
+#include <stdlib.h>
+
+/* A call that ends a capture first. */
+#define HM_FLUSH(real) \
+    do { \
+        ncclResult_t flushed = group_capturing() ? group_flush(HM_REASON_MIXED, real) : ncclSuccess; \
+        if (flushed != ncclSuccess) return flushed; \
+    } while (0)
+
+/* What NCCL makes of a config: NCCL_COMM_BLOCKING wins, then the config's field, then blocking. Read after NCCL's call,
+ * which may have put settings from its files into the environment. */
+static bool config_blocking(const ncclConfig_t *config)
+{
+    const char *text = getenv("NCCL_COMM_BLOCKING");
+    char *end;
+    long value = text != NULL ? strtol(text, &end, 0) : -1;
+    if (text != NULL && end != text && (value == 0 || value == 1)) return value == 1;
+    return config == NULL || config->blocking == HM_NCCL_UNDEF_INT || config->blocking == 1;
+}
+
+/* A child without a config gets its parent's; of an unknown parent the careful guess is non-blocking. */
+static bool child_blocking(ncclComm_t parent, const ncclConfig_t *config)
+{
+    if (config != NULL || parent == NULL || fork_child()) return config_blocking(config);
+    hm_comm_t *comm = comm_find(parent);
+    bool blocking = comm != NULL && comm->blocking;
+    if (comm != NULL) comm_release(comm);
+    return blocking;
+}
+
+ncclResult_t hook_ncclCommInitRank(const hm_real_t *real, ncclComm_t *comm, int ranks, ncclUniqueId id, int rank)
+{
+    HM_FLUSH(real);
+    ncclResult_t result = real->ncclCommInitRank(comm, ranks, id, rank);
+    group_comm_add(comm, real, config_blocking(NULL), result);
+    return result;
+}
+
+ncclResult_t hook_ncclCommInitRankConfig(const hm_real_t *real, ncclComm_t *comm, int ranks, ncclUniqueId id, int rank,
+                                         ncclConfig_t *config)
+{
+    HM_FLUSH(real);
+    ncclResult_t result = real->ncclCommInitRankConfig(comm, ranks, id, rank, config);
+    group_comm_add(comm, real, config_blocking(config), result);
+    return result;
+}
+
+ncclResult_t hook_ncclCommInitRankScalable(const hm_real_t *real, ncclComm_t *comm, int ranks, int rank, int ids,
+                                           ncclUniqueId *id, ncclConfig_t *config)
+{
+    HM_FLUSH(real);
+    ncclResult_t result = real->ncclCommInitRankScalable(comm, ranks, rank, ids, id, config);
+    group_comm_add(comm, real, config_blocking(config), result);
+    return result;
+}
+
+ncclResult_t hook_ncclCommInitAll(const hm_real_t *real, ncclComm_t *comms, int devices, const int *list)
+{
+    HM_FLUSH(real);
+    ncclResult_t result = real->ncclCommInitAll(comms, devices, list);
+    for (int i = 0; comms != NULL && i < devices; i++) group_comm_add(&comms[i], real, config_blocking(NULL), result);
+    return result;
+}
+
+ncclResult_t hook_ncclCommSplit(const hm_real_t *real, ncclComm_t comm, int color, int key, ncclComm_t *child,
+                                ncclConfig_t *config)
+{
+    HM_FLUSH(real);
+    ncclResult_t result = real->ncclCommSplit(comm, color, key, child, config);
+    group_comm_add(child, real, child_blocking(comm, config), result);
+    return result;
+}
+
+ncclResult_t hook_ncclCommShrink(const hm_real_t *real, ncclComm_t comm, int *excluded, int excluded_count,
+                                 ncclComm_t *child, ncclConfig_t *config, int flags)
+{
+    HM_FLUSH(real);
+    bool blocking = child_blocking(comm, config);
+    if ((flags & HM_NCCL_SHRINK_ABORT) != 0 && !fork_child()) comm_cancel(comm);
+    ncclResult_t result = real->ncclCommShrink(comm, excluded, excluded_count, child, config, flags);
+    group_comm_add(child, real, blocking, result);
+    return result;
+}
+
+ncclResult_t hook_ncclCommGrow(const hm_real_t *real, ncclComm_t comm, int ranks, const ncclUniqueId *id, int rank,
+                               ncclComm_t *child, ncclConfig_t *config)
+{
+    HM_FLUSH(real);
+    ncclResult_t result = real->ncclCommGrow(comm, ranks, id, rank, child, config);
+    group_comm_add(child, real, child_blocking(comm, config), result);
+    return result;
+}
+
+/* The record goes last: NCCL's work on our memory has ended only when NCCL says so. */
+#define HM_END(name, aborts) \
+    ncclResult_t hook_##name(const hm_real_t *real, ncclComm_t comm) \
+    { \
+        HM_FLUSH(real); \
+        hm_comm_t *known = fork_child() ? NULL : comm_take(comm); \
+        if (known != NULL && (aborts)) atomic_store(&known->aborted, 1); \
+        ncclResult_t result = real->name(comm); \
+        if (known != NULL) comm_release(known); \
+        return result; \
+    }
+
+HM_END(ncclCommFinalize, false)
+HM_END(ncclCommDestroy, false)
+HM_END(ncclCommAbort, true)
+
+ncclResult_t hook_ncclCommRevoke(const hm_real_t *real, ncclComm_t comm, int flags)
+{
+    HM_FLUSH(real);
+    if (!fork_child()) comm_cancel(comm);
+    return real->ncclCommRevoke(comm, flags);
+}

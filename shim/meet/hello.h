@@ -1,0 +1,41 @@
+/* The first word of each rank to every other: whether they can work together at all. */
+#ifndef HM_HELLO_H
+#define HM_HELLO_H
+
+#include "talk/channel.h"
+#include "seat.h"
+
+/* Whether a rank can take part, and if not, why. */
+enum { HM_ABLE_NO_MEMORY, HM_ABLE, HM_ABLE_NO_BACK_END };
+
+/* Its size never changes, so that ranks with different versions of the library can still find that out. A version is
+ * all sources: ranks whose planners differ in a constant would wait for each other's messages, and a number that is
+ * raised by hand is forgotten. */
+typedef struct hm_hello {
+    uint64_t magic;
+    uint32_t version, mode;
+    int32_t ranks, rank;
+    uint64_t settings;
+    uint32_t backend, able;
+    uint32_t source; /* hm_source_t of offer.h; rank 0's is used on all ranks */
+    uint32_t reserved;
+    hm_seat_t seat;
+    uint64_t spare[4];
+    uint64_t check;
+} hm_hello_t;
+
+/* This rank's word. able: HM_ABLE*; source: of its profile. */
+hm_hello_t hello_make(const hm_channel_t *channel, uint32_t able, uint32_t source);
+
+/* Sends `own` to every rank and waits for all words in in[ranks], naming silent ranks on the way. Both lie in memory
+ * that host and device see, and NCCL may hold it after a failure. 0; a negative errno of the wait; -EREMOTEIO where
+ * NCCL refused the exchange; -ENOMSG where a rank's word is missing or damaged. */
+int hello_exchange(hm_channel_t *channel, hm_hello_t *in, const hm_hello_t *own);
+
+/* The reason for which all ranks leave everything alone, or HM_REASON_NONE. Alike on all ranks: it judges all words. */
+hm_reason_t hello_judge(const hm_comm_t *comm, const hm_hello_t *in);
+
+/* Says why the ranks did not meet, and marks the communicator as failed. in: words so far, NULL once all were there. */
+void hello_fail(hm_comm_t *comm, const hm_hello_t *in, int status);
+
+#endif

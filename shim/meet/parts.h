@@ -1,0 +1,29 @@
+/* All that the calls of one communicator work with. The first meeting of its ranks (meet.c) makes it, every later call
+ * uses it; a file takes the parts that it works on. */
+#ifndef HM_PARTS_H
+#define HM_PARTS_H
+
+#include "agree/agree.h"
+#include "carry/carry.h"
+#include "know/know.h"
+
+typedef struct hm_parts {
+    hm_channel_t channel; /* how this rank works: NCCL's calls, back end, stream */
+    hm_place_t place;     /* where the ranks sit */
+    hm_agree_t agree;     /* board, agreed table, equal rows */
+    hm_know_t know;       /* profile, and what past calls taught */
+    hm_carry_t carry;     /* scratch, windows, routes */
+    void *words; /* host memory of the first meeting, NULL once it is over unless it failed: then NCCL may hold it */
+} hm_parts_t;
+
+/* Memory for what any topology needs, before the ranks meet. 0 or -ENOMEM; parts_free frees what was made either way.
+ */
+int parts_reserve(hm_parts_t *parts, int ranks);
+
+/* Takes over the agreed topology (place.h) and lays out what depends on it. 0 or -ENOMEM. */
+int parts_place_set(hm_parts_t *parts, hm_topo_t *topo, bool spread);
+
+/* Once NCCL has ended the communicator and the parts' channel is open. shared_stays: see channel_close. */
+void parts_free(hm_parts_t *parts, bool shared_stays);
+
+#endif

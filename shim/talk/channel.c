@@ -1,0 +1,168 @@
+#define _GNU_SOURCE
+#include "channel.h"
+
+#include "base/log.h"
+#include "base/settings.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <pthread.h>
+#include <string.h>
+
+static void kernels_say(const char *text)
+{
+    comm_say(HM_LOG_WARN, NULL, "%s", text);
+}
+
+static void kernels_listen(void)
+{
+    hm_kernels_say = kernels_say;
+}
+
+/* The device of the communicator, whatever the calling thread's is; -1: NCCL does not say. */
+static int device_of(const hm_comm_t *comm)
+{
+    int device;
+    if (comm->real->ncclCommCuDevice == NULL) return -1;
+    return comm->real->ncclCommCuDevice(comm->handle, &device) == ncclSuccess ? device : -1;
+}
+
+/* The back end for the kind of memory that this NCCL works on; NULL with *why set. */
+static const hm_kernels_t *kernels_find(hm_channel_t *channel, const char **why)
+{
+    void *enqueue = dlsym(channel->comm->real->handle, "hostncclStreamEnqueue");
+    void *wait = dlsym(channel->comm->real->handle, "hostncclStreamWait");
+    if (enqueue == NULL || wait == NULL) return kernels_cuda_open(why);
+    memcpy(&channel->host_stream.enqueue, &enqueue, sizeof enqueue);
+    memcpy(&channel->host_stream.wait, &wait, sizeof wait);
+    return &hm_kernels_host;
+}
+
+int channel_open(hm_channel_t *channel, hm_comm_t *comm, hm_reason_t *reason)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    const char *why = NULL;
+    pthread_once(&once, kernels_listen);
+    *channel = (hm_channel_t){.comm = comm};
+    channel->kernels = kernels_find(channel, &why);
+    if (channel->kernels == NULL) {
+        *reason = HM_REASON_NO_BACK_END;
+        comm_say(HM_LOG_WARN, comm, "calls are left alone: %s", why);
+        return -ENODEV;
+    }
+    int device = device_of(comm);
+    const void *hook = channel->kernels == &hm_kernels_host ? (const void *)&channel->host_stream : &device;
+    *reason = HM_REASON_NO_MEMORY;
+    return channel->kernels->context_create(hook, &channel->context);
+}
+
+void channel_close(hm_channel_t *channel, bool shared_stays)
+{
+    if (shared_stays) channel->kernels->abandon(channel->context);
+    channel->kernels->context_destroy(channel->context);
+}
+
+ncclResult_t channel_group_begin(hm_channel_t *channel)
+{
+    ncclResult_t result = channel->comm->real->ncclGroupStart();
+    channel->grouped = result == ncclSuccess;
+    return result;
+}
+
+ncclResult_t channel_send(const hm_channel_t *channel, const void *memory, size_t bytes, int rank)
+{
+    const hm_comm_t *comm = channel->comm;
+    return comm->real->ncclSend(memory, bytes, ncclUint8, rank, comm->handle, channel->stream);
+}
+
+ncclResult_t channel_recv(const hm_channel_t *channel, void *memory, size_t bytes, int rank)
+{
+    const hm_comm_t *comm = channel->comm;
+    return comm->real->ncclRecv(memory, bytes, ncclUint8, rank, comm->handle, channel->stream);
+}
+
+ncclResult_t channel_group_end(hm_channel_t *channel, ncclResult_t so_far)
+{
+    if (!channel->grouped) return so_far;
+    channel->grouped = false;
+    ncclResult_t end = channel->comm->real->ncclGroupEnd();
+    return so_far != ncclSuccess ? so_far : end;
+}
+
+int channel_wait_for(const hm_channel_t *channel, double seconds)
+{
+    return channel->kernels->wait(channel->context, channel->stream, seconds, &channel->comm->cancelled);
+}
+
+int channel_wait(const hm_channel_t *channel)
+{
+    return channel_wait_for(channel, (double)settings_get()->timeout);
+}
+
+int channel_check(const hm_channel_t *channel)
+{
+    const hm_comm_t *comm = channel->comm;
+    ncclResult_t state = ncclSuccess;
+    if (atomic_load(&comm->cancelled)) return -ECANCELED;
+    if (comm->real->ncclCommGetAsyncError == NULL) return 0;
+    return comm->real->ncclCommGetAsyncError(comm->handle, &state) == ncclSuccess && state == ncclSuccess ? 0 : -EPROTO;
+}
+
+/* The rule of HIERMOE_TEST_FAIL_ALLOC. */
+static bool alloc_fails(hm_channel_t *channel)
+{
+    long fail_from = settings_get()->test_fail_alloc;
+    return fail_from > 0 && ++channel->allocs >= fail_from;
+}
+
+int channel_alloc(hm_channel_t *channel, size_t bytes, void **memory)
+{
+    return alloc_fails(channel) ? -ENOMEM : channel->kernels->alloc(channel->context, bytes, memory);
+}
+
+int channel_share(hm_channel_t *channel, size_t bytes, void **memory, unsigned char *ticket)
+{
+    return alloc_fails(channel) ? -ENOMEM : channel->kernels->share(channel->context, bytes, memory, ticket);
+}
+
+void channel_free(const hm_channel_t *channel, void *memory)
+{
+    channel->kernels->free(channel->context, memory);
+}
+
+int channel_host_alloc(const hm_channel_t *channel, size_t bytes, void **memory)
+{
+    return channel->kernels->host_alloc(channel->context, bytes, memory);
+}
+
+void channel_host_free(const hm_channel_t *channel, void *memory)
+{
+    channel->kernels->host_free(channel->context, memory);
+}
+
+int channel_copy(const hm_channel_t *channel, void *to, const void *from, size_t bytes)
+{
+    return channel->kernels->copy(channel->context, channel->stream, to, from, bytes);
+}
+
+int channel_move(const hm_channel_t *channel, const hm_move_job_t *jobs, int count)
+{
+    return channel->kernels->move(channel->context, channel->stream, jobs, count);
+}
+
+ncclResult_t channel_result(int status)
+{
+    switch (status) {
+    case 0:
+        return ncclSuccess;
+    case -ENOMEM:
+        return ncclSystemError;
+    case -ETIMEDOUT:
+    case -EPROTO:
+        return ncclRemoteError;
+    case -EIO:
+        return ncclUnhandledCudaError;
+    default:
+        return ncclInternalError;
+    }
+}
