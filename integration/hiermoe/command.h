@@ -11,6 +11,7 @@ int plan_main(int argc, char **argv);
 int profile_main(int argc, char **argv);
 int fit_main(int argc, char **argv);
 int settings_main(int argc, char **argv);
+int counters_main(int argc, char **argv);
 
 /* Says "hiermoe: ..." on stderr and returns EXIT_BAD_INPUT. */
 __attribute__((format(printf, 1, 2))) int command_fail(const char *format, ...);

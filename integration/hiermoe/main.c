@@ -14,6 +14,7 @@ static const struct {
     {"profile", "check a profile and print it, or list the built-in ones", profile_main},
     {"fit", "run a job that measures what transfers cost here, and keep that as a profile", fit_main},
     {"settings", "list the settings of libhiermoe.so", settings_main},
+    {"counters", "list what libhiermoe.so counts, and why it leaves calls alone", counters_main},
 };
 
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))

@@ -36,6 +36,23 @@ static void test_settings_are_those_of_the_library(void **state)
     json_decref(list);
 }
 
+/* What the library's tables hold, in the letters of its JSON. */
+static void test_every_counter_and_reason_is_listed(void **state)
+{
+    (void)state;
+    char text[16384];
+    static const char *const lines[] = {
+#define HM_STAT(field, key, unit, help) "\n  " key " ",
+#define HM_STAT_DIFFERENCE(key, field, less, help) "\n  " key " ",
+#include "../../shim/base/stats.def"
+        "\n  depth ", "\n  left ", "\n  no_gain ", "\n  no_back_end ", "  the group holds other NCCL calls too\n",
+    };
+    assert_int_equal(command_run("counters", text, sizeof(text)), 0);
+    for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
+        if (strstr(text, lines[i]) == NULL) fail_msg("no \"%s\" in: %s", lines[i], text);
+    assert_null(strstr(text, "\n  none "));
+}
+
 static void test_bad_input_is_named(void **state)
 {
     (void)state;
@@ -50,6 +67,7 @@ static void test_bad_input_is_named(void **state)
         {"profile a6000-4x8 nowhere", "nowhere: No such file"},
         {"profile a6000-4x8 other.profile", "other.profile: expected the levels, groups, device, versions and"},
         {"settings all", "usage: hiermoe settings"},
+        {"counters all", "usage: hiermoe counters"},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         char text[8192];
@@ -89,6 +107,7 @@ static void test_lost_output_is_an_error(void **state)
                                            "profile a6000-4x8",
                                            "settings",
                                            "settings --json",
+                                           "counters",
                                            "fit --help",
                                            "plan --profile a6000-4x8 --model deepseek-v3 --json -"};
     char arguments[256], text[8192];
@@ -116,6 +135,7 @@ static int files_make(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_every_counter_and_reason_is_listed),
         cmocka_unit_test(test_bad_input_is_named),
         cmocka_unit_test(test_several_profiles_become_the_usual_one),
         cmocka_unit_test(test_settings_are_those_of_the_library),
