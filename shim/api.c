@@ -6,20 +6,27 @@
 #include "base/fork.h"
 
 #include <errno.h>
+#include <string.h>
+
+/* Members that are only half there are not filled. All of them have this size. */
+#define HM_MEMBER sizeof(uint64_t)
+_Static_assert(sizeof(hiermoe_stats_t) % HM_MEMBER == 0 && sizeof(size_t) == HM_MEMBER, "members of other sizes");
 
 static int api_stats(const void *handle, hiermoe_stats_t *stats)
 {
-    if (stats == NULL || stats->size != sizeof *stats) return -EINVAL;
+    if (stats == NULL || stats->size < sizeof stats->size) return -EINVAL;
     hm_comm_t *comm = handle != NULL && !fork_child() ? comm_find((ncclComm_t)handle) : NULL;
     if (comm == NULL) return -ENOENT;
+    size_t filled = stats->size < sizeof *stats ? stats->size / HM_MEMBER * HM_MEMBER : sizeof *stats;
     uint64_t left = 0;
     for (int reason = 0; reason < HM_REASONS; reason++) left += comm->stats.left[reason];
-    *stats = (hiermoe_stats_t){.size = sizeof *stats,
-                               .replaced = comm->stats.replaced,
-                               .left = left,
-                               .agreements = comm->stats.agreements,
-                               .bytes_raw = comm->stats.bytes_raw,
-                               .bytes_sent = comm->stats.bytes_sent};
+    hiermoe_stats_t all = {.size = filled,
+                           .replaced = comm->stats.replaced,
+                           .left = left,
+                           .agreements = comm->stats.agreements,
+                           .bytes_raw = comm->stats.bytes_raw,
+                           .bytes_sent = comm->stats.bytes_sent};
+    memcpy(stats, &all, filled);
     comm_release(comm);
     return 0;
 }

@@ -11,11 +11,11 @@
 
 #define HIERMOE_API_VERSION 1
 
-/* Counters of one communicator on this rank. Set `size` to sizeof(hiermoe_stats_t) before the call. */
+/* Counters of one communicator on this rank. Members are only added, at the end. */
 typedef struct hiermoe_stats {
-    size_t size;
-    uint64_t replaced;   /* all-to-alls carried out by the library */
-    uint64_t left;       /* groups with sends or receives and all-to-alls by name, left to NCCL for whatever reason */
+    size_t size;       /* before the call: sizeof(hiermoe_stats_t) as compiled; after it: how much of that is filled */
+    uint64_t replaced; /* all-to-alls carried out by the library */
+    uint64_t left;     /* groups with sends or receives and all-to-alls by name, left to NCCL for whatever reason */
     uint64_t agreements; /* times the ranks agreed on a table */
     uint64_t bytes_raw;  /* of replaced calls: what NCCL would have sent to other ranks */
     uint64_t bytes_sent; /* of replaced calls: what was sent to other ranks, forwarded rows and lists included */
@@ -26,9 +26,11 @@ typedef struct hiermoe_api {
     unsigned version;    /* HIERMOE_API_VERSION of the library */
     const char *library; /* its version, such as "0.1.0" */
 
-    /* Counters of a communicator (an ncclComm_t) so far. Any thread; waits for nothing. 0; -EINVAL where stats is NULL
-     * or its size is not one the library knows; -ENOENT for a communicator that the library did not see made, after its
-     * finalize, destroy or abort, and in a forked child. */
+    /* Counters of a communicator (an ncclComm_t) so far. Any thread; waits for nothing. An older job's smaller struct
+     * and a newer job's larger one are taken: whole members that both know are filled, and stats->size says how far;
+     * what lies beyond is not written. 0; -EINVAL where stats is NULL or its size is less than that of its first
+     * member; -ENOENT for a communicator that the library did not see made, after its finalize, destroy or abort, and
+     * in a forked child. On errors nothing is written. */
     int (*stats)(const void *comm, hiermoe_stats_t *stats);
 } hiermoe_api_t;
 
