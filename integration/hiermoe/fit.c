@@ -3,6 +3,8 @@
 #include "command.h"
 #include "profile.h"
 
+#include "../../shim/base/fit_sizes.h"
+
 #include <errno.h>
 #include <limits.h>
 #include <math.h>
@@ -18,8 +20,6 @@
 
 #define PROFILE_BYTES_MOST 65536
 #define EXIT_NOT_FOUND 127 /* as shells say that a command could not be started */
-#define SIZES_MOST 8
-#define SIZE_MOST (1ull << 40)
 
 static const char usage[] =
     "usage: hiermoe fit [--out FILE] [--sizes 256K,1M,...] [--preload LIBRARY] -- LAUNCHER COMMAND...\n"
@@ -39,25 +39,6 @@ typedef struct target {
     char file[PATH_MAX], fresh[PATH_MAX];
 } target_t;
 
-/* What the library takes as HIERMOE_FIT_SIZES; anything else it passes over, and measures with sizes of its own. */
-static bool sizes_good(const char *text)
-{
-    unsigned long long before = 1023;
-    for (int count = 1; count <= SIZES_MOST; count++) {
-        char *end;
-        if (*text < '0' || *text > '9') return false;
-        unsigned long long size = strtoull(text, &end, 10);
-        const unsigned shift = *end == 'K' ? 10 : *end == 'M' ? 20 : *end == 'G' ? 30 : 0;
-        if (size > SIZE_MOST >> shift || size << shift <= before) return false;
-        before = size << shift;
-        if (shift > 0) end++;
-        if (*end == '\0') return count > 1;
-        if (*end != ',') return false;
-        text = end + 1;
-    }
-    return false;
-}
-
 static int fit_parse(int argc, char **argv, fit_t *fit)
 {
     const struct {
@@ -74,10 +55,12 @@ static int fit_parse(int argc, char **argv, fit_t *fit)
     }
     if (i + 1 >= argc) return command_fail("fit: expected -- and the command that starts the job");
     fit->command = argv + i + 1;
-    if (fit->sizes == NULL || sizes_good(fit->sizes)) return 0;
+    /* What the library would not take it would pass over, and measure with sizes of its own. */
+    size_t sizes[HM_FIT_SIZES_MOST];
+    if (fit->sizes == NULL || fit_sizes_parse(fit->sizes, sizes) > 0) return 0;
     return command_fail(
-        "fit: --sizes: \"%s\": expected 2 to %d ascending sizes of at least 1K, such as 256K,1M (K M G)", fit->sizes,
-        SIZES_MOST);
+        "fit: --sizes: \"%s\": expected 2 to %d ascending sizes of at least 1K, such as 256k,1M (k m g)", fit->sizes,
+        HM_FIT_SIZES_MOST);
 }
 
 /* Of anything but a file ld.so would say only that it goes on without it, and the job would run for nothing. */

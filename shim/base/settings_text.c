@@ -1,8 +1,8 @@
 #include "settings_text.h"
 
-#include <ctype.h>
+#include "bytes.h"
+
 #include <errno.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -34,54 +34,33 @@ static bool flag_parse(const char *text, hm_flag_t *value)
     return true;
 }
 
-/* Digits only: no sign, no blank, nothing behind but an optional unit. */
-static bool unsigned_parse(const char *text, bool units, unsigned long long *value)
-{
-    char *end;
-    if (isdigit((unsigned char)*text) == 0) return false;
-    errno = 0;
-    *value = strtoull(text, &end, 10);
-    if (errno != 0) return false;
-    int shift = 0;
-    if (units && *end != '\0') {
-        static const char all[] = "KMG";
-        const char *unit = strchr(all, toupper((unsigned char)*end));
-        if (unit == NULL) return false;
-        shift = 10 * (int)(unit - all + 1);
-        end++;
-    }
-    if (*end != '\0' || *value > SIZE_MAX >> shift) return false;
-    *value <<= shift;
-    return true;
-}
-
 /* accepted is "word|...|low..high": the range is what holds "..". */
 static bool number_parse(const char *accepted, const char *text, hm_number_t *value)
 {
     const char *range = strrchr(accepted, '|');
     range = range != NULL ? range + 1 : accepted;
-    unsigned long long number;
-    if (isdigit((unsigned char)*text) == 0) {
+    if (*text < '0' || *text > '9') { /* no sign, no blank */
         if (word_find(accepted, text) < 0) return false;
         *value = -1;
         return true;
     }
-    if (!unsigned_parse(text, false, &number)) return false;
-    unsigned long long low = strtoull(range, NULL, 10), high = strtoull(strstr(range, "..") + 2, NULL, 10);
+    char *end;
+    errno = 0;
+    long number = strtol(text, &end, 10);
+    if (errno != 0 || *end != '\0') return false;
+    long low = strtol(range, NULL, 10), high = strtol(strstr(range, "..") + 2, NULL, 10);
     if (number < low || number > high) return false;
-    *value = (hm_number_t)number;
+    *value = number;
     return true;
 }
 
 static bool size_parse(const char *accepted, const char *text, hm_size_t *value)
 {
-    unsigned long long number;
-    if (strcasecmp(text, "auto") == 0 && strncmp(accepted, "auto|", 5) == 0) {
-        *value = 0;
-        return true;
-    }
-    if (!unsigned_parse(text, true, &number)) return false;
-    *value = (hm_size_t)number;
+    const char *end;
+    size_t size = 0;
+    if (strcasecmp(text, "auto") != 0 || strncmp(accepted, "auto|", 5) != 0)
+        if (!bytes_size_parse(text, &end, &size) || *end != '\0') return false;
+    *value = size;
     return true;
 }
 

@@ -121,13 +121,13 @@ static void test_fit_refuses_sizes_that_the_library_would_pass_over(void **state
 {
     (void)state;
     static const char *const bad[] = {"foo",     "64K",
-                                      "16k,64k", "64K,16K",
+                                      "64K,64k", "64K,16K",
                                       "64K,64K", "512,2K",
                                       "1K,2K,",  "1K,,2K",
                                       "1K,2KB",  "1K,2097152M",
                                       "-1K,1K",  "1K,2K,3K,4K,5K,6K,7K,8K,9K",
                                       "1K 2K",   "1K,99999999999999999999"};
-    static const char *const good[] = {"1024,2K", "1K,2K,3K,4K,5K,6K,7K,8K", "64K,1M,1G,1024G"};
+    static const char *const good[] = {"1024,2K", "16k,64k,1m,1g", "1K,2K,3K,4K,5K,6K,7K,8K", "64K,1M,1G,1024G"};
     char arguments[256], text[16384];
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         snprintf(arguments, sizeof(arguments), "fit --preload bad.profile --sizes '%s' -- sh -c 'echo ran'", bad[i]);

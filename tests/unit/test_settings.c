@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "front_double.h"
 
+#include "base/bytes.h"
 #include "base/settings.h"
 
 #include <stdio.h>
@@ -115,6 +116,45 @@ static void refused_values(void **state)
     }
 }
 
+/* One grammar for every size: digits, and a unit in either case. */
+static void sizes(void **state)
+{
+    static const struct {
+        const char *text;
+        size_t size;
+    } good[] = {
+        {"0", 0},
+        {"65536", 65536},
+        {"64K", 65536},
+        {"64k", 65536},
+        {"3m", 3 << 20},
+        {"2G", 2ul << 30},
+        {"2g", 2ul << 30},
+        {"007k", 7168},
+        {"18446744073709551615", SIZE_MAX},
+        {"17179869183g", SIZE_MAX - (1ul << 30) + 1},
+    };
+    static const char *const bad[] = {
+        "k", "-1", "+1", " 1", "1 ", "1kb", "1.5", "1e3", "0x10", "1K2", "1T", "18446744073709551616", "17179869184G"};
+    (void)state;
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+        const char *end = NULL;
+        size_t size = 1;
+        assert_true(bytes_size_parse(good[i].text, &end, &size));
+        assert_int_equal(*end, '\0');
+        assert_int_equal(size, good[i].size);
+        setenv("HIERMOE_MIN_BYTES", good[i].text, 1);
+        assert_int_equal(load()->min_bytes, good[i].size);
+        assert_string_equal(said, "");
+    }
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        setenv("HIERMOE_MIN_BYTES", bad[i], 1);
+        assert_int_equal(load()->min_bytes, 64 << 10);
+        assert_non_null(
+            strstr(said, "is not understood, 64K is used instead; accepted: bytes such as 65536, 64k or 2G"));
+    }
+}
+
 static void empty_value_is_no_value(void **state)
 {
     (void)state;
@@ -196,6 +236,7 @@ int main(void)
         cmocka_unit_test_setup(defaults, clear),
         cmocka_unit_test_setup(accepted_values, clear),
         cmocka_unit_test_setup(refused_values, clear),
+        cmocka_unit_test_setup(sizes, clear),
         cmocka_unit_test_setup(empty_value_is_no_value, clear),
         cmocka_unit_test_setup(mistyped_name_is_said_with_the_nearest, clear),
         cmocka_unit_test_setup(hash_is_of_values, clear),
