@@ -37,24 +37,11 @@ typedef struct course {
 
 int measure_sizes_parse(const char *text, hm_measure_sizes_t *sizes)
 {
-    hm_measure_sizes_t read = {0};
-    for (const char *at = text;; at++) {
-        char *end;
-        if (*at < '0' || *at > '9' || read.count == HM_MEASURE_SIZES) return -EINVAL;
-        unsigned long long value = strtoull(at, &end, 10);
-        const char *unit = *end != '\0' && *end != ',' ? strchr("KMG", *end) : NULL;
-        if (unit != NULL) end++;
-        unsigned shift = unit == NULL ? 0 : *unit == 'K' ? 10 : *unit == 'M' ? 20 : 30;
-        if (value > (1ull << 40) >> shift || value << shift < 1024) return -EINVAL;
-        value <<= shift;
-        if (read.count > 0 && value <= read.bytes[read.count - 1]) return -EINVAL;
-        read.bytes[read.count++] = value;
-        if (*end == '\0') break;
-        if (*end != ',') return -EINVAL;
-        at = end;
-    }
-    if (read.count < 2) return -EINVAL;
-    *sizes = read;
+    size_t list[HM_FIT_SIZES_MOST];
+    int count = fit_sizes_parse(text, list);
+    if (count == 0) return -EINVAL;
+    *sizes = (hm_measure_sizes_t){.count = (uint32_t)count};
+    for (int i = 0; i < count; i++) sizes->bytes[i] = list[i];
     return 0;
 }
 

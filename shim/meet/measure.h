@@ -4,7 +4,9 @@
 
 #include "parts.h"
 
-#define HM_MEASURE_SIZES 8
+#include "base/fit_sizes.h"
+
+#define HM_MEASURE_SIZES HM_FIT_SIZES_MOST
 
 /* Bytes of one rank's whole buffer, ascending; time to measure them in, 0: eight seconds. */
 typedef struct hm_measure_sizes {
@@ -12,7 +14,7 @@ typedef struct hm_measure_sizes {
     uint64_t bytes[HM_MEASURE_SIZES];
 } hm_measure_sizes_t;
 
-/* Reads "256K,1M,4M". 0, or -EINVAL unless there are 2 to HM_MEASURE_SIZES ascending sizes of at least 1K. */
+/* Reads a list such as 256k,1M,4M by fit_sizes_parse. 0 or -EINVAL. */
 int measure_sizes_parse(const char *text, hm_measure_sizes_t *sizes);
 
 /* Six sizes up to `most`. */

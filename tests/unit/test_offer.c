@@ -365,7 +365,7 @@ static void sizes_are_read_or_refused(void **context)
 {
     (void)context;
     hm_measure_sizes_t sizes;
-    assert_int_equal(measure_sizes_parse("1024,64K,2M,1G", &sizes), 0);
+    assert_int_equal(measure_sizes_parse("1024,64k,2M,1g", &sizes), 0);
     assert_int_equal(sizes.count, 4);
     assert_int_equal(sizes.bytes[3], 1 << 30);
     static const char *const bad[] = {"",
