@@ -1,11 +1,10 @@
 #include "cost_links.h"
 
-#include "message.h"
+#include "traffic.h"
 
 #include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>
-#include <string.h>
 
 /* Doubles that the counts of all depths fit in; the flat exchange takes 4 for each rank. */
 static size_t links_bytes(const hm_topo_t *topo)
@@ -14,85 +13,9 @@ static size_t links_bytes(const hm_topo_t *topo)
     return (kinds > 4 ? kinds : 4) * (size_t)topo->ranks;
 }
 
-size_t cost_memory(const hm_topo_t *topo, hm_cost_model_t model)
+size_t cost_links_memory(const hm_topo_t *topo)
 {
-    if (model != HM_COST_LINKS && model != HM_COST_LINKS_SLICED) return 0;
     return links_bytes(topo) + 2 * (size_t)topo->ranks; /* the carriers, two ints for each rank, and what it receives */
-}
-
-/* What a message carries for one source and one rank: rows and their map. */
-static inline double leaf_bytes(const hm_table_t *table, const uint32_t *raw, const uint32_t *distinct, int rank,
-                                int group)
-{
-    if (distinct[group] == 0) return 0;
-    return (double)distinct[group] * (double)table->row_bytes + (double)message_maps_bytes(raw[rank]);
-}
-
-/* The same for one source and one group: rows and the head before them. */
-static double share_bytes(const hm_topo_t *topo, const hm_table_t *table, int source, int level, int group)
-{
-    size_t rows = table_distinct(topo, table, source, level, group);
-    if (rows == 0) return 0;
-    size_t raw = table_raw_group(topo, table, source, level, group);
-    return (double)rows * (double)table->row_bytes +
-           (double)message_head_bytes(rows, raw, topo_group_size(topo, level, group));
-}
-
-/* From whoever holds a source's rows for a group to the group's other ranks. Groups of the last level are ranks,
- * numbered by position. */
-static void leaves_count(const hm_topo_t *topo, const hm_table_t *table, int source, int depth, double *bytes,
-                         const int *carrier, const int *held)
-{
-    size_t ranks = (size_t)topo->ranks;
-    const uint32_t *raw = table->raw + (size_t)source * ranks;
-    const uint32_t *distinct = table->distinct[topo->levels] + (size_t)source * ranks;
-    int above = depth - 1;
-    for (int g = 0; g < topo->groups[above]; g++) {
-        double *sent = bytes + (size_t)(held[g] * depth + above) * 2 * ranks, *received = sent + ranks, sum = 0;
-        for (int p = topo->start[above][g]; p < topo->start[above][g + 1]; p++) {
-            int rank = topo->order[p];
-            double share = rank == carrier[g] ? 0 : leaf_bytes(table, raw, distinct, rank, p);
-            received[rank] += share;
-            sum += share;
-        }
-        sent[carrier[g]] += sum;
-    }
-}
-
-/* One source's rows come down the levels: carrier[g] is the rank that holds those for group g of the level before,
- * since the end of step held[g]. Groups are gone through backwards, because a level has at least as many as the one
- * above: the parent's entry must be read before its place is written. */
-static void source_count(const hm_topo_t *topo, const hm_table_t *table, int source, int depth, double *bytes,
-                         int *carrier, int *held)
-{
-    size_t ranks = (size_t)topo->ranks;
-    carrier[0] = source;
-    held[0] = 0;
-    for (int above = 0; above < depth - 1; above++) {
-        int level = above + 1;
-        for (int g = topo->groups[level] - 1; g >= 0; g--) {
-            int parent = topo->group[above][topo->order[topo->start[level][g]]];
-            int from = carrier[parent], step = held[parent];
-            if (topo->group[level][from] != g) {
-                int to = topo_rail_peer(topo, level, g, from);
-                double *kind = bytes + (size_t)(step * depth + above) * 2 * ranks;
-                double share = share_bytes(topo, table, source, level, g);
-                kind[from] += share;
-                kind[ranks + (size_t)to] += share;
-                from = to;
-                step++;
-            }
-            carrier[g] = from;
-            held[g] = step;
-        }
-    }
-    leaves_count(topo, table, source, depth, bytes, carrier, held);
-}
-
-void cost_links_count(const hm_topo_t *topo, const hm_table_t *table, int depth, double *bytes, int *carrier)
-{
-    memset(bytes, 0, 2 * (size_t)depth * (size_t)depth * (size_t)topo->ranks * sizeof(*bytes));
-    for (int s = 0; s < topo->ranks; s++) source_count(topo, table, s, depth, bytes, carrier, carrier + topo->ranks);
 }
 
 /* The most bytes, as one rank's, that a wire between the groups of a level carries. The fit had all ranks busy alike;
@@ -149,30 +72,6 @@ static double depth_time(const hm_topo_t *topo, const hm_profile_t *profile, con
     return sum + (slices - 1) * longest;
 }
 
-/* Bytes of the flat exchange, of plain rows or of messages with heads: [0, ranks) sent to other outermost groups, then
- * received from them, then the same inside groups. */
-static inline void flat_count(const hm_topo_t *topo, const hm_table_t *table, bool messages, double *bytes)
-{
-    size_t ranks = (size_t)topo->ranks;
-    memset(bytes, 0, 4 * ranks * sizeof(*bytes));
-    for (size_t s = 0; s < ranks; s++) {
-        const uint32_t *raw = table->raw + s * ranks, *distinct = table->distinct[topo->levels] + s * ranks;
-        for (int g = 0; g < topo->groups[1]; g++) {
-            bool inside = topo->group[1][s] == g;
-            double *sent = bytes + (inside ? 2 * ranks : 0), *received = sent + ranks, sum = 0;
-            for (int p = topo->start[1][g]; p < topo->start[1][g + 1]; p++) {
-                int rank = topo->order[p];
-                double share =
-                    messages ? leaf_bytes(table, raw, distinct, rank, p) : (double)raw[rank] * (double)table->row_bytes;
-                if (rank == (int)s) share = 0;
-                received[rank] += share;
-                sum += share;
-            }
-            sent[s] += sum;
-        }
-    }
-}
-
 /* Time of the flat exchange that `bytes` holds: what leaves the outermost group takes the measured flat speed, the rest
  * that of the inside. */
 static double flat_time(const hm_topo_t *topo, const hm_profile_t *profile, const double *bytes)
@@ -219,7 +118,7 @@ static double copies_count(const hm_topo_t *topo, const hm_table_t *table, const
 }
 
 /* Bytes that the busiest rank writes to messages and receive buffers. kinds: blocks of 2 * ranks counts as in
- * cost_links_count. */
+ * traffic_deep. */
 static double written_most(const hm_topo_t *topo, const double *bytes, size_t kinds, const double *received)
 {
     size_t ranks = (size_t)topo->ranks;
@@ -247,22 +146,22 @@ int cost_links_predict(const hm_topo_t *topo, const hm_profile_t *profile, const
 {
     hm_profile_t room;
     double looked, kept, *memory = options->memory;
-    double *bytes = memory != NULL ? memory : malloc(cost_memory(topo, HM_COST_LINKS) * sizeof(*bytes));
+    double *bytes = memory != NULL ? memory : malloc(cost_links_memory(topo) * sizeof(*bytes));
     if (bytes == NULL) return -ENOMEM;
     int *carrier = (int *)(bytes + links_bytes(topo));
     double *received = bytes + links_bytes(topo) + topo->ranks;
     profile = profile_adapt(profile, topo, false, &room);
     double alone = profile_alone(profile, 1);
-    flat_count(topo, table, false, bytes);
+    traffic_flat(topo, table, false, bytes);
     cost->ms[0] = flat_time(topo, profile, bytes);
     cost->copies = copies_count(topo, table, bytes);
     raw_count(topo, table, bytes, options->own_beside, &looked, &kept, received);
     for (int d = 1; d <= topo->levels; d++) {
         if (d == 1) {
-            flat_count(topo, table, true, bytes);
+            traffic_flat(topo, table, true, bytes);
             cost->ms[d] = flat_time(topo, profile, bytes);
         } else {
-            cost_links_count(topo, table, d, bytes, carrier);
+            traffic_deep(topo, table, d, bytes, carrier);
             cost->ms[d] = depth_time(topo, profile, bytes, d, slices[d]);
         }
         if (cost->ms[d] < profile->pack_ms * kept) cost->ms[d] = profile->pack_ms * kept;

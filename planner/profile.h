@@ -7,7 +7,7 @@
 #ifndef HM_PROFILE_H
 #define HM_PROFILE_H
 
-#include "fit.h"
+#include "link.h"
 #include "parse_error.h"
 #include "topo.h"
 

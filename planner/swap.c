@@ -1,8 +1,8 @@
 #include "swap.h"
 
-#include "cost_links.h"
+#include "cost_padded.h"
 #include "smooth.h"
-#include "swap_score.h"
+#include "swap_bound.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -44,13 +44,13 @@ static void terms_create(hm_swap_t *swap, const hm_topo_t *topo, const hm_profil
     for (int l = 1; l <= topo->levels && swap->options.horizon > 0; l++) {
         const hm_link_t *link = l < topo->levels ? &profile->inter[l] : &profile->intra[l - 1];
         double peers = (double)topo->groups[l] / topo->groups[l - 1];
-        swap->move_ms[l] = link->alpha_ms + swap->options.expert_bytes * cost_links_beta(link, peers);
+        swap->move_ms[l] = link->alpha_ms + swap->options.expert_bytes * link_leaving_beta(link, peers);
     }
 }
 
 static int memory_create(hm_swap_t *swap, const hm_topo_t *topo)
 {
-    size_t n = pair_stride(swap->experts), ranks = (size_t)topo->ranks;
+    size_t n = swap_pair_stride(swap->experts), ranks = (size_t)topo->ranks;
     swap->touched_bytes = (size_t)topo->levels * ranks;
     swap->change = calloc(n * n, sizeof(*swap->change));
     swap->pair = calloc(n * n, sizeof(*swap->pair));
@@ -79,7 +79,7 @@ int swap_create(const hm_topo_t *topo, const hm_profile_t *profile, const hm_pla
     swap->levels = topo->levels;
     swap->options = *options;
     terms_create(swap, topo, profile, row_bytes, depth);
-    shape_fill(&swap->shape, options->objective, options->gamma);
+    swap_shape_fill(&swap->shape, options->objective, options->gamma);
     int rc = memory_create(swap, topo);
     if (rc != 0) {
         swap_destroy(swap);
@@ -102,7 +102,7 @@ void swap_destroy(hm_swap_t *swap)
 
 static void swap_prepare(hm_swap_t *swap, const hm_swap_stats_t *stats)
 {
-    for (int i = 0; i < swap->terms; i++) term_prepare(&swap->term[i], &swap->shape, stats);
+    for (int i = 0; i < swap->terms; i++) swap_term_prepare(&swap->term[i], &swap->shape, stats);
 }
 
 static double prepared_score(const hm_swap_t *swap, const hm_swap_stats_t *stats, int a, int b)
@@ -110,7 +110,7 @@ static double prepared_score(const hm_swap_t *swap, const hm_swap_stats_t *stats
     double ms = 0;
     for (int i = 0; i < swap->terms; i++) {
         const hm_swap_term_t *term = &swap->term[i];
-        ms += term->alpha_ms + term->ms_per_row * term_maximum(term, &swap->shape, stats, a, b);
+        ms += term->alpha_ms + term->ms_per_row * swap_term_maximum(term, &swap->shape, stats, a, b);
     }
     return ms;
 }
@@ -144,11 +144,11 @@ static void pairs_start(hm_swap_t *swap, const hm_swap_stats_t *stats, int any_t
     int n = swap->experts, run = swap->options.routing_groups > 1 ? n / swap->options.routing_groups : n;
     const uint16_t *rank = stats->group[stats->levels];
     for (int a = 0; a < n; a++) {
-        float *pair = swap->pair + (size_t)a * pair_stride(n);
+        float *pair = swap->pair + (size_t)a * swap_pair_stride(n);
         int run_end = (a / run + 1) * run;
         for (int b = a & ~3; b <= a; b++) pair[b] = FORBIDDEN;
         for (int b = a + 1; b < run_end; b++) pair[b] = rank[a] == rank[b] ? FORBIDDEN : 0;
-        for (size_t b = (size_t)run_end; b < pair_stride(n); b++) pair[b] = FORBIDDEN;
+        for (size_t b = (size_t)run_end; b < swap_pair_stride(n); b++) pair[b] = FORBIDDEN;
         if (swap->options.horizon <= 0 && !any_touched) continue;
         for (int b = a + 1; b < run_end; b++) {
             if (rank[a] == rank[b]) continue;
@@ -162,9 +162,9 @@ static void pairs_start(hm_swap_t *swap, const hm_swap_stats_t *stats, int any_t
 /* Lower bounds of how all pairs, a < b, change the time, in swap->pair; returns the place of the least. */
 static size_t pairs_bound(hm_swap_t *swap, const hm_swap_stats_t *stats, int any_touched)
 {
-    size_t n = (size_t)swap->experts, stride = pair_stride(swap->experts), least = 0;
+    size_t n = (size_t)swap->experts, stride = swap_pair_stride(swap->experts), least = 0;
     pairs_start(swap, stats, any_touched);
-    for (int i = 0; i < swap->terms; i++) term_bound(&swap->term[i], &swap->shape, stats, swap->change, swap->pair);
+    for (int i = 0; i < swap->terms; i++) swap_bound_add(&swap->term[i], &swap->shape, stats, swap->change, swap->pair);
     for (size_t a = 0; a < n; a++)
         for (size_t b = a + 1; b < n; b++)
             if (swap->pair[a * stride + b] < swap->pair[least]) least = a * stride + b;
@@ -186,7 +186,7 @@ static void best_set(best_t *best, double now, double net, size_t at)
 static void consider(const hm_swap_t *swap, const hm_swap_stats_t *stats, size_t at, best_t *best,
                      hm_swap_choice_t *choice)
 {
-    size_t stride = pair_stride(swap->experts);
+    size_t stride = swap_pair_stride(swap->experts);
     int a = (int)(at / stride), b = (int)(at % stride);
     double move = swap->move_ms[level_parting(stats, a, b)], after = prepared_score(swap, stats, a, b);
     double net = after + (swap->options.horizon > 0 ? move / swap->options.horizon : 0);
@@ -205,7 +205,7 @@ static void choose(hm_swap_t *swap, const hm_swap_stats_t *stats, int any_touche
     double now = prepared_score(swap, stats, 0, 0);
     *choice = (hm_swap_choice_t){-1, -1, now, now, 0};
     best_set(&best, now, now * (1 - WORTH), 0);
-    size_t n = (size_t)swap->experts, stride = pair_stride(swap->experts);
+    size_t n = (size_t)swap->experts, stride = swap_pair_stride(swap->experts);
     size_t least = pairs_bound(swap, stats, any_touched);
     if (swap->pair[least] < best.below) consider(swap, stats, least, &best, choice); /* leaves few others */
     for (size_t a = 0; a < n; a++)

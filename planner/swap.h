@@ -6,14 +6,9 @@
 #ifndef HM_SWAP_H
 #define HM_SWAP_H
 
-#include "cost.h"
+#include "profile.h"
+#include "swap_shape.h"
 #include "swap_stats.h"
-
-typedef enum hm_swap_objective {
-    HM_SWAP_MAX,        /* the heaviest group */
-    HM_SWAP_SMOOTH_MAX, /* Eq. 11: the gamma-norm of all groups */
-    HM_SWAP_LOG_SUM_EXP /* max/gamma * log(sum(exp(gamma * x / max))), max being that of the present placement */
-} hm_swap_objective_t;
 
 typedef struct hm_swap_options {
     hm_swap_objective_t objective;

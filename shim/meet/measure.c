@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "measure_flavour.h"
+#include "planner/fit.h"
 #include "base/settings.h"
 
 #include <errno.h>

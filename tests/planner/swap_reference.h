@@ -4,6 +4,8 @@
 
 #include "planner_test.h"
 
+#include "cost.h"
+
 #include "swap.h"
 
 /* All tokens of a batch. */

@@ -4,7 +4,7 @@
 #include <errno.h>
 
 #include "cost.h"
-#include "cost_links.h"
+#include "traffic.h"
 #include "layout.h"
 
 /* Later slices are packed while neighbours use the shared wire, as far as it would idle for one rank alone. */
@@ -66,7 +66,7 @@ static void check_messages(hm_topo_t *topo, const char *routing, int experts, in
         assert_true(rows != NULL && want != NULL && carrier != NULL);
         assert_int_equal(paths_create(topo, depth, 0, 1, &paths), 0);
         for (int r = 0; r < topo->ranks; r++) messages_add(paths, &batch.table, r, want);
-        cost_links_count(topo, &batch.table, depth, rows, carrier);
+        traffic_deep(topo, &batch.table, depth, rows, carrier);
         for (size_t i = 0; i < words; i++) assert_float_equal(rows[i], want[i], 0);
         paths_destroy(paths);
         free(carrier);

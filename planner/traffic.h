@@ -1,0 +1,17 @@
+/* Bytes that every rank sends and receives in one all-to-all, as the executor's messages carry them, heads included. */
+#ifndef HM_TRAFFIC_H
+#define HM_TRAFFIC_H
+
+#include "table.h"
+
+#include <stdbool.h>
+
+/* The flat exchange, of plain rows or (depth 1) of messages with heads. bytes: [4 * ranks] sent to other outermost
+ * groups, received from them, then sent and received inside groups. */
+void traffic_flat(const hm_topo_t *topo, const hm_table_t *table, bool messages, double *bytes);
+
+/* A call at `depth` >= 1, by step and used level (both counted from 0, each < depth):
+ * bytes[((step * depth + level) * 2 + received) * ranks + rank]. carrier: 2 * ranks ints of scratch. */
+void traffic_deep(const hm_topo_t *topo, const hm_table_t *table, int depth, double *bytes, int *carrier);
+
+#endif
