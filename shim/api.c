@@ -1,9 +1,8 @@
 /* The companion API: what adapters and jobs may ask the library. */
 #define _GNU_SOURCE
-#include "hiermoe.h"
-
-#include "door/comm.h"
 #include "base/fork.h"
+#include "door/comm.h"
+#include "hiermoe.h"
 
 #include <errno.h>
 #include <string.h>

@@ -1,11 +1,11 @@
 /* The way of one all-to-all behind the door: README.md draws it. */
 #include "door/call.h"
 
-#include "carry/exec.h"
 #include "base/log.h"
-#include "meet/meet.h"
-#include "carry/prepare.h"
 #include "base/settings.h"
+#include "carry/exec.h"
+#include "carry/prepare.h"
+#include "meet/meet.h"
 #include "state.h"
 
 #include <errno.h>

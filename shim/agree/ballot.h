@@ -2,8 +2,8 @@
 #ifndef HM_BALLOT_H
 #define HM_BALLOT_H
 
-#include "talk/board.h"
 #include "door/call.h"
+#include "talk/board.h"
 #include "talk/place.h"
 
 #include "planner/table.h"

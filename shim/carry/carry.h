@@ -2,9 +2,9 @@
 #ifndef HM_CARRY_H
 #define HM_CARRY_H
 
+#include "agree/rows.h"
 #include "door/call.h"
 #include "routes.h"
-#include "agree/rows.h"
 #include "scratch.h"
 #include "window.h"
 

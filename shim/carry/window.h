@@ -4,8 +4,8 @@
 #ifndef HM_WINDOW_H
 #define HM_WINDOW_H
 
-#include "talk/place.h"
 #include "scratch.h"
+#include "talk/place.h"
 
 typedef enum hm_windows_use { HM_WINDOWS_UNTRIED, HM_WINDOWS_ON, HM_WINDOWS_OFF } hm_windows_use_t;
 

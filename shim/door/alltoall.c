@@ -1,7 +1,7 @@
 /* All-to-alls by name. The call itself says that every rank takes part, so no caller has to be trusted. */
+#include "base/fork.h"
 #include "call.h"
 #include "comm.h"
-#include "base/fork.h"
 #include "group.h"
 #include "hooks.h"
 

@@ -3,8 +3,8 @@
  * right one. */
 #include "comm.h"
 
-#include "call.h"
 #include "base/fork.h"
+#include "call.h"
 
 #include <pthread.h>
 #include <stdarg.h>

@@ -3,9 +3,9 @@
 #define HM_COMM_H
 
 #include "base/log.h"
+#include "base/stats.h"
 #include "nccl_abi.h"
 #include "real.h"
-#include "base/stats.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>

@@ -2,8 +2,8 @@
  * first sign that it is something else, and at the end if it is not complete, NCCL gets every call as it was made. */
 #include "group.h"
 
-#include "caller.h"
 #include "base/fork.h"
+#include "caller.h"
 #include "hooks.h"
 
 #include <pthread.h>

@@ -2,9 +2,9 @@
 #ifndef HM_GROUP_H
 #define HM_GROUP_H
 
+#include "base/stats.h"
 #include "call.h"
 #include "comm.h"
-#include "base/stats.h"
 
 #include <stdbool.h>
 #include <stdint.h>

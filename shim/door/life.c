@@ -1,7 +1,7 @@
 /* Communicators come and go: every call that makes one is followed by a record, every call that ends one is preceded by
  * the end of its record. */
-#include "comm.h"
 #include "base/fork.h"
+#include "comm.h"
 #include "group.h"
 #include "hooks.h"
 

@@ -1,8 +1,8 @@
 /* The symbols the job meets: one wrapper per line of calls.def, made by the preprocessor. */
+#include "base/log.h"
 #include "comm.h"
 #include "group.h"
 #include "hooks.h"
-#include "base/log.h"
 #include "real.h"
 
 #include <stdatomic.h>

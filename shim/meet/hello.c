@@ -1,9 +1,9 @@
 #include "hello.h"
 
 #include "base/bytes.h"
-#include "fingerprint.h"
 #include "base/log.h"
 #include "base/settings.h"
+#include "fingerprint.h"
 
 #include <errno.h>
 #include <stddef.h>

@@ -2,8 +2,8 @@
 #ifndef HM_HELLO_H
 #define HM_HELLO_H
 
-#include "talk/channel.h"
 #include "seat.h"
+#include "talk/channel.h"
 
 /* Whether a rank can take part, and if not, why. */
 enum { HM_ABLE_NO_MEMORY, HM_ABLE, HM_ABLE_NO_BACK_END };

@@ -2,9 +2,10 @@
 #include "measure.h"
 
 #include "base/log.h"
-#include "measure_flavour.h"
-#include "planner/fit.h"
 #include "base/settings.h"
+#include "measure_flavour.h"
+
+#include "planner/fit.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -2,9 +2,8 @@
 #ifndef HM_MEASURE_H
 #define HM_MEASURE_H
 
-#include "parts.h"
-
 #include "base/fit_sizes.h"
+#include "parts.h"
 
 #define HM_MEASURE_SIZES HM_FIT_SIZES_MOST
 

@@ -1,7 +1,7 @@
 #include "measure_flavour.h"
 
-#include "carry/near.h"
 #include "base/settings.h"
+#include "carry/near.h"
 
 #include "planner/plan.h"
 

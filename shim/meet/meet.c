@@ -1,8 +1,8 @@
 #include "meet.h"
 
+#include "base/settings.h"
 #include "hello.h"
 #include "offer.h"
-#include "base/settings.h"
 
 #include <errno.h>
 #include <string.h>

@@ -3,10 +3,10 @@
 
 #include "base/bytes.h"
 #include "base/log.h"
+#include "base/settings.h"
 #include "measure.h"
 #include "profile_file.h"
 #include "profile_kept.h"
-#include "base/settings.h"
 
 #include <dlfcn.h>
 #include <errno.h>

@@ -1,8 +1,8 @@
 #include "profile_kept.h"
 
 #include "base/log.h"
-#include "profile_file.h"
 #include "base/settings.h"
+#include "profile_file.h"
 
 #include <pthread.h>
 #include <string.h>
