@@ -101,5 +101,19 @@ case_capture_trace_refuses() {
     ends 2 "--out: /nope/x: No such file" env PYTHONPATH="$path" "${trace[@]}" --out /nope/x --device cpu
 }
 
+# The first page names every reason and only settings that there are, and stays short.
+case_readme() {
+    local readme=$root/README.md lines
+    lines=$(wc -l <"$readme")
+    [ "$lines" -le 140 ] || fail "README.md has $lines lines, expected at most 140"
+    sed -n 's/^HM_REASON(\([A-Z_]*\),.*/\L\1/p' "$root/shim/base/reasons.def" | grep -v '^none$' | sort >"$work/reasons"
+    sed -n '/^| in `left`/,/^$/p' "$readme" | tail -n +3 | cut -d'|' -f2 | grep -o '[a-z_]*' | sort >"$work/named"
+    [ -s "$work/named" ] || fail "README.md has no table of reasons"
+    diff "$work/reasons" "$work/named" || fail "README.md's table has other reasons than shim/base/reasons.def"
+    sed -n 's/^HM_SETTING([a-z_]*, "\([A-Z_]*\)".*/\1/p' "$root/shim/base/settings.def" | sort >"$work/settings"
+    grep -o 'HIERMOE_[A-Z_]*' "$readme" | sort -u | comm -23 - "$work/settings" >"$work/unknown"
+    [ ! -s "$work/unknown" ] || fail "README.md names no settings: $(tr '\n' ' ' <"$work/unknown")"
+}
+
 declare -F "case_$1" >/dev/null || fail "there is no case $1"
 "case_$1"
