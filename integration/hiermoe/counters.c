@@ -52,7 +52,7 @@ int counters_main(int argc, char **argv)
               "and the reasons for which calls are\nleft alone. HIERMOE_STATS_FILE names the file that one JSON line "
               "for each communicator is added to.\n",
               help ? stdout : stderr);
-        return help ? 0 : EXIT_BAD_INPUT;
+        return help ? 0 : HM_EXIT_BAD_INPUT;
     }
     printf("one line for each communicator:\n");
     entries_print(lines, sizeof lines / sizeof lines[0]);

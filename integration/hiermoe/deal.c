@@ -5,8 +5,8 @@
 void deal_source(const hm_trace_t *trace, int layer, size_t source, size_t tokens, uint16_t *ids)
 {
     size_t all = (size_t)trace->ranks * trace->tokens, top_k = (size_t)trace->top_k;
-    /* About the golden section of a rank's run: multiples of it lie far apart, modulo the run. Odd, as many totals are
-     * powers of two. */
+    /* Near the golden ratio of a rank's tokens, so that the shifts of later rounds lie far apart; odd, because many
+     * totals are powers of two. */
     size_t shift = (size_t)(0.618 * (double)tokens) | 1;
     for (size_t at = source * tokens, end = at + tokens; at < end;) {
         size_t token = (at % all + at / all * shift) % all, first = token % trace->tokens;

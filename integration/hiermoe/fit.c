@@ -1,40 +1,36 @@
-/* hiermoe fit: runs a job under the library, which measures at the job's first all-to-all and writes the profile. */
+/* hiermoe fit: runs a job with the library, which measures at the first all-to-all, and keeps the profile. */
 #define _GNU_SOURCE
 #include "command.h"
-#include "profile.h"
+#include "fit_job.h"
+#include "profile_find.h"
 
 #include "../../shim/base/fit_sizes.h"
 
 #include <errno.h>
 #include <limits.h>
 #include <math.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
-
-#define PROFILE_BYTES_MOST 65536
-#define EXIT_NOT_FOUND 127 /* as shells say that a command could not be started */
 
 static const char usage[] =
     "usage: hiermoe fit [--out FILE] [--sizes 256K,1M,...] [--preload LIBRARY] -- LAUNCHER COMMAND...\n"
-    "Runs the job with libhiermoe.so preloaded. At its first all-to-all over wires of a kind the ranks measure what\n"
-    "transfers cost, which takes about ten seconds, and rank 0 keeps in FILE (default hiermoe.profile) the profile of\n"
-    "most ranks; then the job goes on. Any short run with one all-to-all will do. Use it with HIERMOE_PROFILE=FILE.\n"
-    "A launcher that does not hand the environment on must be told to, such as mpirun -x LD_PRELOAD\n"
-    "-x HIERMOE_FIT_FILE -x HIERMOE_FIT_SIZES.\n";
+    "Runs the job with libhiermoe.so preloaded. At the job's first all-to-all the ranks measure for about ten seconds\n"
+    "what transfers cost, then the job goes on; communicators on other kinds of links are measured too. Rank 0 writes\n"
+    "the profile with most ranks to FILE (default hiermoe.profile): use it with HIERMOE_PROFILE=FILE. Any short run "
+    "with\n"
+    "one all-to-all will do. A launcher that does not hand the environment on must be told to:\n"
+    "mpirun -x LD_PRELOAD -x HIERMOE_FIT_FILE -x HIERMOE_FIT_SIZES.\n";
 
 typedef struct fit {
     const char *out, *sizes, *preload;
     char **command;
 } fit_t;
 
-/* Where the profile shall lie, and where the job writes it: an earlier one is replaced only by a good one. */
+/* `file` is what the user named. The job writes `fresh` beside it, which replaces `file` only if it is a profile. */
 typedef struct target {
     char file[PATH_MAX], fresh[PATH_MAX];
 } target_t;
@@ -63,7 +59,7 @@ static int fit_parse(int argc, char **argv, fit_t *fit)
         HM_FIT_SIZES_MOST);
 }
 
-/* Of anything but a file ld.so would say only that it goes on without it, and the job would run for nothing. */
+/* ld.so only warns of what it cannot preload, and the job would run for nothing. */
 static int preload_find(const char *preload, char path[PATH_MAX])
 {
     struct stat found;
@@ -90,17 +86,17 @@ static int library_find(char path[PATH_MAX])
     return command_fail("fit: libhiermoe.so is not beside %s: expected --preload LIBRARY", own);
 }
 
-/* The library writes beside the file first, so the folder counts, not the file. */
+/* The library makes a new file, so the folder must be writable. */
 static int folder_check(const char *file)
 {
     char folder[PATH_MAX];
     snprintf(folder, sizeof(folder), "%s", file);
-    strrchr(folder, '/')[1] = '\0'; /* with its slash, so that a file is none */
+    strrchr(folder, '/')[1] = '\0'; /* with its slash, so that a file is not taken for a folder */
     if (access(folder, W_OK | X_OK) == 0) return 0;
     return command_fail("fit: --out: %s: %s: expected a folder to write in", folder, strerror(errno));
 }
 
-/* Ranks may start in other folders. A link is followed, not replaced. */
+/* Makes the paths absolute, since ranks may start in other folders. A link is followed, not replaced. */
 static int target_find(const char *path, target_t *target)
 {
     char folder[PATH_MAX] = "";
@@ -114,81 +110,10 @@ static int target_find(const char *path, target_t *target)
     if (length >= PATH_MAX) return command_fail("fit: --out: the path is too long");
     if (stat(target->file, &found) == 0 && !S_ISREG(found.st_mode))
         return command_fail("fit: --out: %s: expected the name of a file", target->file);
-    if (folder_check(target->file) != 0) return EXIT_BAD_INPUT;
-    /* What an earlier run left must not pass for this run's. */
+    if (folder_check(target->file) != 0) return HM_EXIT_BAD_INPUT;
+    /* What an earlier run left must not be taken for this run's. */
     if (unlink(target->fresh) != 0 && errno != ENOENT) return command_fail("%s: %s", target->fresh, strerror(errno));
     return 0;
-}
-
-static int environment_set(const char *library, const char *out, const char *sizes)
-{
-    char preload[2 * PATH_MAX];
-    const char *before = getenv("LD_PRELOAD"), *mode = getenv("HIERMOE_MODE");
-    const char *parts = library + strcspn(library, " :"); /* where ld.so would part it */
-    if (*parts != '\0')
-        return command_fail("fit: %s: has a %s, where LD_PRELOAD is split: expected a path without", library,
-                            *parts == ':' ? "colon" : "blank");
-    if (mode != NULL && strcasecmp(mode, "off") == 0)
-        return command_fail("fit: HIERMOE_MODE=off: expected exact or observe, or nothing is measured");
-    int length = snprintf(preload, sizeof(preload), "%s%s%s", library, before != NULL && *before != '\0' ? ":" : "",
-                          before != NULL ? before : "");
-    if (length >= (int)sizeof(preload)) return command_fail("fit: LD_PRELOAD is too long");
-    if (setenv("LD_PRELOAD", preload, 1) != 0 || setenv("HIERMOE_FIT_FILE", out, 1) != 0 ||
-        (sizes != NULL && setenv("HIERMOE_FIT_SIZES", sizes, 1) != 0))
-        return command_fail("fit: %s", strerror(errno));
-    return 0;
-}
-
-static volatile sig_atomic_t job; /* its process, for the handler; 0: none */
-
-static void signal_forward(int number)
-{
-    int before = errno;
-    if (job > 0) kill((pid_t)job, number);
-    errno = before;
-}
-
-/* The job would go on unseen after what ends this command. What is ignored, as under nohup, the job ignores too. */
-static void signals_forward(const sigset_t *signals)
-{
-    struct sigaction action = {.sa_handler = signal_forward}, before;
-    for (int number = 1; number < NSIG; number++)
-        if (sigismember(signals, number) == 1 && sigaction(number, NULL, &before) == 0 && before.sa_handler != SIG_IGN)
-            sigaction(number, &action, NULL);
-    signal(SIGINT, SIG_IGN); /* the terminal sends it to the job too, which decides */
-}
-
-/* A signal that comes meanwhile waits until there is a job to hand it to. */
-static int job_start(char **command)
-{
-    sigset_t forwarded, before;
-    sigemptyset(&forwarded);
-    sigaddset(&forwarded, SIGTERM);
-    sigaddset(&forwarded, SIGHUP);
-    sigprocmask(SIG_BLOCK, &forwarded, &before);
-    pid_t child = fork();
-    if (child == 0) {
-        sigprocmask(SIG_SETMASK, &before, NULL);
-        execvp(command[0], command);
-        command_fail("fit: %s: %s", command[0], strerror(errno));
-        _exit(EXIT_NOT_FOUND);
-    }
-    if (child < 0) return command_fail("fit: %s", strerror(errno));
-    job = child;
-    signals_forward(&forwarded);
-    sigprocmask(SIG_SETMASK, &before, NULL);
-    return 0;
-}
-
-/* Runs the job; its exit status as a shell tells it. */
-static int job_run(char **command)
-{
-    int status = job_start(command);
-    if (status != 0) return status;
-    while (waitpid((pid_t)job, &status, 0) < 0)
-        if (errno != EINTR) return command_fail("fit: %s", strerror(errno));
-    job = 0;
-    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
 static void link_show(const char *kind, int level, const hm_link_t *link)
@@ -204,18 +129,11 @@ static void link_show(const char *kind, int level, const hm_link_t *link)
 static int result_show(const target_t *target)
 {
     hm_profile_t profile;
-    hm_parse_error_t error;
-    size_t length;
     if (access(target->fresh, F_OK) != 0)
         return command_fail(
             "fit: the job left no profile: it made no all-to-all that the library knows (HIERMOE_TRUST), the "
             "environment did not reach its ranks, or rank 0 runs where this folder is not shared");
-    char *text = input_read(target->fresh, PROFILE_BYTES_MOST, &length);
-    if (text == NULL) return EXIT_BAD_INPUT;
-    int failed = profile_parse(text, length, &profile, &error);
-    if (failed) command_fail("%s: line %d: %s", target->fresh, error.line, error.text);
-    free(text);
-    if (failed) return EXIT_BAD_INPUT;
+    if (profile_read(target->fresh, &profile) != 0) return HM_EXIT_BAD_INPUT;
     printf("%s: %d ranks, %s, %s, %s\n", target->file, profile.groups[profile.levels], profile.device, profile.versions,
            profile.transport);
     for (int l = 0; l < profile.levels; l++) {
@@ -227,7 +145,7 @@ static int result_show(const target_t *target)
     return 0;
 }
 
-/* Shows what the job wrote and puts it in its place; what is no profile goes. */
+/* Prints the profile that the job wrote and renames it to its place. Removes what is no profile. */
 static int result_keep(const target_t *target)
 {
     int status = result_show(target);
@@ -249,11 +167,11 @@ int fit_main(int argc, char **argv)
     int status = fit_parse(argc, argv, &fit);
     if (status == 0) status = fit.preload != NULL ? preload_find(fit.preload, library) : library_find(library);
     if (status == 0) status = target_find(fit.out, &target);
-    if (status == 0) status = environment_set(library, target.fresh, fit.sizes);
+    if (status == 0) status = fit_environment_set(library, target.fresh, fit.sizes);
     if (status != 0) return status;
-    status = job_run(fit.command);
+    status = fit_job_run(fit.command);
     if (status != 0) command_fail("fit: the job ended with %d", status);
-    if (status == EXIT_NOT_FOUND && access(target.fresh, F_OK) != 0) return status; /* no job, so nothing to explain */
+    if (status == HM_EXIT_NOT_FOUND && access(target.fresh, F_OK) != 0) return status; /* there was no job */
     int shown = result_keep(&target);
     return status != 0 ? status : shown;
 }

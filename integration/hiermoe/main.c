@@ -27,7 +27,7 @@ int command_fail(const char *format, ...)
     vfprintf(stderr, format, args);
     fputc('\n', stderr);
     va_end(args);
-    return EXIT_BAD_INPUT;
+    return HM_EXIT_BAD_INPUT;
 }
 
 static void usage(FILE *out)
@@ -52,10 +52,10 @@ int main(int argc, char **argv)
 {
     if (argc < 2) {
         usage(stderr);
-        return EXIT_BAD_INPUT;
+        return HM_EXIT_BAD_INPUT;
     }
     int status = command_main(argc, argv);
-    /* What was asked for must not get lost unseen, as on a full disk. */
+    /* A full disk must not look like success. */
     if (status == 0 && (fflush(stdout) != 0 || ferror(stdout)))
         return command_fail("standard output: %s", strerror(errno));
     return status;

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Ranks that a spec multiplies to; 0 if it is no list of numbers (topo_parse then says what is wrong). */
+/* Ranks of a spec such as "4,8"; 0 if it is no list of numbers (topo_parse then says what is wrong). */
 static int spec_ranks(const char *spec)
 {
     long ranks = 1;
@@ -16,7 +16,8 @@ static int spec_ranks(const char *spec)
         char *end;
         long factor = strtol(at, &end, 10);
         if (end == at || factor < 1) return 0;
-        ranks = factor > PLAN_MAX_RANKS || ranks * factor > PLAN_MAX_RANKS ? PLAN_MAX_RANKS + 1 : ranks * factor;
+        ranks =
+            factor > HM_PLAN_MAX_RANKS || ranks * factor > HM_PLAN_MAX_RANKS ? HM_PLAN_MAX_RANKS + 1 : ranks * factor;
         if (*end != ',') return (int)ranks;
         at = end + 1;
     }
@@ -26,7 +27,8 @@ static int topo_make(const char *spec, hm_topo_t **topo)
 {
     const char *why;
     int ranks = spec_ranks(spec);
-    if (ranks > PLAN_MAX_RANKS) return command_fail("--topo: \"%s\": expected at most %d ranks", spec, PLAN_MAX_RANKS);
+    if (ranks > HM_PLAN_MAX_RANKS)
+        return command_fail("--topo: \"%s\": expected at most %d ranks", spec, HM_PLAN_MAX_RANKS);
     if (topo_parse(spec, ranks > 0 ? ranks : 1, topo, &why) == 0) return 0;
     return command_fail("--topo: \"%s\": %s", spec, why);
 }
@@ -46,17 +48,17 @@ static int topo_of_profile(const hm_profile_t *profile, hm_topo_t **topo)
 }
 
 /* "1,8" is one node of 8: it lies inside the outermost groups of a profile that spans nodes. */
-static bool topo_inside(const plan_options_t *options, const hm_profile_t *profile)
+static bool topo_inside(const hm_plan_request_t *request, const hm_profile_t *profile)
 {
-    return options->topo_text != NULL && strncmp(options->topo_text, "1,", 2) == 0 && !profile_within_node(profile);
+    return request->topo_text != NULL && strncmp(request->topo_text, "1,", 2) == 0 && !profile_within_node(profile);
 }
 
-static int topo_and_profile(const plan_options_t *options, hm_topo_t **topo, hm_profile_t *profile)
+static int topo_and_profile(const hm_plan_request_t *request, hm_topo_t **topo, hm_profile_t *profile)
 {
-    int rc = options->topo_text != NULL ? topo_make(options->topo_text, topo) : 0;
-    if (rc == 0) rc = profile_find(options->profile_name, *topo, profile);
+    int rc = request->topo_text != NULL ? topo_make(request->topo_text, topo) : 0;
+    if (rc == 0) rc = profile_find(request->profile_name, *topo, profile);
     if (rc == 0 && *topo == NULL) rc = topo_of_profile(profile, topo);
-    /* The library leaves a rank by itself alone. */
+    /* The library leaves communicators of one rank alone. */
     if (rc == 0 && (*topo)->ranks < 2) rc = command_fail("plan: one rank: expected at least 2 ranks");
     return rc;
 }
@@ -69,34 +71,34 @@ static int number_agree(const char *path, const char *name, long *given, long ha
     return 0;
 }
 
-/* Ranks that the trace has get their own tokens, and can have no others; else its tokens are dealt, any number. */
-static int trace_agree(plan_options_t *options, const hm_topo_t *topo, const hm_trace_t *trace)
+/* A trace of these ranks fixes the number of tokens; from a trace of other ranks any number is dealt. */
+static int trace_agree(hm_plan_request_t *request, const hm_topo_t *topo, const hm_trace_t *trace)
 {
-    if (options->layer >= trace->layers)
-        return command_fail("--layer: %ld: expected less than %d, the layers of %s", options->layer, trace->layers,
-                            options->trace_path);
+    if (request->layer >= trace->layers)
+        return command_fail("--layer: %ld: expected less than %d, the layers of %s", request->layer, trace->layers,
+                            request->trace_path);
     int rc = 0;
-    if (trace->ranks == topo->ranks || options->tokens == 0)
-        rc = number_agree(options->trace_path, "tokens", &options->tokens, (long)trace->tokens);
-    if (rc == 0) rc = number_agree(options->trace_path, "experts", &options->experts, trace->experts);
-    return rc != 0 ? rc : number_agree(options->trace_path, "topk", &options->top_k, trace->top_k);
+    if (trace->ranks == topo->ranks || request->tokens == 0)
+        rc = number_agree(request->trace_path, "tokens", &request->tokens, (long)trace->tokens);
+    if (rc == 0) rc = number_agree(request->trace_path, "experts", &request->experts, trace->experts);
+    return rc != 0 ? rc : number_agree(request->trace_path, "topk", &request->top_k, trace->top_k);
 }
 
-static int experts_agree(const plan_options_t *options)
+static int experts_agree(const hm_plan_request_t *request)
 {
-    if (options->top_k > options->experts)
-        return command_fail("--topk: %ld: expected at most %ld, the experts", options->top_k, options->experts);
-    if (options->experts % options->routing_groups != 0)
+    if (request->top_k > request->experts)
+        return command_fail("--topk: %ld: expected at most %ld, the experts", request->top_k, request->experts);
+    if (request->experts % request->routing_groups != 0)
         return command_fail("%ld routing groups: expected a number that divides the experts, %ld",
-                            options->routing_groups, options->experts);
+                            request->routing_groups, request->experts);
     return 0;
 }
 
-static int plan_predict(plan_result_t *result)
+static int plan_predict(hm_plan_result_t *result)
 {
-    const plan_counts_t *counts = &result->counts;
-    hm_cost_options_t how = {.model = result->options->cost_model,
-                             .slices = (int)result->options->slices,
+    const hm_plan_counts_t *counts = &result->counts;
+    hm_cost_options_t how = {.model = result->request->cost_model,
+                             .slices = (int)result->request->slices,
                              .own_beside = strcmp(result->profile->device, HM_PROFILE_HOST) != 0};
     hm_table_t table = {.row_bytes = counts->hits.row_bytes, .raw = counts->raw_table};
     for (int l = 1; l <= result->topo->levels; l++) table.distinct[l] = counts->table[l];
@@ -113,23 +115,24 @@ static int plan_predict(plan_result_t *result)
     return 0;
 }
 
-static int plan_run(plan_options_t *options, const hm_topo_t *topo, const hm_profile_t *given, const hm_trace_t *trace)
+static int plan_run(hm_plan_request_t *request, const hm_topo_t *topo, const hm_profile_t *given,
+                    const hm_trace_t *trace)
 {
     hm_profile_t room;
-    bool inside = topo_inside(options, given);
-    plan_result_t result = {.options = options, .topo = topo, .given = given, .trace = trace};
+    bool inside = topo_inside(request, given);
+    hm_plan_result_t result = {.request = request, .topo = topo, .given = given, .trace = trace};
     result.profile = profile_adapt(given, topo, inside, &room);
     profile_map(given, topo, inside, result.map);
-    if (experts_agree(options) != 0) return EXIT_BAD_INPUT;
-    int *rank = malloc((size_t)options->experts * sizeof(*rank));
+    if (experts_agree(request) != 0) return HM_EXIT_BAD_INPUT;
+    int *rank = malloc((size_t)request->experts * sizeof(*rank));
     if (rank == NULL) return command_fail("out of memory");
-    placement_contiguous((int)options->experts, topo->ranks, rank);
-    result.placement = (hm_placement_t){(int)options->experts, rank};
-    int rc = plan_count(options, topo, &result.placement, trace, &result.counts);
+    placement_contiguous((int)request->experts, topo->ranks, rank);
+    result.placement = (hm_placement_t){(int)request->experts, rank};
+    int rc = plan_count(request, topo, &result.placement, trace, &result.counts);
     if (rc == 0) rc = plan_predict(&result);
-    if (rc == 0) rc = plan_swaps(&result);
-    int to_stdout = options->json_path != NULL && strcmp(options->json_path, "-") == 0;
-    if (rc == 0 && options->json_path != NULL) rc = plan_report_json(&result, options->json_path);
+    if (rc == 0) rc = plan_swaps_choose(&result);
+    bool to_stdout = request->json_path != NULL && strcmp(request->json_path, "-") == 0;
+    if (rc == 0 && request->json_path != NULL) rc = plan_report_json(&result, request->json_path);
     if (rc == 0 && !to_stdout) plan_report_text(&result);
     plan_counts_free(&result.counts);
     free(rank);
@@ -138,18 +141,18 @@ static int plan_run(plan_options_t *options, const hm_topo_t *topo, const hm_pro
 
 int plan_main(int argc, char **argv)
 {
-    plan_options_t options;
+    hm_plan_request_t request;
     hm_profile_t profile;
     hm_topo_t *topo = NULL;
     hm_trace_t trace = {.ids = NULL};
-    int rc = plan_options_parse(argc, argv, &options);
-    if (rc != 0 || options.help) return rc;
-    rc = topo_and_profile(&options, &topo, &profile);
-    if (rc == 0 && options.trace_path != NULL) {
-        rc = trace_file_read(options.trace_path, &trace);
-        if (rc == 0) rc = trace_agree(&options, topo, &trace);
+    int rc = plan_request_parse(argc, argv, &request);
+    if (rc != 0 || request.help) return rc;
+    rc = topo_and_profile(&request, &topo, &profile);
+    if (rc == 0 && request.trace_path != NULL) {
+        rc = trace_file_read(request.trace_path, &trace);
+        if (rc == 0) rc = trace_agree(&request, topo, &trace);
     }
-    if (rc == 0) rc = plan_run(&options, topo, &profile, options.trace_path != NULL ? &trace : NULL);
+    if (rc == 0) rc = plan_run(&request, topo, &profile, request.trace_path != NULL ? &trace : NULL);
     trace_free(&trace);
     topo_destroy(topo);
     return rc;

@@ -1,3 +1,4 @@
+/* What hiermoe plan prints: a table, or JSON with the same figures. */
 #include "command.h"
 #include "plan_command.h"
 
@@ -8,8 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* A tenth of a per cent is what a count of tokens can tell. */
-static double duplication(const plan_result_t *result, int level)
+/* Rounded to 0.1 %: a count of tokens is no more exact. */
+static double duplication(const hm_plan_result_t *result, int level)
 {
     return round(1e3 * table_duplication(result->counts.distinct[level], result->counts.raw)) / 1e3;
 }
@@ -20,7 +21,7 @@ static const char *depth_key(int depth, char key[16])
     return depth == 0 ? "none" : key;
 }
 
-static json_t *by_depth(const plan_result_t *result, const double *value)
+static json_t *by_depth(const hm_plan_result_t *result, const double *value)
 {
     char key[16];
     json_t *object = json_object();
@@ -28,25 +29,25 @@ static json_t *by_depth(const plan_result_t *result, const double *value)
     return object;
 }
 
-static json_t *report_swaps(const plan_result_t *result)
+static json_t *report_swaps(const hm_plan_result_t *result)
 {
     json_t *swaps = json_array();
     for (int i = 0; i < result->swap_count; i++) {
-        const plan_swap_t *swap = &result->swap[i];
+        const hm_plan_swap_t *swap = &result->swap[i];
         json_array_append_new(swaps, json_pack("{s:i, s:i, s:f, s:f, s:f}", "a", swap->a, "b", swap->b, "before_ms",
                                                swap->before_ms, "after_ms", swap->after_ms, "move_ms", swap->move_ms));
     }
     return swaps;
 }
 
-/* The profile's level whose wire joins the groups of a level here. */
-static int level_served(const plan_result_t *result, int level)
+/* The profile's level whose links stand for the links of a level here. */
+static int level_served(const hm_plan_result_t *result, int level)
 {
     int outer = result->map[level - 1] + 1;
     return outer < result->given->levels ? outer : result->given->levels;
 }
 
-static json_t *report_levels(const plan_result_t *result)
+static json_t *report_levels(const hm_plan_result_t *result)
 {
     json_t *levels = json_array();
     for (int l = 1; l <= result->topo->levels; l++)
@@ -54,19 +55,19 @@ static json_t *report_levels(const plan_result_t *result)
     return levels;
 }
 
-static json_t *report_notes(const plan_result_t *result)
+static json_t *report_notes(const hm_plan_result_t *result)
 {
     json_t *array = json_array();
-    plan_notes_t notes;
-    plan_notes(result, &notes);
+    hm_plan_notes_t notes;
+    plan_notes_write(result, &notes);
     for (int i = 0; i < notes.count; i++) json_array_append_new(array, json_string(notes.text[i]));
     return array;
 }
 
-static json_t *report_object(const plan_result_t *result)
+static json_t *report_object(const hm_plan_result_t *result)
 {
     char key[16];
-    const plan_options_t *options = result->options;
+    const hm_plan_request_t *request = result->request;
     json_t *groups = json_array(), *dup = json_object();
     for (int l = 1; l <= result->topo->levels; l++) {
         json_array_append_new(groups, json_integer(result->topo->groups[l]));
@@ -74,10 +75,10 @@ static json_t *report_object(const plan_result_t *result)
         json_object_set_new(dup, key, json_real(duplication(result, l)));
     }
     json_t *root = json_pack("{s:s, s:s, s:s, s:i, s:o, s:I, s:I, s:I, s:I, s:I}", "profile", result->profile->name,
-                             "routing", options->routing_text, "cost", plan_cost_name(options->cost_model), "ranks",
-                             result->topo->ranks, "groups", groups, "tokens", (json_int_t)options->tokens, "hidden",
-                             (json_int_t)options->hidden, "experts", (json_int_t)options->experts, "topk",
-                             (json_int_t)options->top_k, "row_bytes", (json_int_t)result->counts.hits.row_bytes);
+                             "routing", request->routing_text, "cost", plan_cost_name(request->cost_model), "ranks",
+                             result->topo->ranks, "groups", groups, "tokens", (json_int_t)request->tokens, "hidden",
+                             (json_int_t)request->hidden, "experts", (json_int_t)request->experts, "topk",
+                             (json_int_t)request->top_k, "row_bytes", (json_int_t)result->counts.hits.row_bytes);
     if (result->trace != NULL) json_object_set_new(root, "trace_ranks", json_integer(result->trace->ranks));
     json_object_set_new(root, "profile_levels", report_levels(result));
     json_object_set_new(root, "duplication", dup);
@@ -86,11 +87,11 @@ static json_t *report_object(const plan_result_t *result)
     json_object_set_new(root, "floor_ms", by_depth(result, result->floor_ms));
     json_object_set_new(root, "depth", json_integer(result->depth));
     json_object_set_new(root, "depth_best", json_integer(result->depth_best));
-    json_object_set_new(root, "routing_groups", json_integer(options->routing_groups));
+    json_object_set_new(root, "routing_groups", json_integer(request->routing_groups));
     json_object_set_new(root, "swaps", report_swaps(result));
     if (result->swap_count > 0) {
-        json_object_set_new(root, "swaps_cost", json_string(plan_cost_name(plan_swap_cost(options))));
-        json_object_set_new(root, "swaps_compute_ms", json_real(options->compute_ms));
+        json_object_set_new(root, "swaps_cost", json_string(plan_cost_name(plan_swap_cost(request))));
+        json_object_set_new(root, "swaps_compute_ms", json_real(request->compute_ms));
         json_object_set_new(root, "swaps_objective", json_string(plan_objective_name(result->swap_objective)));
     }
     json_object_set_new(root, "notes", report_notes(result));
@@ -98,20 +99,21 @@ static json_t *report_object(const plan_result_t *result)
     return root;
 }
 
-int plan_report_json(const plan_result_t *result, const char *path)
+int plan_report_json(const hm_plan_result_t *result, const char *path)
 {
     const size_t flags = JSON_INDENT(2) | JSON_REAL_PRECISION(9);
     json_t *root = report_object(result);
     if (root == NULL) return command_fail("out of memory");
     errno = 0;
-    int failed = strcmp(path, "-") == 0 ? json_dumpf(root, stdout, flags) : json_dump_file(root, path, flags);
-    if (!failed && strcmp(path, "-") == 0) failed = putchar('\n') == EOF || fflush(stdout) != 0;
+    bool to_stdout = strcmp(path, "-") == 0;
+    bool failed = (to_stdout ? json_dumpf(root, stdout, flags) : json_dump_file(root, path, flags)) != 0;
+    if (!failed && to_stdout) failed = putchar('\n') == EOF || fflush(stdout) != 0;
     json_decref(root);
     return failed ? command_fail("%s: %s", path, errno != 0 ? strerror(errno) : "cannot be written") : 0;
 }
 
-/* Which wires are taken for which, where the profile is of another cluster. */
-static void text_levels(const plan_result_t *result)
+/* Where the profile is of another cluster: which of its links stand for which. */
+static void text_levels(const hm_plan_result_t *result)
 {
     const hm_profile_t *given = result->given;
     if (result->profile == given) return;
@@ -122,7 +124,7 @@ static void text_levels(const plan_result_t *result)
     putchar('\n');
 }
 
-static void text_depths(const plan_result_t *result)
+static void text_depths(const hm_plan_result_t *result)
 {
     printf("\n%-7s %12s %10s %10s %9s\n", "depth", "predicted ms", "extra ms", "floor ms", "speedup");
     for (int d = 0; d <= result->topo->levels; d++) {
@@ -135,34 +137,34 @@ static void text_depths(const plan_result_t *result)
     }
 }
 
-static void text_swaps(const plan_result_t *result)
+static void text_swaps(const hm_plan_result_t *result)
 {
-    const plan_options_t *options = result->options;
+    const hm_plan_request_t *request = result->request;
     if (result->swap_note != NULL) printf("\nno swaps: %s\n", result->swap_note);
     if (result->swap_count > 0)
         printf("\n%-13s %10s %10s %10s   (at depth %d, %s cost%s, chosen by %s)\n", "swap experts", "before ms",
-               "after ms", "move ms", result->swap_depth, plan_cost_name(plan_swap_cost(options)),
-               options->compute_ms > 0 ? " with compute" : "", plan_objective_name(result->swap_objective));
+               "after ms", "move ms", result->swap_depth, plan_cost_name(plan_swap_cost(request)),
+               request->compute_ms > 0 ? " with compute" : "", plan_objective_name(result->swap_objective));
     for (int i = 0; i < result->swap_count; i++) {
-        const plan_swap_t *swap = &result->swap[i];
+        const hm_plan_swap_t *swap = &result->swap[i];
         printf("%5d %5d   %10.3f %10.3f %10.3f\n", swap->a, swap->b, swap->before_ms, swap->after_ms, swap->move_ms);
     }
 }
 
-static void text_notes(const plan_result_t *result)
+static void text_notes(const hm_plan_result_t *result)
 {
-    plan_notes_t notes;
-    plan_notes(result, &notes);
+    hm_plan_notes_t notes;
+    plan_notes_write(result, &notes);
     for (int i = 0; i < notes.count; i++) printf("%snote: %s\n", i == 0 ? "\n" : "", notes.text[i]);
 }
 
-void plan_report_text(const plan_result_t *result)
+void plan_report_text(const hm_plan_result_t *result)
 {
-    const plan_options_t *options = result->options;
+    const hm_plan_request_t *request = result->request;
     printf("%d ranks, profile %s, %s routing, %s cost\n", result->topo->ranks, result->profile->name,
-           options->routing_text, plan_cost_name(options->cost_model));
-    printf("%ld tokens a rank, rows of %zu bytes, top-%ld of %ld experts\n", options->tokens,
-           result->counts.hits.row_bytes, options->top_k, options->experts);
+           request->routing_text, plan_cost_name(request->cost_model));
+    printf("%ld tokens a rank, rows of %zu bytes, top-%ld of %ld experts\n", request->tokens,
+           result->counts.hits.row_bytes, request->top_k, request->experts);
     if (result->trace != NULL && result->trace->ranks != result->topo->ranks)
         printf("tokens dealt from a trace of %d ranks, %zu tokens each\n", result->trace->ranks, result->trace->tokens);
     text_levels(result);
@@ -171,6 +173,6 @@ void plan_report_text(const plan_result_t *result)
     for (int l = 1; l <= result->topo->levels; l++)
         printf("%-7d %11.1f%%\n", result->topo->groups[l], 100 * duplication(result, l));
     text_depths(result);
-    if (options->swaps > 0) text_swaps(result);
+    if (request->swaps > 0) text_swaps(result);
     text_notes(result);
 }

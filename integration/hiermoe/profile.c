@@ -4,13 +4,15 @@
 #include "command.h"
 #include "profile_find.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define PROFILE_BYTES_MOST 65536
 
-/* "prior:net,nvlink": one kind of wire for each level of the topology. */
+/* "prior:net,nvlink" has a kind of link for each level of the topology. */
 static int prior_make(const char *kinds, const hm_topo_t *topo, hm_profile_t *profile)
 {
     hm_wire_t wire[HM_MAX_LEVELS + 1] = {HM_WIRE_NET};
@@ -33,24 +35,30 @@ static int prior_make(const char *kinds, const hm_topo_t *topo, hm_profile_t *pr
                         kinds, topo->levels);
 }
 
-int profile_find(const char *name, const hm_topo_t *topo, hm_profile_t *profile)
+int profile_read(const char *path, hm_profile_t *profile)
 {
     hm_parse_error_t error;
     size_t length;
+    char *text = input_read(path, PROFILE_BYTES_MOST, &length);
+    if (text == NULL) return HM_EXIT_BAD_INPUT;
+    int rc = profile_parse(text, length, profile, &error);
+    free(text);
+    return rc == 0 ? 0 : command_fail("%s: line %d: %s", path, error.line, error.text);
+}
+
+int profile_find(const char *name, const hm_topo_t *topo, hm_profile_t *profile)
+{
     const hm_profile_t *builtin = profile_builtin(name);
     if (strncmp(name, "prior:", 6) == 0) return prior_make(name + 6, topo, profile);
     if (builtin != NULL) {
         *profile = *builtin;
         return 0;
     }
-    char *text = name[0] != '\0' ? input_read(name, PROFILE_BYTES_MOST, &length) : NULL;
-    if (text == NULL)
-        return command_fail("profile \"%s\": expected a file, a built-in name (hiermoe profile) or, to plan with, "
-                            "prior:KINDS",
-                            name);
-    int rc = profile_parse(text, length, profile, &error);
-    free(text);
-    return rc == 0 ? 0 : command_fail("%s: line %d: %s", name, error.line, error.text);
+    if (access(name, F_OK) == 0) return profile_read(name, profile);
+    return command_fail(
+        "profile \"%s\": expected a file, a built-in name (hiermoe profile) or, to plan with, prior:KINDS "
+        "(%s: %s)",
+        name, name, strerror(errno));
 }
 
 static int profile_list(void)
@@ -60,7 +68,7 @@ static int profile_list(void)
     return 0;
 }
 
-/* One as it is, several as the usual one of them. */
+/* One profile is taken as it is, of several the usual one. */
 static int profiles_read(int count, char **names, hm_profile_t *read, hm_profile_t *profile)
 {
     for (int i = 0; i < count; i++) {
@@ -80,12 +88,12 @@ int profile_main(int argc, char **argv)
     hm_profile_t profile;
     if (argc == 1) return profile_list();
     if (argv[1][0] == '-') {
-        int help = argc == 2 && strcmp(argv[1], "--help") == 0;
+        bool help = argc == 2 && strcmp(argv[1], "--help") == 0;
         fputs("usage: hiermoe profile [NAME|FILE...]\nLists the built-in profiles, or checks one and prints it. Of "
               "several, measured by\nseveral starts of a job on one cluster, prints the usual one: links nearest to "
               "the medians.\n",
               help ? stdout : stderr);
-        return help ? 0 : EXIT_BAD_INPUT;
+        return help ? 0 : HM_EXIT_BAD_INPUT;
     }
     hm_profile_t *read = malloc((size_t)(argc - 1) * sizeof(*read));
     if (read == NULL) return command_fail("profile: out of memory");

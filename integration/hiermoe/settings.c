@@ -1,4 +1,4 @@
-/* hiermoe settings: the table that the library reads its environment by. */
+/* hiermoe settings: lists the table by which the library reads its environment. */
 #include "command.h"
 
 #include <jansson.h>
@@ -28,7 +28,7 @@ static int list_json(void)
                                               settings[i].kind, "default", settings[i].standard, "accepted",
                                               settings[i].accepted, "same_on_all_ranks", settings[i].same, "help",
                                               settings[i].help));
-    int failed = list == NULL || json_array_size(list) != SETTINGS || json_dumpf(list, stdout, JSON_INDENT(2)) != 0;
+    bool failed = list == NULL || json_array_size(list) != SETTINGS || json_dumpf(list, stdout, JSON_INDENT(2)) != 0;
     if (!failed) failed = putchar('\n') == EOF;
     json_decref(list);
     return failed ? command_fail("settings: %s", strerror(errno != 0 ? errno : ENOMEM)) : 0;
@@ -60,7 +60,7 @@ int settings_main(int argc, char **argv)
         fputs("usage: hiermoe settings [--json]\nLists name, default, accepted forms, whether all ranks must have the "
               "same, and meaning.\n",
               help ? stdout : stderr);
-        return help ? 0 : EXIT_BAD_INPUT;
+        return help ? 0 : HM_EXIT_BAD_INPUT;
     }
     list_text();
     return 0;

@@ -4,7 +4,7 @@
 
 #include "trace.h"
 
-/* 0 with *trace set, to be freed with trace_free; EXIT_BAD_INPUT said on stderr. */
+/* 0 with *trace set, which trace_free() frees; or the exit status, said. */
 int trace_file_read(const char *path, hm_trace_t *trace);
 
 #endif

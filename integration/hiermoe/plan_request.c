@@ -1,0 +1,252 @@
+/* Reads what the user asks hiermoe plan for. One table has the options: parsing and --help come from it. */
+#define _GNU_SOURCE
+#include "command.h"
+#include "models.h"
+#include "plan_command.h"
+#include "smooth.h"
+#include "swap.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef enum option_kind {
+    OPTION_NUMBER, /* a long in the request, least to most */
+    OPTION_REAL,   /* a double, 0 to 1e18 */
+    OPTION_TEXT,   /* a const char *, looked at later */
+    OPTION_FILE,   /* a const char *, not empty */
+    OPTION_ROUTING,
+    OPTION_COST,
+    OPTION_OBJECTIVE,
+} option_kind_t;
+
+typedef struct option_row {
+    const char *name, *value;
+    option_kind_t kind;
+    size_t field; /* offset in the request */
+    long least, most;
+    const char *help;
+} option_row_t;
+
+#define FIELD(name) offsetof(hm_plan_request_t, name)
+#define INDENT "\n                    "
+
+static const option_row_t rows[] = {
+    {"routing", "R", OPTION_ROUTING, FIELD(routing), 0, 0,
+     "uniform (default), zipf:S, group:N:G (N groups, a token uses G) or trace:FILE"},
+    {"profile", "P", OPTION_TEXT, FIELD(profile_name), 0, 0,
+     "a built-in profile, a file, or prior:KIND,... (nvlink, pci, shm, net, tcp by level); needed"},
+    {"topo", "T", OPTION_TEXT, FIELD(topo_text), 0, 0,
+     "nested groups, outermost first: 4,8 are 4 nodes of 8, joined like the profile's, 1,8 is one" INDENT
+     "node; default: those of the profile"},
+    {"model", "M", OPTION_TEXT, FIELD(model_name), 0, 0,
+     "qwen3-30b-a3b, deepseek-v3, deepseek-v3-half or mixtral-8x7b: sets the next five"},
+    {"hidden", "N", OPTION_NUMBER, FIELD(hidden), 1, 1 << 20, "elements of a row"},
+    {"experts", "N", OPTION_NUMBER, FIELD(experts), 1, 65535, "experts of a layer"},
+    {"topk", "N", OPTION_NUMBER, FIELD(top_k), 1, 64, "experts of a token"},
+    {"routing-groups", "N", OPTION_NUMBER, FIELD(routing_groups), 1, 65535,
+     "experts lie in N runs of ids that the router chooses from first: swaps stay inside a run" INDENT
+     "(default 1 without --model and group:N:G)"},
+    {"expert-bytes", "X", OPTION_REAL, FIELD(expert_bytes), 0, 0,
+     "bytes that move with one expert (default 0 without --model)"},
+    {"tokens", "N", OPTION_NUMBER, FIELD(tokens), 1, 1 << 20, "tokens of one rank (default 1024, or the trace's)"},
+    {"element-bytes", "N", OPTION_NUMBER, FIELD(element_bytes), 1, 16, "bytes of an element (default 2)"},
+    {"cost", "C", OPTION_COST, FIELD(cost_model), 0, 0,
+     "padded (default, the paper's), padded-sliced, links or links-sliced"},
+    {"slices", "N", OPTION_NUMBER, FIELD(slices), 1, 1024, "slices of the sliced models (default 4)"},
+    {"swaps", "N", OPTION_NUMBER, FIELD(swaps), 0, HM_PLAN_MAX_SWAPS, "most swaps to suggest (default 4)"},
+    {"horizon", "N", OPTION_REAL, FIELD(horizon), 0, 0,
+     "all-to-alls that a swap must pay for itself in; 0: moving is free (default 1000)"},
+    {"objective", "O", OPTION_OBJECTIVE, FIELD(objective), 0, 0,
+     "what swaps are chosen by: max (the busiest group), smooth or lse (all groups, the busy ones" INDENT
+     "most); default: the better of max and smooth"},
+    {"gamma", "N", OPTION_NUMBER, FIELD(gamma), 1, HM_SMOOTH_MAX_GAMMA,
+     "how much smooth and lse mind the busiest group, 1 to 32 (default 10)"},
+    {"compute-ms", "X", OPTION_REAL, FIELD(compute_ms), 0, 0,
+     "ms that experts compute for 1000 rows that chose them: swaps also even that out over ranks," INDENT
+     "their times include it (default 0)"},
+    {"layer", "N", OPTION_NUMBER, FIELD(layer), 0, 4095, "layer of the trace (default 0)"},
+    {"seed", "N", OPTION_NUMBER, FIELD(seed), 0, 1L << 60, "of drawn routings (default 1)"},
+    {"sample", "N", OPTION_NUMBER, FIELD(sample), 1, 1L << 40,
+     "most tokens to draw or deal, over all ranks (default 16777216); padded costs only"},
+    {"json", "FILE", OPTION_FILE, FIELD(json_path), 0, 0,
+     "write JSON to FILE as well; -: to standard output instead of the table"},
+};
+
+enum { ROWS = sizeof(rows) / sizeof(rows[0]), FIRST = 256 }; /* FIRST: getopt_long's value of the first row */
+
+static void help_print(void)
+{
+    printf("usage: hiermoe plan [OPTIONS]\n"
+           "Predicts the time of one MoE all-to-all at every depth and says which experts should trade places.\n\n");
+    for (size_t i = 0; i < ROWS; i++) {
+        int width = 16 - (int)strlen(rows[i].name) - 3;
+        printf("  --%s %-*s  %s\n", rows[i].name, width > 0 ? width : 0, rows[i].value, rows[i].help);
+    }
+    printf(
+        "\nA trace of other ranks than the topology's is dealt over these: each gets the next tokens, --tokens of "
+        "them;\n"
+        "at its end the trace begins again, a bit further on each time.\n"
+        "Gains of up to 3 %% (10 %% where nothing is a copy) are not taken. JSON's depth_best is Eq. 6 of the paper,\n"
+        "without extra_ms and leaving alone.\n");
+}
+
+static int number_read(const option_row_t *row, const char *text, long *value)
+{
+    char *end;
+    errno = 0;
+    long number = strtol(text, &end, 10);
+    if (text[0] < '0' || text[0] > '9' || *end != '\0' || errno != 0 || number < row->least || number > row->most)
+        return command_fail("--%s: \"%s\": expected a whole number from %ld to %ld", row->name, text, row->least,
+                            row->most);
+    *value = number;
+    return 0;
+}
+
+static int real_read(const option_row_t *row, const char *text, double *value)
+{
+    char *end;
+    double number = strtod(text, &end);
+    if (strspn(text, "0123456789.eE+") != strlen(text) || end == text || *end != '\0' || !(number <= 1e18))
+        return command_fail("--%s: \"%s\": expected a number from 0 to 1e18", row->name, text);
+    *value = number;
+    return 0;
+}
+
+static int file_read(const option_row_t *row, const char *text, const char **value)
+{
+    if (text[0] == '\0') return command_fail("--%s: expected a file name or -", row->name);
+    *value = text;
+    return 0;
+}
+
+static int routing_read(const char *text, hm_plan_request_t *request)
+{
+    const char *why;
+    bool trace = strncmp(text, "trace:", 6) == 0;
+    if (strcmp(text, "trace:") == 0) return command_fail("--routing: \"trace:\": expected a file name after it");
+    if (!trace && routing_parse(text, &request->routing, &why) != 0)
+        return command_fail("--routing: \"%s\": %s", text, why);
+    request->routing_text = text;
+    request->trace_path = trace ? text + 6 : NULL;
+    return 0;
+}
+
+static int cost_read(const char *text, hm_cost_model_t *value)
+{
+    int model = plan_cost_find(text);
+    if (model < 0) return command_fail("--cost: \"%s\": expected padded, padded-sliced, links or links-sliced", text);
+    *value = (hm_cost_model_t)model;
+    return 0;
+}
+
+static int objective_read(const char *text, int *value)
+{
+    int objective = plan_objective_find(text);
+    if (objective < 0) return command_fail("--objective: \"%s\": expected max, smooth or lse", text);
+    *value = objective;
+    return 0;
+}
+
+static int option_read(const option_row_t *row, const char *text, hm_plan_request_t *request)
+{
+    void *value = (char *)request + row->field;
+    switch (row->kind) {
+    case OPTION_NUMBER:
+        return number_read(row, text, value);
+    case OPTION_REAL:
+        return real_read(row, text, value);
+    case OPTION_FILE:
+        return file_read(row, text, value);
+    case OPTION_ROUTING:
+        return routing_read(text, request);
+    case OPTION_COST:
+        return cost_read(text, value);
+    case OPTION_OBJECTIVE:
+        return objective_read(text, value);
+    case OPTION_TEXT:
+        break;
+    }
+    *(const char **)value = text;
+    return 0;
+}
+
+/* Fills from the model what was not given. */
+static int model_apply(hm_plan_request_t *request)
+{
+    if (request->model_name == NULL) return 0;
+    const hm_model_t *model = model_find(request->model_name);
+    if (model == NULL)
+        return command_fail("--model: \"%s\": expected qwen3-30b-a3b, deepseek-v3, deepseek-v3-half or mixtral-8x7b",
+                            request->model_name);
+    if (request->hidden == 0) request->hidden = model->hidden;
+    if (request->experts == 0 && request->trace_path == NULL) request->experts = model->experts;
+    if (request->top_k == 0 && request->trace_path == NULL) request->top_k = model->top_k;
+    if (request->expert_bytes < 0) request->expert_bytes = model_expert_bytes(model);
+    if (request->routing_groups == 0) request->routing_groups = model->routing_groups;
+    return 0;
+}
+
+static int request_complete(hm_plan_request_t *request)
+{
+    if (request->routing_groups == 0 && request->trace_path == NULL && request->routing.kind == HM_ROUTING_GROUP)
+        request->routing_groups = request->routing.groups;
+    int rc = model_apply(request);
+    if (rc != 0) return rc;
+    if (request->routing_groups == 0) request->routing_groups = 1;
+    if (request->gamma > 0 && request->objective == HM_SWAP_MAX)
+        return command_fail("--gamma: max has none: expected --objective smooth or lse with it");
+    if (request->profile_name == NULL) return command_fail("plan: expected --profile (built-in: a6000-4x8)");
+    if (request->hidden == 0) return command_fail("plan: expected --model or --hidden");
+    if (request->expert_bytes < 0) request->expert_bytes = 0;
+    if (request->trace_path == NULL && request->layer >= 0)
+        return command_fail("--layer: expected --routing trace:FILE with it");
+    if (request->layer < 0) request->layer = 0;
+    if (request->trace_path != NULL) return 0;
+    if (request->tokens == 0) request->tokens = 1024;
+    if (request->experts == 0 || request->top_k == 0)
+        return command_fail("plan: expected --model, or --experts and --topk");
+    return 0;
+}
+
+/* The argument that getopt_long stopped at. It stays at an argument of several letters: no option has one letter. */
+static const char *option_unknown(int argc, char **argv)
+{
+    const char *next = optind < argc ? argv[optind] : "";
+    return optopt != 0 && next[0] == '-' && next[1] == optopt && next[2] != '\0' ? next : argv[optind - 1];
+}
+
+int plan_request_parse(int argc, char **argv, hm_plan_request_t *request)
+{
+    struct option longs[ROWS + 2] = {[ROWS] = {"help", no_argument, NULL, 'h'}};
+    *request = (hm_plan_request_t){.routing_text = "uniform",
+                                   .element_bytes = 2,
+                                   .swaps = 4,
+                                   .seed = 1,
+                                   .layer = -1,
+                                   .sample = 1 << 24,
+                                   .slices = 4,
+                                   .expert_bytes = -1,
+                                   .objective = HM_PLAN_OBJECTIVE_ANY,
+                                   .horizon = 1000};
+    for (int i = 0; i < ROWS; i++) longs[i] = (struct option){rows[i].name, required_argument, NULL, FIRST + i};
+    opterr = 0;
+    for (int found; (found = getopt_long(argc, argv, ":", longs, NULL)) != -1;) {
+        if (found == 'h') {
+            help_print();
+            request->help = true;
+            return 0;
+        }
+        if (found == ':') return command_fail("%s: expected a value after it", argv[optind - 1]);
+        if (found < FIRST)
+            return command_fail("%s: no such option, or short for several; hiermoe plan --help lists them",
+                                option_unknown(argc, argv));
+        int rc = option_read(&rows[found - FIRST], optarg, request);
+        if (rc != 0) return rc;
+    }
+    if (optind < argc) return command_fail("\"%s\": expected options only", argv[optind]);
+    return request_complete(request);
+}
