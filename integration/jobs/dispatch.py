@@ -1,11 +1,11 @@
-"""Times the dispatch of a MoE layer as PyTorch issues it: each token's row once per chosen expert, in the order of experts.
+"""Times a MoE layer's dispatch as PyTorch issues it: each token's row once per chosen expert, in the order of experts.
 
     tests/gpu/nodes.sh 4 2 -- python3 dispatch.py
     PRELOAD=build/lib/libhiermoe.so tests/gpu/nodes.sh 4 2 -- python3 dispatch.py
 
-Draws the routings and takes the times of oracle.py, so that the three can be compared. Rank 0 prints a JSON object for
-each size: the median and all times in ms of the slowest rank, wire_mb as the oracle counts it, and a hash of every byte
-that all ranks received, which must not depend on what is preloaded.
+Routings and stopwatch are those of oracle.py, so that plain, preloaded and oracle can be compared. Rank 0 prints a JSON
+object for each size: the median and all times of the slowest rank in ms, wire_mb as the oracle counts it, and a hash of
+every byte that all ranks received, which must not depend on what is preloaded.
 """
 import argparse
 import hashlib
@@ -18,7 +18,7 @@ from oracle import Stopwatch, arguments_add, destinations, sizes
 
 
 def routing(args, world, rank, seed):
-    """Rows to send, and the counts to and from each rank."""
+    """Rows to send [tokens * topk, hidden], and how many go to and come from each rank."""
     local = args.experts // world
     chosen = destinations(args, world, seed)
     counts = torch.stack([torch.bincount(e.flatten() // local, minlength=world) for e in chosen])
@@ -49,7 +49,7 @@ def measure(args, rank, world):
 def main():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments_add(ap)
-    ap.add_argument("--routings", type=int, default=3, help="that take turns, as layers do (default 3)")
+    ap.add_argument("--routings", type=int, default=3, help="how many take turns, as layers do (default 3)")
     args = ap.parse_args()
     rank, world = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
     torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))

@@ -1,12 +1,12 @@
-"""A small mixture-of-experts language model, trained with megatron-core as it is: a job to try the library on.
+"""A small mixture-of-experts language model, trained with unmodified megatron-core: a job to try the library on.
 
     tests/gpu/nodes.sh 1 2 -- python3 megatron_moe.py --steps 30
     PRELOAD=build/lib/libhiermoe.so tests/gpu/nodes.sh 1 2 -- python3 megatron_moe.py --steps 30
 
 Needs torch and megatron-core (0.16; neither Transformer Engine nor Apex). All ranks form one expert-parallel group. The
-text is the source of Python's standard library, byte by byte. Rank 0 prints a JSON object a step: step, loss, grad_norm,
-ms. With --deterministic, two runs print the same loss and grad_norm to the last digit. A layer's shape is by default
-that of Qwen3-30B-A3B: hidden 2048, 128 experts of width 768, top-8.
+text is the source of Python's standard library, byte by byte. Rank 0 prints a JSON object for each step: step, loss,
+grad_norm, ms. With --deterministic, two runs print the same loss and grad_norm to the last digit. By default a layer
+has the shape of Qwen3-30B-A3B: hidden 2048, 128 experts of width 768, top-8.
 """
 import argparse
 import json
@@ -39,7 +39,7 @@ def arguments():
     ap.add_argument("--topk", type=int, default=8)
     ap.add_argument("--expert-width", type=int, default=768)
     ap.add_argument("--sequence", type=int, default=1024)
-    ap.add_argument("--batch", type=int, default=2, help="sequences a rank and step")
+    ap.add_argument("--batch", type=int, default=2, help="sequences of each rank in each step")
     ap.add_argument("--deterministic", action="store_true")
     return ap.parse_args()
 
@@ -89,7 +89,7 @@ def model_and_optimizer(args, world):
 
 
 class Text:
-    """Random pieces of text: inputs and, one further, labels."""
+    """Random pieces of text: inputs, and labels that are one byte further on."""
 
     def __init__(self, args, rank):
         files = sorted(Path(os.__file__).parent.glob("*.py"))

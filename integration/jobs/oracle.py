@@ -2,11 +2,11 @@
 
     tests/gpu/nodes.sh 4 2 -- python3 oracle.py --tokens 4096 --hidden 2048 --experts 128 --topk 8 --zipf 0
 
-Draws a routing and times, on rows of bf16: (flat) every copy, as a MoE layer's dispatch sends it; (per GPU) one copy for
-each destination GPU; (per node) one copy for each destination node, between GPUs of equal index, then one for each GPU
-inside the node. Finding, packing and unpacking rows is left out: nothing that sends the same rows the same way can be
-faster. Prints a JSON object for each size from rank 0; times are the median over iterations of the slowest rank's, in ms,
-wire_mb what the kernel counted on the interface of NCCL_SOCKET_IFNAME, for one exchange of all ranks of this machine.
+Draws a routing and times exchanges of bf16 rows: (flat) every copy, as a MoE layer's dispatch sends it; (per GPU) one
+copy for each destination GPU; (per node) one copy for each destination node, between GPUs of equal index, then one for
+each GPU inside the node. Rows are neither found nor packed nor unpacked: whatever sends the same rows the same way
+takes at least as long. Rank 0 prints a JSON object for each size: ms are medians over iterations of the slowest rank's
+time, wire_mb is what the kernel counted on NCCL_SOCKET_IFNAME for one exchange of all ranks of this machine.
 """
 import argparse
 import copy
@@ -44,14 +44,14 @@ def sizes(ap, args, world):
         found.append(one)
     for one in found or [args]:
         if one.experts % world or one.topk > one.experts:
-            ap.error(f"expected {one.experts} experts to be a multiple of the {world} ranks and at least top-{one.topk}")
+            ap.error(f"expected {one.experts} experts to be a multiple of the {world} ranks, at least top-{one.topk}")
         del one.size
     return found or [args]
 
 
 def destinations(args, world, seed, per_rank=False):
-    """Each token's experts, or their ranks, shape (world, tokens, topk): drawn without replacement by popularity (Gumbel's
-    trick)."""
+    """Each token's experts, or with per_rank their ranks, shape (world, tokens, topk). Drawn without replacement by
+    popularity (Gumbel-top-k trick)."""
     gen = torch.Generator("cuda").manual_seed(seed)
     popularity = -args.zipf * torch.arange(1, args.experts + 1, dtype=torch.float64, device="cuda").log()
     popularity = popularity[torch.randperm(args.experts, generator=gen, device="cuda")]
@@ -61,7 +61,7 @@ def destinations(args, world, seed, per_rank=False):
 
 
 class Volume:
-    """Rows that each source sends: all copies and one per GPU to each GPU, one per node to each node."""
+    """Rows that each source sends: raw and per_gpu [source, GPU] (every copy, one per GPU), per_node [source, node]."""
 
     def __init__(self, destination, nodes, gpus):
         ranks = nodes * gpus
@@ -72,7 +72,7 @@ class Volume:
 
 
 def wire_bytes():
-    """What NCCL's interface has sent so far, by the kernel's count; None where there is no such number."""
+    """Bytes that NCCL's interface has sent so far, by the kernel's count; None without such an interface."""
     interface = os.environ.get("NCCL_SOCKET_IFNAME", "lo")
     with open("/proc/net/dev") as file:  # of this process's network; /sys has the network of whoever mounted it
         sent = [line.split(":")[1].split()[8] for line in file if line.split(":")[0].strip() == interface]
@@ -80,7 +80,7 @@ def wire_bytes():
 
 
 class Stopwatch:
-    """times() leaves in wire_mb what one iteration sent, the barrier before it included."""
+    """Times iterations. After times(), wire_mb has what one iteration sent, with the barrier before it."""
 
     def __init__(self, args):
         self.hidden, self.iters, self.warmup, self.wire_mb = args.hidden, args.iters, args.warmup, None
@@ -105,7 +105,7 @@ class Stopwatch:
         return slowest
 
     def all_to_all(self, send, recv, group=None):
-        """Their median, for rows to and from each rank of the group."""
+        """Median ms of an all-to-all of send[r] rows to and recv[r] rows from each rank of the group."""
         rows = torch.randn(sum(send), self.hidden, device="cuda").bfloat16()
         out = torch.empty(sum(recv), self.hidden, device="cuda", dtype=torch.bfloat16)
         return self.times(lambda _: dist.all_to_all_single(out, rows, recv, send, group=group)).quantile(0.5).item()
@@ -115,7 +115,7 @@ def measure(args, rank, nodes, gpus, rails, inside):
     """Ms and MB on the wire of each exchange."""
     node, local = divmod(rank, gpus)
     volume, watch = Volume(destinations(args, nodes * gpus, args.seed, per_rank=True), nodes, gpus), Stopwatch(args)
-    peers = [n * gpus + local for n in range(nodes)]  # those whose rows this rank takes in for its node
+    peers = [n * gpus + local for n in range(nodes)]  # their rows for this node go to this rank
     ms, wire = {}, {}
 
     def take(name, send, recv, group=None):
