@@ -4,9 +4,10 @@
     capture_trace.py --out FILE                        on a GPU, a few hundred steps, under three minutes
     capture_trace.py --out FILE --device cpu --steps 3 --hidden 64 --experts 16 --ffn 32 --topk 2   a smoke run
 
-The text is the Python standard library's own source, byte by byte. The batch of the last step is cut into equal slices,
-one for each rank, as expert parallelism would spread it. Written: one line
-"HMTRACE1 ranks=R layers=L tokens=T topk=K experts=E" and little-endian uint16 expert ids [rank][layer][token][k].
+The text is the source of Python's standard library, byte by byte. The batch of the last step is cut into equal slices,
+one for each rank, as expert parallelism would spread it. The file has one line,
+"HMTRACE1 ranks=R layers=L tokens=T topk=K experts=E", and then expert ids as little-endian uint16
+[rank][layer][token][k].
 """
 import argparse
 import array
@@ -21,7 +22,7 @@ try:
     import torch
     from torch import nn
     from torch.nn import functional as F
-except ImportError as error:  # said once the arguments are understood
+except ImportError as error:  # said after the arguments were checked
     torch, nn, missing = None, types.SimpleNamespace(Module=object), error
 
 
@@ -42,7 +43,7 @@ class Experts(nn.Module):
             share = F.linear(x.float(), self.router).softmax(-1)
         weight, chosen = share.topk(self.topk, dim=-1)
         self.chosen = chosen.detach()
-        # The auxiliary loss of Switch: 1 where experts are used evenly.
+        # The auxiliary loss of the Switch Transformer (2101.03961, Eq. 4): 1 where experts are used evenly.
         used = torch.bincount(chosen.flatten(), minlength=self.experts).float() / chosen.numel()
         return weight / weight.sum(-1, keepdim=True), chosen, self.experts * (used * share.mean(0)).sum()
 
@@ -52,7 +53,7 @@ class Experts(nn.Module):
         flat = chosen.flatten()
         order = flat.argsort(stable=True)
         counts = torch.bincount(flat, minlength=self.experts)
-        # What a badly skewed start would need is dropped in training only; the recorded choice is whole.
+        # Rows beyond the capacity are dropped, which only a badly skewed start needs. The recorded choice has them all.
         capacity = min(int(counts.max()), 4 * math.ceil(flat.numel() / self.experts))
         expert = flat[order]
         slot = torch.arange(flat.numel(), device=x.device) - (counts.cumsum(0) - counts)[expert]
@@ -109,7 +110,7 @@ def count(text):
 
 
 def check_out(args, ap):
-    """Before the training, not after it."""
+    """Fails before the training rather than after it."""
     try:
         with open(args.out, "ab"):
             pass
@@ -180,7 +181,7 @@ def train(args):
 
 
 def describe(chosen, args):
-    """Says how uneven the experts are used, and what repeats on groups of ranks."""
+    """Prints how unevenly experts are used, and to how many groups of ranks a token goes."""
     for index, layer in enumerate(args.keep):
         used = torch.bincount(chosen[index].flatten(), minlength=args.experts).float()
         line = f"layer {layer}: busiest expert {used.max() / used.mean():.2f} times the mean"
