@@ -1,13 +1,18 @@
 /* The companion API of libhiermoe.so, for adapters and jobs that want to know whether it is there and what it does.
  *
- * Header only and C99: include it, call hiermoe_api_load(), and get NULL where the library is not preloaded. Nothing
- * has to be linked. The struct only grows at its end: check `size` before using a member newer than you need. */
+ * Header only, C99 and C++11: include it, call hiermoe_api_load(), and get NULL where the library is not preloaded.
+ * Nothing has to be linked (but -ldl before glibc 2.34). The struct only grows at its end: check `size` before using a
+ * member newer than you need. */
 #ifndef HIERMOE_H
 #define HIERMOE_H
 
 #include <dlfcn.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 #define HIERMOE_API_VERSION 1
 
@@ -40,8 +45,16 @@ const hiermoe_api_t *hiermoe_api(void);
 static inline const hiermoe_api_t *hiermoe_api_load(void)
 {
     const hiermoe_api_t *(*get)(void);
+#ifdef RTLD_DEFAULT
     *(void **)&get = dlsym(RTLD_DEFAULT, "hiermoe_api");
+#else /* the same; older headers of glibc name it only for _GNU_SOURCE */
+    *(void **)&get = dlsym(NULL, "hiermoe_api");
+#endif
     return get != NULL ? get() : NULL;
 }
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif
