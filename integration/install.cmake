@@ -20,7 +20,4 @@ find_program(HM_SHLIBDEPS dpkg-shlibdeps)
 if(HM_SHLIBDEPS)
     set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
 endif()
-if(HM_LIBUNWIND)
-    set(CPACK_DEBIAN_PACKAGE_DEPENDS libunwind8) # opened at run time; must be on all nodes or on none
-endif()
 include(CPack)

@@ -1,5 +1,5 @@
 /* The walk is libgcc's, linked in statically: it is cheap, it is always there, and its addresses are the key that a
- * decision is remembered by. Names come from dladdr and, for functions that are not exported, from libunwind. */
+ * decision is remembered by. Names come from dladdr and, for functions that are not exported, from symbol.c. */
 #define _GNU_SOURCE
 #include "caller.h"
 
@@ -18,7 +18,6 @@
 #define HM_OURS 8   /* our own frames before them, at most */
 #define HM_SLOTS 1024
 #define HM_PROBES 16
-#define HM_NAME 4096 /* PyTorch's longest are some hundred bytes */
 
 /* Parts of mangled names. PyTorch's three group all-to-alls send to and receive from every rank, zero counts included,
  * in every release; those of its second back end (2.13) do so too. */
@@ -78,18 +77,18 @@ static bool name_listed(const char *name, const char *list)
     return false;
 }
 
-static bool name_trusted(const char *name, const char *trust)
+static bool name_trusted(const char *name, const void *context)
 {
+    const char *trust = context;
     bool listed = strcasecmp(trust, "known") != 0 && name_listed(name, trust);
     if (!listed && !name_known(name)) return false;
     log_say(HM_LOG_TRACE, HM_RANK_NONE, "all-to-alls issued by %s are trusted", name);
     return true;
 }
 
-/* Exported names first: where one is trusted, libunwind need not be opened. */
+/* Exported names first: where one is trusted, no file need be read. */
 static bool walk_decide(const hm_walk_t *walk, const char *trust)
 {
-    char name[HM_NAME];
     const void *call[HM_FRAMES];
     /* The call itself lies before its return address, which may be another function's first byte. */
     for (int i = walk->judged; i < walk->frames; i++) call[i] = (const void *)((uintptr_t)walk->frame[i] - 1);
@@ -98,7 +97,7 @@ static bool walk_decide(const hm_walk_t *walk, const char *trust)
         if (dladdr(call[i], &info) != 0 && info.dli_sname != NULL && name_trusted(info.dli_sname, trust)) return true;
     }
     for (int i = walk->judged; i < walk->frames; i++)
-        if (symbol_find(call[i], name, sizeof name) && name_trusted(name, trust)) return true;
+        if (symbol_any(call[i], name_trusted, trust)) return true;
     return false;
 }
 

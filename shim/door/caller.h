@@ -6,8 +6,8 @@
 
 /* HIERMOE_TRUST decides: known callers, any (shape), or more symbol names. return_address is where the job will go on;
  * call on the thread that made the call; NULL is nobody known. Walks the stack, and reads names once per distinct chain
- * of callers, then remembers. Names of functions that are not exported count where libunwind is installed and the
- * job's files are not stripped: the same on all ranks, or one waits for the others. */
+ * of callers, then remembers. A function that is not exported is known by the symbol table of its file: files must be
+ * stripped on all ranks or on none, or ranks that believe the caller wait for those that do not. */
 bool caller_trusted(const void *return_address);
 
 #endif

@@ -1,21 +1,15 @@
-/* Names of functions that no library exports, from .symtab by libunwind, where this machine has it. */
+/* Names of functions that no library exports, from the symbol tables of the files that the job was loaded from. */
 #ifndef HM_SYMBOL_H
 #define HM_SYMBOL_H
 
 #include <stdbool.h>
-#include <stddef.h>
 
-#ifdef HM_LIBUNWIND
-/* Writes the mangled name of the function that the instruction at `at` belongs to. false, name undefined: libunwind is
- * not there (said once), or knows no name that is surely this function's, or size is too small. The first call opens
- * libunwind; each call maps a file and reads its symbol table: milliseconds. Any thread. */
-bool symbol_find(const void *at, char *name, size_t size);
-#else
-static inline bool symbol_find(const void *at, char *name, size_t size)
-{
-    (void)at, (void)name, (void)size;
-    return false;
-}
-#endif
+typedef bool (*hm_symbol_judge_t)(const char *name, const void *context);
+
+/* Asks `judge` about the mangled name of each function that the instruction at `at` lies in, aliases included, until it
+ * says true; that is the result. `at` must be code that stays loaded during the call. No function is known where the
+ * file is stripped, cannot be read, or is not the one that was loaded. Names are cut at 4095 bytes. Reads the symbol
+ * table from the file: milliseconds. Any thread. */
+bool symbol_any(const void *at, hm_symbol_judge_t judge, const void *context);
 
 #endif

@@ -2,7 +2,7 @@
 find_package(Threads REQUIRED)
 find_path(HM_CMOCKA_DIR cmocka.h REQUIRED)
 find_library(HM_CMOCKA cmocka REQUIRED)
-foreach(name settings log stats comm group caller caller_hidden api)
+foreach(name settings log stats comm group caller caller_hidden symbol api)
     add_executable(test_${name} ${CMAKE_CURRENT_LIST_DIR}/test_${name}.c ${CMAKE_CURRENT_LIST_DIR}/front_double.c)
     target_include_directories(test_${name} PRIVATE ${HM_CMOCKA_DIR})
     # -rdynamic: callers are known by exported names. Its ncclX must not be mistaken for NCCL: none is linked.
@@ -14,15 +14,15 @@ foreach(name settings log stats comm group caller api)
     set_tests_properties(unit_${name} PROPERTIES LABELS unit TIMEOUT 120)
 endforeach()
 
-# Names of hidden callers: with libunwind, and as on a machine that has none.
-set(HM_HIDDEN_TESTS hidden_without)
-if(HM_LIBUNWIND)
-    list(APPEND HM_HIDDEN_TESTS hidden_with)
-    target_compile_definitions(test_caller_hidden PRIVATE HM_LIBUNWIND)
-endif()
-foreach(case ${HM_HIDDEN_TESTS})
+# Names of hidden callers: from their file, and where it cannot be read.
+foreach(case readable unreadable)
     add_test(NAME unit_caller_${case} COMMAND test_caller_hidden ${case})
     set_tests_properties(unit_caller_${case} PROPERTIES LABELS unit TIMEOUT 120)
 endforeach()
-target_link_options(test_caller_hidden PRIVATE -Wl,--wrap=dlopen,--wrap=dladdr)
+target_link_options(test_caller_hidden PRIVATE -Wl,--wrap=open,--wrap=dladdr)
+add_library(symbol_plugin MODULE ${CMAKE_CURRENT_LIST_DIR}/symbol_plugin.c)
+set_target_properties(symbol_plugin PROPERTIES PREFIX "")
+add_test(NAME unit_symbol COMMAND test_symbol $<TARGET_FILE:symbol_plugin>)
+set_tests_properties(unit_symbol PROPERTIES LABELS unit TIMEOUT 120)
+
 target_link_options(test_stats PRIVATE -Wl,--wrap=gethostname)
