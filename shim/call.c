@@ -163,7 +163,7 @@ static hm_answer_t call_look(const hm_call_t *call, hm_state_t *state, ncclResul
     if (fate_settles(call->comm, &answer, result)) return answer; /* another thread's call may have settled it */
     hm_expectation_t expectation = know_expect(&parts->know);
     if (!expectation.agree) {
-        comm_leave(call->comm, parts->know.observe ? HM_REASON_OBSERVE : HM_REASON_NO_COPIES);
+        comm_leave(call->comm, parts->know.observe ? HM_REASON_OBSERVE : HM_REASON_NO_GAIN_LATELY);
         return HM_ANSWER_LEAVE;
     }
     if (channel->kernels->capturing(channel->context, call->stream)) {

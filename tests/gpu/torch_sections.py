@@ -311,10 +311,10 @@ def graph_first(job, group):
 
 SECTIONS = {
     "unequal": (unequal, Expect(replaced=5)),
-    "equal": (equal, Expect(left=("no_gain", "no_copies", "rows_too_small"))),
+    "equal": (equal, Expect(left=("no_gain", "no_gain_lately", "rows_too_small"))),
     "asynchronous": (asynchronous, Expect(replaced=5)),
     "streams": (streams, Expect(replaced=5)),
-    "autograd": (autograd, Expect(replaced=4, left=("no_gain", "no_copies"))),
+    "autograd": (autograd, Expect(replaced=4, left=("no_gain", "no_gain_lately"))),
     "functional": (functional, Expect(replaced=4)),
     "lists": (lists, Expect(replaced=4)),
     "point_to_point": (point_to_point, Expect(none=True)),
@@ -322,7 +322,7 @@ SECTIONS = {
     "dtypes": (dtypes, Expect(replaced=20)),
     "unaligned": (unaligned, Expect(replaced=4)),
     "empty": (empty, Expect(replaced=2, left=("too_small", "rows_too_small"))),
-    "no_copies": (no_copies, Expect(none=True, left=("no_copies",))),
+    "no_copies": (no_copies, Expect(none=True, left=("no_gain_lately",))),
     "graph": (graph, Expect(replaced=10, left=("capturing",))),
     "graph_first": (graph_first, Expect(replaced=5, left=("capturing",))),
 }

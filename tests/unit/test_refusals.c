@@ -139,7 +139,7 @@ static void calls_without_copies_stop_paying(void **context)
     world_open(&world, RANKS);
     assert_int_equal(calls_replaced(&world, 200, ROW), 0);
     assert_true(world.comm[0].stats.agreements < 40);
-    assert_true(left(&world, 0, HM_REASON_NO_COPIES) > 150);
+    assert_true(left(&world, 0, HM_REASON_NO_GAIN_LATELY) > 150);
     world_close(&world, RANKS);
 }
 
