@@ -15,6 +15,7 @@ int cost_predict(const hm_topo_t *topo, const hm_profile_t *profile, const hm_ta
     int sliced = options->model == HM_COST_PADDED_SLICED || options->model == HM_COST_LINKS_SLICED;
     int slices = sliced ? options->slices : 1;
     if ((unsigned)options->model >= HM_COST_MODELS || slices < 1) return -EINVAL;
+    if (options->lanes != 0 && options->lanes != 1 && options->lanes != topo_lanes(topo)) return -EINVAL;
     int links = options->model >= HM_COST_LINKS, rc = 0;
     result = (hm_cost_t){.levels = topo->levels};
     if (!links) {

@@ -8,7 +8,8 @@
 #include "cost_links.h"
 #include "cost_padded.h"
 
-/* Predicts from the table that all ranks agreed on. 0, -EINVAL (no such model, no slices), -ENOMEM. */
+/* Predicts from the table that all ranks agreed on. 0, -EINVAL (no such model, no slices, lanes that the
+ * topology has not), -ENOMEM. */
 int cost_predict(const hm_topo_t *topo, const hm_profile_t *profile, const hm_table_t *table,
                  const hm_cost_options_t *options, hm_cost_t *cost);
 

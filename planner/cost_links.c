@@ -1,5 +1,6 @@
 #include "cost_links.h"
 
+#include "message.h"
 #include "traffic.h"
 
 #include <errno.h>
@@ -15,7 +16,7 @@ static size_t links_bytes(const hm_topo_t *topo)
 
 size_t cost_links_memory(const hm_topo_t *topo)
 {
-    return links_bytes(topo) + 2 * (size_t)topo->ranks; /* the carriers, two ints for each rank, and what it receives */
+    return links_bytes(topo) + (size_t)topo->ranks + traffic_scratch(topo, topo->levels); /* see cost_links_predict */
 }
 
 /* The most bytes, as one rank's, that a wire between the groups of a level carries. The fit had all ranks busy alike;
@@ -146,10 +147,10 @@ int cost_links_predict(const hm_topo_t *topo, const hm_profile_t *profile, const
 {
     hm_profile_t room;
     double looked, kept, *memory = options->memory;
+    int lanes = options->lanes > 1 ? options->lanes : 1;
     double *bytes = memory != NULL ? memory : malloc(cost_links_memory(topo) * sizeof(*bytes));
     if (bytes == NULL) return -ENOMEM;
-    int *carrier = (int *)(bytes + links_bytes(topo));
-    double *received = bytes + links_bytes(topo) + topo->ranks;
+    double *received = bytes + links_bytes(topo), *scratch = received + topo->ranks;
     profile = profile_adapt(profile, topo, false, &room);
     double alone = profile_alone(profile, 1);
     traffic_flat(topo, table, false, bytes);
@@ -161,7 +162,8 @@ int cost_links_predict(const hm_topo_t *topo, const hm_profile_t *profile, const
             traffic_flat(topo, table, true, bytes);
             cost->ms[d] = flat_time(topo, profile, bytes);
         } else {
-            traffic_deep(topo, table, d, bytes, carrier);
+            size_t width = message_width(table->row_bytes, (size_t)lanes * (size_t)slices[d]);
+            traffic_deep(topo, table, d, lanes, width, bytes, scratch);
             cost->ms[d] = depth_time(topo, profile, bytes, d, slices[d]);
         }
         if (cost->ms[d] < profile->pack_ms * kept) cost->ms[d] = profile->pack_ms * kept;

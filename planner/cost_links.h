@@ -1,4 +1,4 @@
-/* The LINKS models of cost.h: counts every message that the executor would send. */
+/* The LINKS models of cost.h: count the bytes of every message that the executor sends, in all lanes. */
 #ifndef HM_COST_LINKS_H
 #define HM_COST_LINKS_H
 
@@ -7,7 +7,7 @@
 #include "table.h"
 
 /* Fills cost->copies and, for all depths, cost->ms and cost->extra_ms from the messages that would be sent, cut into
- * slices[depth]; own_beside and memory of the options count. 0, -ENOMEM. */
+ * slices[depth]; lanes, own_beside and memory of the options count. 0, -ENOMEM. */
 int cost_links_predict(const hm_topo_t *topo, const hm_profile_t *profile, const hm_table_t *table, const int *slices,
                        const hm_cost_options_t *options, hm_cost_t *cost);
 

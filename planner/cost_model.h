@@ -18,6 +18,7 @@ typedef struct hm_cost_options {
     hm_cost_model_t model;
     int slices;           /* of the sliced models; >= 1 */
     const int *slices_at; /* HM_COST_LINKS_SLICED: [depth] of each depth, instead; may be NULL */
+    int lanes;            /* LINKS models: of calls at depth 2 and deeper; 0 or 1: one, else topo_lanes(topo) */
     bool own_beside;      /* LINKS models: rows that a rank keeps are moved while the wires are busy, not after */
     double *memory;       /* LINKS models: cost_memory() doubles to count in; NULL: taken from the heap for the call */
 } hm_cost_options_t;

@@ -87,6 +87,15 @@ static inline hm_piece_t message_piece(size_t row_bytes, size_t width, int piece
     return (hm_piece_t){at, row_bytes - at < width ? row_bytes - at : width};
 }
 
+/* Bytes of a row that go in one lane, over all slices. */
+static inline size_t message_lane_bytes(size_t row_bytes, size_t width, int lanes, int lane)
+{
+    size_t bytes = 0;
+    for (int piece = lane; width > 0 && (size_t)piece * width < row_bytes; piece += lanes)
+        bytes += message_piece(row_bytes, width, piece).width;
+    return bytes;
+}
+
 /* What of a message travels at once. */
 typedef struct hm_span {
     size_t at, bytes; /* at: from the start of the area */

@@ -9,7 +9,7 @@
 size_t plan_memory(int ranks)
 {
     /* What cost_memory says for the most levels there can be. */
-    return (2 * (size_t)HM_MAX_LEVELS * HM_MAX_LEVELS + 2) * (size_t)ranks;
+    return (2 * (size_t)HM_MAX_LEVELS * HM_MAX_LEVELS + HM_MAX_LEVELS + 2) * (size_t)ranks;
 }
 
 int plan_slices_of(uint64_t bytes, int most)
@@ -41,6 +41,7 @@ void plan_choose(const hm_topo_t *topo, const struct hm_profile *profile, const 
     hm_cost_options_t how = {.model = HM_COST_LINKS_SLICED,
                              .slices = 1,
                              .slices_at = slices,
+                             .lanes = options->lanes,
                              .own_beside = options->own_beside,
                              .memory = memory};
     *plan = (hm_plan_t){.depth = 0};

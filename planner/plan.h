@@ -22,6 +22,7 @@ typedef struct hm_plan_options {
     int force_depth;      /* >= 0: taken, cut to levels */
     int most_slices;      /* >= 1: that plan_slices may take where none are forced */
     int force_slices;     /* > 0: taken at every depth */
+    int lanes;            /* of deep calls, see hm_cost_options_t */
     bool own_beside;      /* see hm_cost_options_t */
     const double *factor; /* [levels + 1] what to multiply the model's times with (refine.h); NULL: 1 */
 } hm_plan_options_t;

@@ -181,7 +181,7 @@ int topo_lane_peer(const hm_topo_t *topo, int level, int group, int rank, int la
 {
     int own = topo->pos[rank] - topo->start[level][topo->group[level][rank]] + lane;
     int first = topo->start[level][group], size = topo->start[level][group + 1] - first;
-    if (own >= size) own = size == 1 ? 0 : own % size; /* a division costs more than all the rest */
+    if (own >= size) own = size == 1 ? 0 : own < 2 * size ? own - size : own % size; /* divisions cost most here */
     return topo->order[first + own];
 }
 

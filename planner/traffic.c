@@ -4,65 +4,76 @@
 
 #include <string.h>
 
-/* What a message carries for one source and one rank: rows and their map. */
-static inline double leaf_bytes(const hm_table_t *table, const uint32_t *raw, const uint32_t *distinct, int rank,
-                                int group)
-{
-    if (distinct[group] == 0) return 0;
-    return (double)distinct[group] * (double)table->row_bytes + (double)message_maps_bytes(raw[rank]);
-}
+/* One lane of a call. */
+typedef struct lane {
+    int lane, lanes;
+    double width; /* bytes of every row that go in it */
+} lane_t;
 
-/* The same for one source and one group: rows and the head before them. */
-static double share_bytes(const hm_topo_t *topo, const hm_table_t *table, int source, int level, int group)
+/* What a message carries for one source and one rank, a group by itself: rows and, where raw is not 0, their map. */
+static inline double leaf_bytes(uint32_t rows, uint32_t raw, double width)
 {
-    size_t rows = table_distinct(topo, table, source, level, group);
     if (rows == 0) return 0;
-    size_t raw = table_raw_group(topo, table, source, level, group);
-    return (double)rows * (double)table->row_bytes +
-           (double)message_head_bytes(rows, raw, topo_group_size(topo, level, group));
+    return (double)rows * width + (double)message_maps_bytes(raw);
 }
 
-/* From whoever holds a source's rows for a group to the group's other ranks. Groups of the last level are ranks,
- * numbered by position. */
-static void leaves_count(const hm_topo_t *topo, const hm_table_t *table, int source, int depth, double *bytes,
-                         const int *carrier, const int *held)
+/* Whether a lane carries a source's maps for a group inside an outermost one: see paths_map_here. In the source's own,
+ * the first lane carries them all; elsewhere the gateway alone gets a map in this lane, from the source itself. */
+static bool maps_here(const hm_topo_t *topo, const lane_t *lane, int source, int member)
 {
-    size_t ranks = (size_t)topo->ranks;
-    const uint32_t *raw = table->raw + (size_t)source * ranks;
-    const uint32_t *distinct = table->distinct[topo->levels] + (size_t)source * ranks;
-    int above = depth - 1;
-    for (int g = 0; g < topo->groups[above]; g++) {
-        double *sent = bytes + (size_t)(held[g] * depth + above) * 2 * ranks, *received = sent + ranks, sum = 0;
-        for (int p = topo->start[above][g]; p < topo->start[above][g + 1]; p++) {
-            int rank = topo->order[p];
-            double share = rank == carrier[g] ? 0 : leaf_bytes(table, raw, distinct, rank, p);
-            received[rank] += share;
-            sum += share;
-        }
-        sent[carrier[g]] += sum;
-    }
+    return lane->lanes == 1 || (lane->lane == 0 && topo->group[1][source] == topo->group[1][member]);
 }
 
-/* One source's rows come down the levels: carrier[g] is the rank that holds those for group g of the level before,
- * since the end of step held[g]. Groups are gone through backwards, because a level has at least as many as the one
- * above: the parent's entry must be read before its place is written. */
-static void source_count(const hm_topo_t *topo, const hm_table_t *table, int source, int depth, double *bytes,
-                         int *carrier, int *held)
+/* The same for one source and one group, by way of its rank `to`: rows and the head before them. */
+static double group_bytes(const hm_topo_t *topo, const hm_table_t *table, const lane_t *lane, int source, int level,
+                          int group, int to)
 {
-    size_t ranks = (size_t)topo->ranks;
-    carrier[0] = source;
+    size_t rows = table_distinct(topo, table, source, level, group), raw = 0;
+    if (rows == 0) return 0;
+    if (maps_here(topo, lane, source, to))
+        raw = table_raw_group(topo, table, source, level, group);
+    else if (level == 1)
+        raw = table_raw(topo, table, source, to);
+    return (double)rows * lane->width + (double)message_head_bytes(rows, raw, topo_group_size(topo, level, group));
+}
+
+/* What is counted for one source. */
+typedef struct count {
+    const hm_topo_t *topo;
+    const hm_table_t *table;
+    int source, depth;
+    double *bytes;  /* as in traffic_deep */
+    int *carrier;   /* [groups of the level before] the rank that holds the source's rows for a group */
+    int *held;      /* [groups] since the end of this step */
+    double *spread; /* [step * ranks + rank] several lanes: bytes of a row that a rank holds since a step */
+} count_t;
+
+/* Where what is sent in a step at a used level, both from 0, is counted; behind it, what is received. */
+static double *kind_at(const count_t *count, int step, int level)
+{
+    return count->bytes + (size_t)(step * count->depth + level) * 2 * (size_t)count->topo->ranks;
+}
+
+/* One source's rows come down the levels in a lane, to whoever then holds them for each group of level depth - 1.
+ * Groups are gone through backwards, because a level has at least as many as the one above: the parent's entry must be
+ * read before its place is written. */
+static void groups_count(const count_t *count, const lane_t *lane)
+{
+    const hm_topo_t *topo = count->topo;
+    int *carrier = count->carrier, *held = count->held;
+    carrier[0] = count->source;
     held[0] = 0;
-    for (int above = 0; above < depth - 1; above++) {
+    for (int above = 0; above < count->depth - 1; above++) {
         int level = above + 1;
         for (int g = topo->groups[level] - 1; g >= 0; g--) {
             int parent = topo->group[above][topo->order[topo->start[level][g]]];
             int from = carrier[parent], step = held[parent];
             if (topo->group[level][from] != g) {
-                int to = topo_rail_peer(topo, level, g, from);
-                double *kind = bytes + (size_t)(step * depth + above) * 2 * ranks;
-                double share = share_bytes(topo, table, source, level, g);
-                kind[from] += share;
-                kind[ranks + (size_t)to] += share;
+                int to = topo_lane_peer(topo, level, g, from, level == 1 ? lane->lane : 0);
+                double *sent = kind_at(count, step, above), *received = sent + topo->ranks;
+                double share = group_bytes(topo, count->table, lane, count->source, level, g, to);
+                sent[from] += share;
+                received[to] += share;
                 from = to;
                 step++;
             }
@@ -70,13 +81,94 @@ static void source_count(const hm_topo_t *topo, const hm_table_t *table, int sou
             held[g] = step;
         }
     }
-    leaves_count(topo, table, source, depth, bytes, carrier, held);
 }
 
-void traffic_deep(const hm_topo_t *topo, const hm_table_t *table, int depth, double *bytes, int *carrier)
+/* From the rank that holds a source's rows for a group, whole and with their maps, to the group's other ranks. */
+static void leaves_count(const count_t *count, int group)
 {
-    memset(bytes, 0, 2 * (size_t)depth * (size_t)depth * (size_t)topo->ranks * sizeof(*bytes));
-    for (int s = 0; s < topo->ranks; s++) source_count(topo, table, s, depth, bytes, carrier, carrier + topo->ranks);
+    const hm_topo_t *topo = count->topo;
+    size_t ranks = (size_t)topo->ranks, source = (size_t)count->source;
+    const uint32_t *raw = count->table->raw + source * ranks;
+    const uint32_t *distinct = count->table->distinct[topo->levels] + source * ranks; /* by position */
+    double width = (double)count->table->row_bytes, sum = 0;
+    int above = count->depth - 1, carrier = count->carrier[group];
+    double *sent = kind_at(count, count->held[group], above), *received = sent + ranks;
+    for (int p = topo->start[above][group]; p < topo->start[above][group + 1]; p++) {
+        int rank = topo->order[p];
+        double share = rank == carrier ? 0 : leaf_bytes(distinct[p], raw[rank], width);
+        received[rank] += share;
+        sum += share;
+    }
+    sent[carrier] += sum;
+}
+
+/* The same where a group's ranks hold different lanes of the rows, and have their maps: each sends its lanes to all
+ * others, and gets theirs. Clears `spread` for the group. */
+static void spread_count(const count_t *count, int group)
+{
+    const hm_topo_t *topo = count->topo;
+    size_t ranks = (size_t)topo->ranks;
+    const uint32_t *distinct = count->table->distinct[topo->levels] + (size_t)count->source * ranks;
+    int above = count->depth - 1, first = topo->start[above][group], end = topo->start[above][group + 1];
+    double rows = 0;
+    for (int p = first; p < end; p++) rows += distinct[p];
+    for (int step = 1; step < count->depth; step++) {
+        double *spread = count->spread + (size_t)step * ranks, all = 0;
+        double *sent = kind_at(count, step, above), *received = sent + ranks;
+        for (int p = first; p < end; p++) all += spread[topo->order[p]];
+        for (int p = first; all > 0 && p < end; p++) {
+            int rank = topo->order[p];
+            sent[rank] += spread[rank] * (rows - distinct[p]);
+            received[rank] += (all - spread[rank]) * distinct[p];
+            spread[rank] = 0;
+        }
+    }
+}
+
+/* Whether a group of level depth - 1 lies in the source's outermost group, where lanes do not part. */
+static bool group_near(const count_t *count, int group)
+{
+    const hm_topo_t *topo = count->topo;
+    int above = count->depth - 1;
+    return topo->group[1][topo->order[topo->start[above][group]]] == topo->group[1][count->source];
+}
+
+static void source_count(const count_t *count, const lane_t *lane, int lanes)
+{
+    int groups = count->topo->groups[count->depth - 1];
+    for (int l = 0; l < lanes; l++) {
+        groups_count(count, &lane[l]);
+        for (int g = 0; g < groups && lanes > 1; g++)
+            if (!group_near(count, g))
+                count->spread[count->held[g] * count->topo->ranks + count->carrier[g]] += lane[l].width;
+    }
+    for (int g = 0; g < groups; g++) {
+        if (lanes == 1 || group_near(count, g))
+            leaves_count(count, g);
+        else
+            spread_count(count, g);
+    }
+}
+
+size_t traffic_scratch(const hm_topo_t *topo, int depth)
+{
+    return ((size_t)depth + 1) * (size_t)topo->ranks; /* spread, and the two ints for each rank */
+}
+
+void traffic_deep(const hm_topo_t *topo, const hm_table_t *table, int depth, int lanes, size_t width, double *bytes,
+                  double *scratch)
+{
+    size_t ranks = (size_t)topo->ranks, each = (size_t)depth * ranks;
+    lane_t lane[HM_MAX_LANES];
+    int *carrier = (int *)(scratch + each);
+    count_t count = {.topo = topo, .table = table, .depth = depth, .bytes = bytes, .spread = scratch};
+    count.carrier = carrier;
+    count.held = carrier + ranks;
+    memset(bytes, 0, 2 * (size_t)depth * each * sizeof(*bytes));
+    memset(scratch, 0, each * sizeof(*scratch));
+    for (int l = 0; l < lanes; l++)
+        lane[l] = (lane_t){l, lanes, (double)message_lane_bytes(table->row_bytes, width, lanes, l)};
+    for (count.source = 0; count.source < topo->ranks; count.source++) source_count(&count, lane, lanes);
 }
 
 /* Bytes of the flat exchange, of plain rows or of messages with heads: [0, ranks) sent to other outermost groups, then
@@ -84,6 +176,7 @@ void traffic_deep(const hm_topo_t *topo, const hm_table_t *table, int depth, dou
 void traffic_flat(const hm_topo_t *topo, const hm_table_t *table, bool messages, double *bytes)
 {
     size_t ranks = (size_t)topo->ranks;
+    double width = (double)table->row_bytes;
     memset(bytes, 0, 4 * ranks * sizeof(*bytes));
     for (size_t s = 0; s < ranks; s++) {
         const uint32_t *raw = table->raw + s * ranks, *distinct = table->distinct[topo->levels] + s * ranks;
@@ -92,8 +185,7 @@ void traffic_flat(const hm_topo_t *topo, const hm_table_t *table, bool messages,
             double *sent = bytes + (inside ? 2 * ranks : 0), *received = sent + ranks, sum = 0;
             for (int p = topo->start[1][g]; p < topo->start[1][g + 1]; p++) {
                 int rank = topo->order[p];
-                double share =
-                    messages ? leaf_bytes(table, raw, distinct, rank, p) : (double)raw[rank] * (double)table->row_bytes;
+                double share = messages ? leaf_bytes(distinct[p], raw[rank], width) : (double)raw[rank] * width;
                 if (rank == (int)s) share = 0;
                 received[rank] += share;
                 sum += share;

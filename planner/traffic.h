@@ -10,8 +10,11 @@
  * groups, received from them, then sent and received inside groups. */
 void traffic_flat(const hm_topo_t *topo, const hm_table_t *table, bool messages, double *bytes);
 
-/* A call at `depth` >= 1, by step and used level (both counted from 0, each < depth):
- * bytes[((step * depth + level) * 2 + received) * ranks + rank]. carrier: 2 * ranks ints of scratch. */
-void traffic_deep(const hm_topo_t *topo, const hm_table_t *table, int depth, double *bytes, int *carrier);
+/* A call at `depth` >= 1 whose rows are cut into pieces of `width` bytes, over `lanes` (1, or from depth 2 on
+ * topo_lanes) and as many slices as that takes. By step and used level (both counted from 0, each < depth):
+ * bytes[((step * depth + level) * 2 + received) * ranks + rank]. scratch: traffic_scratch doubles. */
+void traffic_deep(const hm_topo_t *topo, const hm_table_t *table, int depth, int lanes, size_t width, double *bytes,
+                  double *scratch);
+size_t traffic_scratch(const hm_topo_t *topo, int depth);
 
 #endif

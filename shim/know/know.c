@@ -105,6 +105,7 @@ hm_intent_t know_plan(hm_know_t *know, const hm_channel_t *channel, const hm_pla
     for (int d = 0; d <= levels; d++) factor[d] = refine_factor(&know->refine, size, d);
     hm_plan_options_t options = know_plan_options(channel);
     options.factor = factor;
+    options.lanes = place->lanes;
     plan_choose(place->topo, know->profile_known ? &know->profile : NULL, table, &options, know->plan_memory, &plan);
     bool trial = refine_take(&know->refine, size, know->observe ? 0 : plan.depth) && options.force_depth < 0;
     plan_note(know, channel->comm, &plan, levels, trial ? 0 : plan.depth);

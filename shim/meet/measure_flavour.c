@@ -184,7 +184,8 @@ static int pack_enqueue(const hm_measure_t *m, size_t bytes)
 static void plan_run(const hm_measure_t *m)
 {
     const hm_parts_t *parts = m->parts;
-    hm_plan_options_t options = {.force_depth = -1, .most_slices = parts->channel.kernels->slices};
+    hm_plan_options_t options = {
+        .force_depth = -1, .most_slices = parts->channel.kernels->slices, .lanes = parts->place.lanes};
     hm_table_t table = parts->agree.ballot.table;
     hm_plan_t plan;
     table.row_bytes = ROW_BYTES;

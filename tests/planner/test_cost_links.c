@@ -1,11 +1,9 @@
-/* The LINKS models: every message of the route, and what is done beside it. */
+/* The LINKS models: what times follow from the bytes of all messages, and what is done beside them. */
 #include "planner_test.h"
 
 #include <errno.h>
 
 #include "cost.h"
-#include "traffic.h"
-#include "layout.h"
 
 /* Later slices are packed while neighbours use the shared wire, as far as it would idle for one rank alone. */
 static void test_packing_hides_behind_a_shared_wire(void **state)
@@ -34,59 +32,6 @@ static void test_packing_hides_behind_a_shared_wire(void **state)
     topo_destroy(topo);
 }
 
-/* Adds what a rank's messages weigh, as the executor lays them out. */
-static void messages_add(const hm_paths_t *paths, const hm_table_t *table, int me, double *want)
-{
-    size_t n = (size_t)paths->topo->ranks;
-    hm_route_t *route;
-    hm_layout_t layout = {0, 0};
-    assert_int_equal(route_create(paths, me, &route), 0);
-    layout_fill(route, table, table->row_bytes, &layout);
-    for (int i = 0; i < route->outs; i++) {
-        const hm_message_t *message = &route->out[i];
-        double bytes = (double)(message->head_bytes + message->rows * table->row_bytes);
-        double *kind = want + (size_t)((message->step - 1) * paths->depth + message->level - 1) * 2 * n;
-        kind[me] += bytes;
-        kind[n + (size_t)message->peer] += bytes;
-    }
-    route_destroy(route);
-}
-
-/* Counts of the links model against the messages that the executor sends. */
-static void check_messages(hm_topo_t *topo, const char *routing, int experts, int top_k)
-{
-    test_batch_t batch;
-    size_t n = (size_t)topo->ranks;
-    test_batch_create(&batch, topo, routing, experts, top_k, 50, 4);
-    for (int depth = 1; depth <= topo->levels; depth++) {
-        size_t words = 2 * (size_t)depth * (size_t)depth * n;
-        double *rows = malloc(words * sizeof(*rows)), *want = calloc(words, sizeof(*want));
-        int *carrier = malloc(2 * n * sizeof(*carrier));
-        hm_paths_t *paths;
-        assert_true(rows != NULL && want != NULL && carrier != NULL);
-        assert_int_equal(paths_create(topo, depth, 0, 1, &paths), 0);
-        for (int r = 0; r < topo->ranks; r++) messages_add(paths, &batch.table, r, want);
-        traffic_deep(topo, &batch.table, depth, rows, carrier);
-        for (size_t i = 0; i < words; i++) assert_float_equal(rows[i], want[i], 0);
-        paths_destroy(paths);
-        free(carrier);
-        free(want);
-        free(rows);
-    }
-    test_batch_destroy(&batch);
-    topo_destroy(topo);
-}
-
-static void test_links_model_counts_the_messages_of_the_route(void **state)
-{
-    (void)state;
-    check_messages(test_topo("4,2,2,2", 32), "uniform", 64, 8);
-    check_messages(test_topo("3,2,2", 12), "zipf:1", 24, 4);
-    check_messages(test_topo("6", 6), "uniform", 12, 3);
-    check_messages(test_topo_scattered(13, 3, 1), "zipf:1", 26, 4);
-    check_messages(test_topo_scattered(17, 4, 2), "uniform", 34, 6);
-}
-
 static void test_links_model_sees_one_busy_sender(void **state)
 {
     (void)state;
@@ -105,6 +50,42 @@ static void test_links_model_sees_one_busy_sender(void **state)
     }
     assert_int_equal(cost_predict(topo, profile, &batch.table, &options, &skewed), 0);
     for (int d = 0; d <= 2; d++) assert_true(skewed.ms[d] > 3 * even.ms[d]);
+    test_batch_destroy(&batch);
+    topo_destroy(topo);
+}
+
+/* One rank sends all there is to the other node. In one lane its rail peer alone has it to deal out. */
+static void test_lanes_spread_what_one_gateway_would_deal_out(void **state)
+{
+    (void)state;
+    hm_topo_t *topo = test_topo("2,4", 8);
+    hm_profile_t profile = {.levels = 2, .groups = {1, 2, 8}};
+    test_batch_t batch;
+    hm_cost_t rail, lanes;
+    hm_cost_options_t options = {.model = HM_COST_LINKS, .lanes = 1};
+    profile.intra[0] = (hm_link_t){0, 1e-9, 1, 1, 0, 0, 0};
+    profile.intra[1] = (hm_link_t){0, 1e-5, 1, 1, 0, 0, 0};
+    test_batch_create(&batch, topo, "uniform", 8, 4, 128, 9);
+    for (int s = 1; s < 8; s++)
+        for (int l = 1; l <= 2; l++)
+            memset(batch.distinct[l] + s * topo->groups[l], 0, (size_t)topo->groups[l] * sizeof(uint32_t));
+    for (int p = 0; p < 4; p++) batch.distinct[2][p] = 0;
+    memset(batch.raw, 0, 64 * sizeof(uint32_t)); /* no maps */
+    assert_int_equal(cost_predict(topo, &profile, &batch.table, &options, &rail), 0);
+    options.lanes = 4;
+    assert_int_equal(cost_predict(topo, &profile, &batch.table, &options, &lanes), 0);
+    double most = 0, rows = 0;
+    for (int p = 4; p < 8; p++) rows += batch.distinct[2][p];
+    for (int p = 4; p < 8; p++) {
+        /* As gateway of a quarter of each row a rank sends it to three others, and gets the other quarters from them.
+         */
+        double sent = 0.25 * (rows - batch.distinct[2][p]), received = 0.75 * batch.distinct[2][p];
+        double busy = sent > received ? sent : received;
+        if (busy > most) most = busy;
+    }
+    assert_float_equal(lanes.ms[2], most * 4096 * 4 / 3 * 1e-5, 1e-9);
+    assert_float_equal(rail.ms[2], (rows - batch.distinct[2][4]) * 4096 * 4 / 3 * 1e-5, 1e-9);
+    assert_float_equal(lanes.ms[1], rail.ms[1], 0);
     test_batch_destroy(&batch);
     topo_destroy(topo);
 }
@@ -165,6 +146,8 @@ static void test_own_memory_gives_the_same_and_bad_options_are_refused(void **st
     assert_true(isfinite(own.ms[0]) && isfinite(own.ms[1]));
     options.slices = 0;
     assert_int_equal(cost_predict(topo, profile, &batch.table, &options, &own), -EINVAL);
+    options = (hm_cost_options_t){.model = HM_COST_LINKS, .lanes = topo_lanes(topo) + 1};
+    assert_int_equal(cost_predict(topo, profile, &batch.table, &options, &own), -EINVAL);
     options = (hm_cost_options_t){.model = HM_COST_MODELS};
     assert_int_equal(cost_predict(topo, profile, &batch.table, &options, &own), -EINVAL);
     test_batch_destroy(&single);
@@ -196,8 +179,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_packing_hides_behind_a_shared_wire),
-        cmocka_unit_test(test_links_model_counts_the_messages_of_the_route),
         cmocka_unit_test(test_links_model_sees_one_busy_sender),
+        cmocka_unit_test(test_lanes_spread_what_one_gateway_would_deal_out),
         cmocka_unit_test(test_own_rows_beside_the_wires_cost_what_wires_do_not_hide),
         cmocka_unit_test(test_own_memory_gives_the_same_and_bad_options_are_refused),
         cmocka_unit_test(test_flat_exchange_inside_a_node_takes_the_inside_s_time),

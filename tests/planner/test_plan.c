@@ -229,11 +229,39 @@ static void test_predictions_know_how_calls_are_cut(void **state)
     topo_destroy(topo);
 }
 
+/* What goes in lanes is predicted as what goes in lanes. */
+static void test_predictions_know_lanes(void **state)
+{
+    (void)state;
+    hm_topo_t *topo = test_topo("2,4", 8);
+    hm_profile_t profile = profile_of_slow_nodes(topo);
+    test_batch_t batch;
+    hm_plan_t rail, lanes;
+    hm_cost_t cost;
+    hm_plan_options_t options = {.force_depth = -1, .most_slices = 1};
+    hm_cost_options_t how = {.model = HM_COST_LINKS, .lanes = topo_lanes(topo)};
+    double *memory = malloc(plan_memory(topo->ranks) * sizeof(*memory));
+    assert_non_null(memory);
+    assert_int_equal(how.lanes, 4);
+    test_batch_create(&batch, topo, "uniform", 64, 4, 1024, 3);
+    plan_choose(topo, &profile, &batch.table, &options, memory, &rail);
+    options.lanes = topo_lanes(topo);
+    plan_choose(topo, &profile, &batch.table, &options, memory, &lanes);
+    assert_int_equal(cost_predict(topo, &profile, &batch.table, &how, &cost), 0);
+    for (int d = 0; d <= 1; d++) assert_float_equal(lanes.predicted_ms[d], rail.predicted_ms[d], 0);
+    assert_float_equal(lanes.predicted_ms[2], cost.ms[2] + cost.extra_ms[2], 0);
+    assert_true(lanes.predicted_ms[2] != rail.predicted_ms[2]);
+    test_batch_destroy(&batch);
+    free(memory);
+    topo_destroy(topo);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_deep_calls_are_cut_while_slices_fill_the_wires),
         cmocka_unit_test(test_predictions_know_how_calls_are_cut),
+        cmocka_unit_test(test_predictions_know_lanes),
         cmocka_unit_test(test_slow_nodes_are_crossed_once_and_fast_ones_left_alone),
         cmocka_unit_test(test_dear_agreements_leave_calls_alone),
         cmocka_unit_test(test_factors_decide_with_the_model),
