@@ -14,23 +14,24 @@
 typedef struct verdict {
     hm_reason_t reason; /* HM_REASON_NONE: carry it out */
     hm_intent_t intent;
+    hm_agreement_t agreement;
 } verdict_t;
 
 /* Judges an agreed table. Alike on all ranks. */
-static verdict_t table_judge(hm_parts_t *parts, const hm_agreement_t *agreement)
+static void table_judge(hm_parts_t *parts, verdict_t *verdict)
 {
     const hm_table_t *table = &parts->agree.ballot.table;
-    verdict_t verdict = {.reason = agreement->reason};
-    if (!agreement->able) return verdict;
-    verdict.reason = HM_REASON_TOO_SMALL;
-    if (agreement->bytes / (uint64_t)parts->place.topo->ranks < settings_get()->min_bytes) return verdict;
-    verdict.reason = HM_REASON_ROWS_TOO_SMALL;
-    if (table->row_bytes < HM_ROW_BYTES_MIN) return verdict;
-    verdict.intent = know_plan(&parts->know, &parts->channel, &parts->place, table, agreement->bytes);
-    verdict.reason = verdict.intent.trial        ? HM_REASON_TRIAL
-                     : verdict.intent.depth == 0 ? HM_REASON_NO_GAIN
-                                                 : HM_REASON_NONE;
-    return verdict;
+    const hm_agreement_t *agreement = &verdict->agreement;
+    verdict->reason = agreement->reason;
+    if (!agreement->able) return;
+    verdict->reason = HM_REASON_TOO_SMALL;
+    if (agreement->bytes / (uint64_t)parts->place.topo->ranks < settings_get()->min_bytes) return;
+    verdict->reason = HM_REASON_ROWS_TOO_SMALL;
+    if (table->row_bytes < HM_ROW_BYTES_MIN) return;
+    verdict->intent = know_plan(&parts->know, &parts->channel, &parts->place, table, agreement->bytes);
+    verdict->reason = verdict->intent.trial        ? HM_REASON_TRIAL
+                      : verdict->intent.depth == 0 ? HM_REASON_NO_GAIN
+                                                   : HM_REASON_NONE;
 }
 
 /* Rows that this rank sends: to other ranks, and in all. */
@@ -60,27 +61,34 @@ static void replaced_note(hm_comm_t *comm, const hm_table_t *table, int depth)
     atomic_fetch_add(&comm->stats.bytes_raw, others * table->row_bytes);
 }
 
-/* Steps 3 and 4: equal rows and the agreement on them; what past calls and this one teach is taken in. 0, or the
- * communicator is lost. */
+/* Steps 3 to 5: equal rows, the agreement on them, and what is planned. 0, or the communicator is lost. */
 static int call_agree(const hm_call_t *call, hm_parts_t *parts, size_t row_bytes, verdict_t *verdict)
 {
-    hm_agreement_t agreement;
     hm_know_t *know = &parts->know;
     hm_channel_t *channel = &parts->channel;
     hm_word_t word = know_word(know, row_bytes);
     int status = channel->kernels->join(channel->context, channel->stream);
     if (status == 0) clock_joined(&know->clock, channel);
-    if (status == 0) status = agree_run(&parts->agree, channel, &parts->place, call, &word, &agreement);
+    if (status == 0) status = agree_run(&parts->agree, channel, &parts->place, call, &word, &verdict->agreement);
     atomic_fetch_add(&call->comm->stats.agreements, 1);
     if (status != 0) return status;
-    know_times_take(know, call->comm, &agreement);
-    *verdict = table_judge(parts, &agreement);
-    bool worth = verdict->reason == HM_REASON_NONE || verdict->reason == HM_REASON_TRIAL;
-    if (agreement.able) rows_note(call->comm, &parts->agree.ballot);
-    if (agreement.gcd != 0)
-        know_note(know, agreement.able ? parts->agree.ballot.table.row_bytes : 0, agreement.gcd, worth);
-    if (worth && know->observe) verdict->reason = HM_REASON_OBSERVE;
+    know_times_take(know, call->comm, &verdict->agreement);
+    table_judge(parts, verdict);
+    if (verdict->agreement.able) rows_note(call->comm, &parts->agree.ballot);
+    if (know->observe && (verdict->reason == HM_REASON_NONE || verdict->reason == HM_REASON_TRIAL))
+        verdict->reason = HM_REASON_OBSERVE;
     return 0;
+}
+
+/* What the outcome teaches. A call that cannot be carried out for want of scratch or memory was not worth looking at,
+ * whatever it would gain. */
+static void verdict_note(hm_parts_t *parts, const verdict_t *verdict)
+{
+    const hm_agreement_t *agreement = &verdict->agreement;
+    bool worth =
+        verdict->reason == HM_REASON_NONE || verdict->reason == HM_REASON_TRIAL || verdict->reason == HM_REASON_OBSERVE;
+    if (agreement->gcd == 0) return;
+    know_note(&parts->know, agreement->able ? parts->agree.ballot.table.row_bytes : 0, agreement->gcd, worth);
 }
 
 /* An agreement or a vote did not come about: what the ranks do next is not known to each other. */
@@ -132,6 +140,7 @@ static hm_answer_t call_replace(const hm_call_t *call, hm_parts_t *parts, size_t
         *result = communicator_lose(parts, status);
         return HM_ANSWER_DONE;
     }
+    verdict_note(parts, &verdict);
     clock_agreed(clock, &parts->channel, &verdict.intent.timed);
     if (verdict.reason == HM_REASON_NONE) {
         *result = call_carry(&load, parts);

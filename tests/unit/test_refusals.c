@@ -203,6 +203,19 @@ static void scratch_cap_leaves_alone(void **context)
     world_close(&world, RANKS);
 }
 
+/* They would gain, but cannot be carried out: such calls paid for a look each, for ever. */
+static void calls_beyond_the_scratch_cap_are_looked_at_ever_less(void **context)
+{
+    (void)context;
+    world_t world;
+    doubles_settings.max_scratch = 1000;
+    world_open(&world, RANKS);
+    assert_int_equal(calls_replaced(&world, 64, ROW), 0);
+    assert_in_range(left(&world, 1, HM_REASON_SCRATCH_CAP), 5, 10);
+    assert_int_equal(world.comm[1].stats.agreements, left(&world, 1, HM_REASON_SCRATCH_CAP));
+    world_close(&world, RANKS);
+}
+
 /* A rank that receives into its send buffer: only it can see that, all must leave the call alone. */
 static void overlapping_buffers_are_left_alone(void **context)
 {
@@ -282,6 +295,7 @@ int main(void)
         cmocka_unit_test_setup(small_rows_take_no_memory, setup),
         cmocka_unit_test_setup(misfitting_row_bytes_are_left_alone, setup),
         cmocka_unit_test_setup(scratch_cap_leaves_alone, setup),
+        cmocka_unit_test_setup(calls_beyond_the_scratch_cap_are_looked_at_ever_less, setup),
         cmocka_unit_test_setup(overlapping_buffers_are_left_alone, setup),
         cmocka_unit_test_setup(differing_counts_are_left_to_nccl, setup),
     };
