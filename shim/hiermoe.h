@@ -21,7 +21,7 @@ typedef struct hiermoe_stats {
     size_t size;       /* before the call: sizeof(hiermoe_stats_t) as compiled; after it: how much of that is filled */
     uint64_t replaced; /* all-to-alls carried out by the library */
     uint64_t left;     /* groups with sends or receives and all-to-alls by name, left to NCCL for whatever reason */
-    uint64_t agreements; /* times the ranks agreed on a table */
+    uint64_t agreements; /* times that the ranks agreed on what to do with a call */
     uint64_t bytes_raw;  /* of replaced calls: what NCCL would have sent to other ranks */
     uint64_t bytes_sent; /* of replaced calls: what was sent to other ranks, forwarded rows and lists included */
 } hiermoe_stats_t;

@@ -12,7 +12,7 @@
 /* The words of HIERMOE_DEBUG, by index. */
 typedef enum hm_log { HM_LOG_NONE, HM_LOG_WARN, HM_LOG_INFO, HM_LOG_TRACE } hm_log_t;
 
-/* True where a message of this level would be said: for work that only a message needs. */
+/* Whether a message of this level would be said; to skip work that is only for the message. */
 bool log_on(hm_log_t level);
 
 /* Says one line; longer text is cut at 1000 bytes. rank: of the communicator that it is about, or HM_RANK_NONE. Keeps
@@ -28,8 +28,8 @@ void log_complaints(void);
 /* Fills in %h (host), %p (process id), %r (rank; - for HM_RANK_NONE) and %% of a file name. false: too long. */
 bool log_path(const char *pattern, int rank, char *path, size_t size);
 
-/* Adds one line to a file in one write. Opened for each line: a job that closes all descriptors, as daemons do, must
- * not find our lines in a file of its own. 0 or a negative errno. */
+/* Adds one line to a file in one write. The file is opened for each line: a job may close all descriptors, as daemons
+ * do, and get the same number for a file of its own. 0 or a negative errno. */
 int log_append(const char *path, const char *line, size_t length);
 
 /* Name of this host up to the first dot. */

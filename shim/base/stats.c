@@ -19,7 +19,7 @@ const char *stats_reason_text(hm_reason_t reason)
     return (unsigned)reason < HM_REASONS ? texts[reason] : "?";
 }
 
-/* The table's identifiers in lower case, made by the preprocessor's text and one pass over it. */
+/* The table's identifiers, put into lower case at each call. */
 const char *stats_reason_name(hm_reason_t reason)
 {
     static const char *const names[] = {
@@ -59,7 +59,8 @@ __attribute__((format(printf, 2, 3))) static void line_add(hm_line_t *line, cons
     if (more > 0) line->length += (size_t)more;
 }
 
-/* A host's name may hold anything. Bytes that are no ASCII are taken for Latin-1: JSON has to be UTF-8. */
+/* A host's name may hold anything. Bytes above ASCII are written as if they were Latin-1, since JSON must be valid
+ * UTF-8. */
 static void line_add_string(hm_line_t *line, const char *text)
 {
     line_add(line, "\"");
@@ -78,7 +79,7 @@ static void line_add_count(hm_line_t *line, const char *key, uint64_t count)
 
 #define line_add_bytes line_add_count
 
-/* Milliseconds of signed microseconds, with a decimal point whatever the job's locale. */
+/* Signed microseconds in milliseconds, with a decimal point whatever the job's locale. */
 static void line_add_ms(hm_line_t *line, const char *key, uint64_t us)
 {
     bool less = (int64_t)us < 0;

@@ -26,7 +26,7 @@ typedef struct hm_stats {
     _Atomic uint64_t left[HM_REASONS];       /* calls left alone by reason */
 } hm_stats_t;
 
-/* Milliseconds as whole microseconds, of any double. */
+/* Milliseconds in whole microseconds; takes any double. */
 static inline uint64_t stats_us(double ms)
 {
     return ms > 0 ? ms < 1e12 ? (uint64_t)(ms * 1e3) : (uint64_t)1e15 : 0;

@@ -1,5 +1,6 @@
-/* The walk is libgcc's, linked in statically: it is cheap, it is always there, and its addresses are the key that a
- * decision is remembered by. Names come from dladdr and, for functions that are not exported, from symbol.c. */
+/* The stack is walked by libgcc's unwinder, linked in statically: it is cheap and always there. The return addresses
+ * are the key by which a decision is remembered. Names come from dladdr, those of functions that are not exported from
+ * symbol.c. */
 #define _GNU_SOURCE
 #include "caller.h"
 
@@ -38,7 +39,7 @@ typedef struct hm_walk {
     int judged; /* frames of these that are known not to be trusted */
 } hm_walk_t;
 
-/* key << 1 | trusted; 0 is free. A full neighbourhood means deciding anew each time. */
+/* key << 1 | trusted; 0: free. Where all slots for a key are taken, the decision is made anew each time. */
 static _Atomic uint64_t slots[HM_SLOTS];
 
 static _Unwind_Reason_Code walk_step(struct _Unwind_Context *context, void *arg)

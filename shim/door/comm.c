@@ -1,6 +1,5 @@
-/* Records live in memory that is reused for records only, never freed: a thread may then try to take a reference on a
- * record it remembers from an earlier call without holding any lock, and finds out afterwards whether it is still the
- * right one. */
+/* The memory of records is reused for records only and never freed. So a thread may take a reference to a record that
+ * it remembers from an earlier call without a lock, and see afterwards whether it is still the right one. */
 #include "comm.h"
 
 #include "base/fork.h"
@@ -25,7 +24,7 @@ static hm_entry_t *table, *free_entries;
 static pthread_rwlock_t lock = PTHREAD_RWLOCK_INITIALIZER;
 static unsigned made; /* under lock */
 
-/* What this thread found lately, by handle; entries may be out of date. */
+/* What this thread found last for a handle; may be out of date. */
 static _Thread_local struct {
     ncclComm_t handle;
     hm_comm_t *comm;
@@ -77,7 +76,7 @@ static hm_entry_t *entry_take(void)
     return entry;
 }
 
-/* Everything but users, which a thread with an old memory of this record may be looking at. */
+/* Sets all but `users`: a thread that remembers the record's earlier use may look at that now. */
 static void entry_fill(hm_entry_t *entry, ncclComm_t handle, const hm_real_t *real, bool blocking, int ranks, int rank)
 {
     hm_comm_t *comm = &entry->comm;
@@ -94,7 +93,7 @@ static void entry_fill(hm_entry_t *entry, ncclComm_t handle, const hm_real_t *re
     atomic_store_explicit(&comm->cancelled, 0, memory_order_relaxed);
 }
 
-/* A false result leaves the entry out of the table. */
+/* false: no memory, and the entry is not in the table. */
 static bool entry_insert(hm_entry_t *entry)
 {
     HASH_ADD_PTR(table, comm.handle, entry);
@@ -114,7 +113,7 @@ static hm_comm_t *entry_remove(ncclComm_t handle)
     return &entry->comm;
 }
 
-/* In place of whatever had the handle before: NCCL gives the memory of an ended communicator to the next one. */
+/* Replaces an older record of the handle: NCCL may give the memory of an ended communicator to the next one. */
 static bool comm_insert(ncclComm_t handle, const hm_real_t *real, bool blocking, int ranks, int rank)
 {
     bool done = false;
@@ -193,7 +192,7 @@ void comm_cancel(ncclComm_t handle)
 {
     hm_comm_t *comm = comm_find(handle);
     if (comm == NULL) return;
-    atomic_store(&comm->aborted, 1); /* NCCL's work ends here, near ranks may still read what this one shares */
+    atomic_store(&comm->aborted, 1); /* NCCL's work ends here, but ranks of the node may still read this one's memory */
     atomic_store_explicit(&comm->cancelled, 1, memory_order_release);
     comm_release(comm);
 }
@@ -212,8 +211,8 @@ void comm_drop(ncclComm_t handle)
     if (comm != NULL) comm_release(comm);
 }
 
-/* Jobs often end without destroying their communicators; their figures must not be lost. Other threads may still run,
- * or have died with the lock held: nothing is waited for, nothing is freed. */
+/* Jobs often end without destroying their communicators; their counters must not be lost. Other threads may still run,
+ * or may have died with the lock held: this waits for nothing and frees nothing. */
 __attribute__((destructor)) static void comm_write_all(void)
 {
     if (fork_child() || pthread_rwlock_tryrdlock(&lock) != 0) return;

@@ -89,7 +89,7 @@ static void group_push(hm_group_t *group, const hm_real_t *real)
     group->depth++;
 }
 
-/* Takes the innermost group away; the image that it was opened in, or `real` if none is open. */
+/* Pops the innermost group. The NCCL that it was opened in, or `real` where no group is open. */
 static const hm_real_t *group_pop(hm_group_t *group, const hm_real_t *real)
 {
     if (group->depth == 0) return real;
@@ -104,7 +104,7 @@ static void group_uncapture(hm_group_t *group)
     group->capturing = false;
 }
 
-/* Makes the recorded calls. NCCL remembers an error until the end of the group; so do we, should it not. */
+/* Makes the recorded calls. NCCL reports their errors at the end of the group; they are kept in case it does not. */
 static void group_replay(hm_group_t *group, const hm_real_t *real)
 {
     const hm_record_t *record = &group->record;
@@ -158,7 +158,7 @@ ncclResult_t hook_ncclGroupStart(const hm_real_t *real, const void *caller)
     return result;
 }
 
-/* The first call of a group decides whether the group is worth recording. HM_REASON_NONE: it is. */
+/* Why a group is not recorded, known from its first call. HM_REASON_NONE: it is recorded. */
 static hm_reason_t group_begin(hm_group_t *group, ncclDataType_t type, hm_comm_t *comm, cudaStream_t stream)
 {
     if (!comm->blocking) return HM_REASON_NON_BLOCKING;
@@ -177,7 +177,7 @@ static hm_reason_t group_begin(hm_group_t *group, ncclDataType_t type, hm_comm_t
     return HM_REASON_NONE;
 }
 
-/* Whether a call with these arguments goes with what is captured. HM_REASON_NONE: it does. */
+/* Why a call with these arguments does not fit those captured so far. HM_REASON_NONE: it fits. */
 static hm_reason_t group_fit(hm_group_t *group, bool is_recv, const void *buff, size_t count, ncclDataType_t type,
                              int peer, ncclComm_t comm, cudaStream_t stream)
 {
@@ -235,8 +235,7 @@ ncclResult_t hook_ncclRecv(const hm_real_t *real, void *buff, size_t count, nccl
     return real->ncclRecv(buff, count, type, peer, comm, stream);
 }
 
-/* A call from inside call_run, should there ever be one, must not write over the record: busy keeps it from capturing.
- */
+/* busy: an NCCL call from inside call_run is not captured, because that would overwrite the record in use. */
 hm_answer_t group_run(hm_comm_t *comm, hm_form_t form, ncclDataType_t type, cudaStream_t stream, ncclResult_t *result)
 {
     hm_group_t *group = &hm_group;
@@ -262,7 +261,7 @@ hm_answer_t group_run(hm_comm_t *comm, hm_form_t form, ncclDataType_t type, cuda
 /* What becomes of the captured group. */
 static hm_answer_t group_replace(hm_group_t *group, const void *caller, ncclResult_t *result)
 {
-    /* Each peer at most once either way: the number alone tells that none is missing. */
+    /* No peer occurs twice in a direction: the number of calls tells whether one is missing. */
     hm_reason_t reason = group->calls != 2 * group->comm->ranks ? HM_REASON_PARTIAL
                          : !caller_trusted(caller)              ? HM_REASON_UNTRUSTED
                                                                 : HM_REASON_NONE;
@@ -304,7 +303,7 @@ static void pending_settle(hm_group_t *group, bool made)
     }
 }
 
-/* After NCCL's end of a group that was not captured. */
+/* NCCL has ended a group that was not captured. */
 static ncclResult_t group_ended(hm_group_t *group, ncclResult_t result)
 {
     if (group->depth > 0) return result;

@@ -7,7 +7,7 @@
 
 #include <stdlib.h>
 
-/* A call that ends a capture first. */
+/* Hands captured calls to NCCL first. */
 #define HM_FLUSH(real) \
     do { \
         ncclResult_t flushed = group_capturing() ? group_flush(HM_REASON_MIXED, real) : ncclSuccess; \
@@ -25,7 +25,7 @@ static bool config_blocking(const ncclConfig_t *config)
     return config == NULL || config->blocking == HM_NCCL_UNDEF_INT || config->blocking == 1;
 }
 
-/* A child without a config gets its parent's; of an unknown parent the careful guess is non-blocking. */
+/* A child without a config is like its parent; where that is unknown, non-blocking is the safe guess. */
 static bool child_blocking(ncclComm_t parent, const ncclConfig_t *config)
 {
     if (config != NULL || parent == NULL || fork_child()) return config_blocking(config);
@@ -98,7 +98,7 @@ ncclResult_t hook_ncclCommGrow(const hm_real_t *real, ncclComm_t comm, int ranks
     return result;
 }
 
-/* The record goes last: NCCL's work on our memory has ended only when NCCL says so. */
+/* The record goes last: NCCL may use our memory until its call returns. */
 #define HM_END(name, aborts) \
     ncclResult_t hook_##name(const hm_real_t *real, ncclComm_t comm) \
     { \

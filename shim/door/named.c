@@ -39,8 +39,8 @@ static hm_reason_t named_lay(const hm_named_t *call, const hm_comm_t *comm)
     return HM_REASON_NONE;
 }
 
-/* true: replaced, *result is what the job gets. *alone: the communicator, held, where NCCL's enqueuing of the call is
- * waited for; for named_left. */
+/* true: replaced, *result is what the job gets. false: the caller makes NCCL's call, then named_left. *alone: set to
+ * the communicator, with a reference, where call_replayed must be told of that call. */
 static bool named_run(const hm_named_t *call, ncclComm_t handle, cudaStream_t stream, hm_comm_t **alone,
                       ncclResult_t *result)
 {
@@ -60,7 +60,7 @@ static bool named_run(const hm_named_t *call, ncclComm_t handle, cudaStream_t st
     return answer == HM_ANSWER_DONE;
 }
 
-/* The call was made as it was, with this result. */
+/* After NCCL's call, which gave this result. */
 static ncclResult_t named_left(hm_comm_t *alone, cudaStream_t stream, ncclResult_t result)
 {
     if (alone != NULL) {
@@ -76,7 +76,7 @@ static ncclResult_t named_flush(const hm_real_t *real)
     return group_capturing() ? group_flush(HM_REASON_MIXED, real) : ncclSuccess;
 }
 
-/* NCCL takes a count of 0 for a call that was not made, so it is not one that all ranks are known to make. */
+/* For NCCL a call with count 0 does nothing, so other ranks need not make it: it is not looked at. */
 static bool equal_run(const void *sendbuff, void *recvbuff, size_t count, ncclDataType_t type, ncclComm_t comm,
                       cudaStream_t stream, hm_comm_t **alone, ncclResult_t *result)
 {

@@ -1,8 +1,8 @@
 #define _GNU_SOURCE
 #include "front_double.h"
 
-#include "door/caller.h"
 #include "base/settings.h"
+#include "door/caller.h"
 
 #include <stdlib.h>
 #include <time.h>

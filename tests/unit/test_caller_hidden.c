@@ -3,8 +3,8 @@
 #define _GNU_SOURCE
 #include "front_double.h"
 
-#include "door/caller.h"
 #include "base/settings.h"
+#include "door/caller.h"
 
 #include <dlfcn.h>
 #include <errno.h>

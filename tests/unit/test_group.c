@@ -2,9 +2,9 @@
 #include "front_double.h"
 
 #include "base/fork.h"
+#include "base/settings.h"
 #include "door/group.h"
 #include "door/hooks.h"
-#include "base/settings.h"
 
 #include <pthread.h>
 #include <stdlib.h>
