@@ -6,9 +6,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define BYTES_HASH_START 0xCBF29CE484222325u
+#define HM_BYTES_HASH_START 0xCBF29CE484222325u
 
-/* FNV-1a of so many bytes, going on from `hash` (BYTES_HASH_START at first). Not cryptographic. */
+/* FNV-1a of so many bytes, going on from `hash` (HM_BYTES_HASH_START at first). Not cryptographic. */
 static inline uint64_t bytes_hash(uint64_t hash, const void *memory, size_t bytes)
 {
     const unsigned char *at = memory;

@@ -130,7 +130,7 @@ uint64_t settings_hash(void)
                                     [HM_KIND_number] = sizeof(hm_number_t),
                                     [HM_KIND_size] = sizeof(hm_size_t),
                                     [HM_KIND_flag] = sizeof(hm_flag_t)};
-    uint64_t hash = BYTES_HASH_START;
+    uint64_t hash = HM_BYTES_HASH_START;
     const hm_settings_t *now = settings_get();
     for (int i = 0; i < HM_ROWS; i++) {
         const char *field = (const char *)now + rows[i].offset;

@@ -17,7 +17,7 @@ _Static_assert(sizeof(hm_hello_t) == 128, "ranks must exchange words of one size
 
 static uint64_t hello_check(const hm_hello_t *hello)
 {
-    return bytes_hash(BYTES_HASH_START, hello, offsetof(hm_hello_t, check));
+    return bytes_hash(HM_BYTES_HASH_START, hello, offsetof(hm_hello_t, check));
 }
 
 hm_hello_t hello_make(const hm_channel_t *channel, uint32_t able, uint32_t source)

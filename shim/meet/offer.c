@@ -45,7 +45,7 @@ void offer_make(const hm_comm_t *comm, size_t fit_bytes, hm_offer_t *offer)
 
 static uint64_t offer_check(const hm_offer_t *offer)
 {
-    return bytes_hash(BYTES_HASH_START, offer, offsetof(hm_offer_t, check));
+    return bytes_hash(HM_BYTES_HASH_START, offer, offsetof(hm_offer_t, check));
 }
 
 /* Rank 0's offer to all ranks. */

@@ -25,7 +25,7 @@ static void refuse(const hm_comm_t *comm, const char *name, const char *format, 
     va_start(arguments, format);
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    uint64_t hash = bytes_hash(BYTES_HASH_START, text, strlen(text));
+    uint64_t hash = bytes_hash(HM_BYTES_HASH_START, text, strlen(text));
     if (atomic_exchange(&said, hash) == hash) return;
     comm_say(HM_LOG_WARN, comm, "HIERMOE_PROFILE=%s: %s; all ranks use the prior", name, text);
 }

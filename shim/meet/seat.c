@@ -23,7 +23,7 @@ static uint64_t host_hash(void)
 {
     char text[512] = "";
     const char *id = getenv("NCCL_HOSTID");
-    if (id != NULL && *id != '\0') return bytes_hash(BYTES_HASH_START, id, strlen(id));
+    if (id != NULL && *id != '\0') return bytes_hash(HM_BYTES_HASH_START, id, strlen(id));
     gethostname(text, 255);
     text[255] = '\0';
     FILE *file = fopen("/proc/sys/kernel/random/boot_id", "re");
@@ -33,7 +33,7 @@ static uint64_t host_hash(void)
         text[used + got] = '\0';
         fclose(file);
     }
-    return bytes_hash(BYTES_HASH_START, text, strlen(text));
+    return bytes_hash(HM_BYTES_HASH_START, text, strlen(text));
 }
 
 static bool folder_has_entries(const char *path)
@@ -71,7 +71,7 @@ void seat_pci_find(const char *root, const char *address, hm_seat_t *seat)
     if (realpath(path, real) == NULL) return;
     /* .../devices/pci0000:16/0000:16:01.0/...: ranks below one root share its traffic to the CPU. */
     const char *pci = strstr(real, "/pci");
-    if (pci != NULL) seat->key[2] = bytes_hash(BYTES_HASH_START, pci, strcspn(pci + 1, "/") + 1) | 1;
+    if (pci != NULL) seat->key[2] = bytes_hash(HM_BYTES_HASH_START, pci, strcspn(pci + 1, "/") + 1) | 1;
 }
 
 /* The part of NVML that is needed, from the copy that NCCL has loaded. */
@@ -169,7 +169,7 @@ void seat_find(const hm_comm_t *comm, bool gpu, hm_seat_t *seat)
     nvlink_look(address, seat, first);
     if (first[0] == '\0') return; /* a switch makes the host one domain, whatever its sockets */
     seat_pci_find("/sys", first, seat);
-    if (seat->links & HM_SEAT_NVLINK) seat->key[3] = bytes_hash(BYTES_HASH_START, first, strlen(first));
+    if (seat->links & HM_SEAT_NVLINK) seat->key[3] = bytes_hash(HM_BYTES_HASH_START, first, strlen(first));
 }
 
 static const hm_seat_t *seat_at(const hm_seat_t *seats, size_t stride, int rank)
