@@ -6,7 +6,7 @@
 #ifdef HOSTNCCL_USE_NCCL_H
 #include <nccl.h>
 #else
-#include "door/nccl_abi.h"
+#include "nccl_abi.h"
 
 #define NCCL_CONFIG_UNDEF_INT HM_NCCL_UNDEF_INT
 #define NCCL_SHRINK_ABORT HM_NCCL_SHRINK_ABORT
