@@ -179,6 +179,7 @@ static hm_answer_t call_look(const hm_call_t *call, hm_state_t *state, ncclResul
         comm_leave(call->comm, HM_REASON_CAPTURING);
         return HM_ANSWER_LEAVE;
     }
+    if (call->enter != NULL && (*result = call->enter()) != ncclSuccess) return HM_ANSWER_DONE;
     channel->stream = call->stream;
     if (!state->met) state->met = meet_run(parts);
     if (fate_settles(call->comm, &answer, result)) return answer;

@@ -35,7 +35,7 @@ typedef struct hiermoe_api {
      * and a newer job's larger one are taken: whole members that both know are filled, and stats->size says how far;
      * what lies beyond is not written. 0; -EINVAL where stats is NULL or its size is less than that of its first
      * member; -ENOENT for a communicator that the library did not see made, after its finalize, destroy or abort, and
-     * in a forked child. On errors nothing is written. */
+     * for one of the parent in a forked child. On errors nothing is written. */
     int (*stats)(const void *comm, hiermoe_stats_t *stats);
 } hiermoe_api_t;
 

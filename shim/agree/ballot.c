@@ -63,8 +63,8 @@ static size_t counts_gcd(const hm_call_t *call, int ranks)
 {
     size_t common = 0;
     for (int r = 0; r < ranks; r++) {
-        common = bytes_gcd(common, call->send_count[r] * call->type_bytes);
-        common = bytes_gcd(common, call->recv_count[r] * call->type_bytes);
+        common = bytes_gcd(common, call->send_bytes[r]);
+        common = bytes_gcd(common, call->recv_bytes[r]);
     }
     return common;
 }
@@ -83,11 +83,16 @@ hm_ballot_head_t *ballot_row_write(const hm_ballot_t *ballot, const hm_call_t *c
                                .row_bytes = row_bytes,
                                .lead_us = word->lead_us,
                                .transfer_us = word->transfer_us};
+    if (call->refusal != HM_REASON_NONE) {
+        head->able = HM_ABLE_NOT;
+        head->reason = call->refusal;
+        return head;
+    }
     if (row_bytes == 0 || head->gcd % row_bytes != 0) return head;
     head->able = HM_ABLE_ROWS;
     for (size_t r = 0; r < ranks; r++) {
-        size_t out = call->send_count[r] * call->type_bytes / row_bytes;
-        size_t in = call->recv_count[r] * call->type_bytes / row_bytes;
+        size_t out = call->send_bytes[r] / row_bytes;
+        size_t in = call->recv_bytes[r] / row_bytes;
         if (out > UINT32_MAX || in > UINT32_MAX) head->able = HM_ABLE_NOT;
         raw[r] = (uint32_t)out;
         want[r] = (uint32_t)in;

@@ -66,7 +66,8 @@ static inline size_t ballot_row_bytes(const hm_ballot_t *ballot)
 /* The counts in a rank's row, and the bytes before them. */
 size_t ballot_counts_at(const hm_ballot_t *ballot);
 
-/* Writes this rank's head, raw and want to `own`, a row in host memory; the counts come from the rows themselves. */
+/* Writes this rank's head, raw and want to `own`, a row in host memory; the counts come from the rows themselves. What
+ * keeps this rank from having the call replaced (call->refusal) is said there. */
 hm_ballot_head_t *ballot_row_write(const hm_ballot_t *ballot, const hm_call_t *call, const hm_word_t *word,
                                    uint32_t *own);
 

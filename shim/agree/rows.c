@@ -34,7 +34,7 @@ bool rows_overlap(hm_row_set_t *set, const hm_call_t *call)
     int count = 0;
     for (int r = 0; r < call->comm->ranks; r++) {
         uintptr_t send = (uintptr_t)call->send[r], recv = (uintptr_t)call->recv[r];
-        size_t out = call->send_count[r] * call->type_bytes, in = call->recv_count[r] * call->type_bytes;
+        size_t out = call->send_bytes[r], in = call->recv_bytes[r];
         if (out > 0) ranges[count++] = (hm_interval_t){send, send + out, false};
         if (in > 0) ranges[count++] = (hm_interval_t){recv, recv + in, true};
     }
@@ -106,7 +106,7 @@ static int rows_count(hm_row_set_t *set, const hm_channel_t *channel, const hm_c
 {
     size_t n = 0, most = channel->kernels->identify_bytes(1) > 0 ? UINT32_MAX / 4 : 0;
     for (int r = 0; r < call->comm->ranks; r++) {
-        set->count[r] = call->send_count[r] * call->type_bytes / row_bytes;
+        set->count[r] = call->send_bytes[r] / row_bytes;
         n += set->count[r];
         if (n > most) return -EFBIG;
     }

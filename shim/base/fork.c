@@ -3,7 +3,6 @@
 #include <pthread.h>
 #include <stddef.h>
 
-bool hm_fork_child; /* written only while a child has one thread */
 static hm_fork_handler_t *handlers;
 static int failure; /* of pthread_atfork */
 
@@ -15,7 +14,6 @@ void fork_handler_add(hm_fork_handler_t *handler)
 
 static void child_enter(void)
 {
-    hm_fork_child = true;
     for (const hm_fork_handler_t *handler = handlers; handler != NULL; handler = handler->next) handler->run();
 }
 

@@ -1,28 +1,25 @@
-/* The way of one all-to-all, from the recognised call to its replacement or its refusal. */
+/* One all-to-all on its way through the door: from a recognised call to its replacement or its refusal. */
 #ifndef HM_CALL_H
 #define HM_CALL_H
 
+#include "base/stats.h"
 #include "nccl_abi.h"
 
-#include <stdbool.h>
+#include <stddef.h>
 
 struct hm_comm;
 
-/* Calls that are all-to-alls by name, and the group form that PyTorch issues. */
-typedef enum hm_form { HM_FORM_GROUP, HM_FORM_ALLTOALL, HM_FORM_ALLTOALLV, HM_FORMS } hm_form_t;
-
-/* One recognised all-to-all of this rank. Arrays have comm->ranks entries, indexed by peer; counts are elements of
- * `type`. A buffer may be NULL where its count is 0. Lives on the caller's stack or in the thread's capture record. */
+/* One recognised all-to-all of this rank. Arrays have comm->ranks entries, indexed by peer. A buffer may be NULL where
+ * its bytes are 0. Lives on the caller's stack or in the thread's capture record. */
 typedef struct hm_call {
     struct hm_comm *comm;
     cudaStream_t stream;
-    ncclDataType_t type;
-    size_t type_bytes;
-    hm_form_t form;
     const void *const *send;
     void *const *recv;
-    const size_t *send_count;
-    const size_t *recv_count;
+    const size_t *send_bytes, *recv_bytes;
+    hm_reason_t refusal; /* why this rank cannot have it replaced; the other ranks hear of it. NONE: it can */
+    /* Called once before the library's own first NCCL call for it, NULL for nothing to do. An error ends the call. */
+    ncclResult_t (*enter)(void);
 } hm_call_t;
 
 typedef enum hm_answer {
@@ -32,7 +29,7 @@ typedef enum hm_answer {
 } hm_answer_t;
 
 /* Runs the call in place of NCCL, or says what to do with it. The reason for leaving it is counted in the
- * communicator's statistics. */
+ * communicator's statistics. Outside any group of NCCL's once `enter` has returned. */
 hm_answer_t call_run(const hm_call_t *call, ncclResult_t *result);
 
 /* A call that was to be told of is enqueued. */

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/settings.h"
 #include "symbol.h"
+#include "torch.h"
 
 #include <dlfcn.h>
 #include <stdatomic.h>
@@ -20,8 +21,7 @@
 #define HM_SLOTS 1024
 #define HM_PROBES 16
 
-/* Parts of mangled names. PyTorch's three group all-to-alls send to and receive from every rank, zero counts included,
- * in every release; those of its second back end (2.13) do so too. */
+/* Parts of mangled names: PyTorch's group all-to-alls, and those of its second back end (2.13). */
 static const char *const known[] = {
     "torch4cuda4nccl26all2all_single_equal_split",
     "torch4cuda4nccl28all2all_single_unequal_split",
@@ -78,27 +78,35 @@ static bool name_listed(const char *name, const char *list)
     return false;
 }
 
-static bool name_trusted(const char *name, const void *context)
+/* What a name is judged by. */
+typedef struct hm_naming {
+    const char *trust;
+    const void *at; /* code of the function */
+} hm_naming_t;
+
+static bool name_believed(const char *name, const void *context)
 {
-    const char *trust = context;
-    bool listed = strcasecmp(trust, "known") != 0 && name_listed(name, trust);
-    if (!listed && !name_known(name)) return false;
+    const hm_naming_t *naming = context;
+    bool listed = strcasecmp(naming->trust, "known") != 0 && name_listed(name, naming->trust);
+    if (!listed && !(name_known(name) && torch_legs_complete(naming->at))) return false;
     log_say(HM_LOG_TRACE, HM_RANK_NONE, "all-to-alls issued by %s are trusted", name);
     return true;
 }
 
-/* Exported names first: where one is trusted, no file need be read. */
+/* Exported names first: where one is believed, no file need be read. */
 static bool walk_decide(const hm_walk_t *walk, const char *trust)
 {
-    const void *call[HM_FRAMES];
+    hm_naming_t naming[HM_FRAMES];
     /* The call itself lies before its return address, which may be another function's first byte. */
-    for (int i = walk->judged; i < walk->frames; i++) call[i] = (const void *)((uintptr_t)walk->frame[i] - 1);
+    for (int i = walk->judged; i < walk->frames; i++)
+        naming[i] = (hm_naming_t){trust, (const void *)((uintptr_t)walk->frame[i] - 1)};
     for (int i = walk->judged; i < walk->frames; i++) {
         Dl_info info;
-        if (dladdr(call[i], &info) != 0 && info.dli_sname != NULL && name_trusted(info.dli_sname, trust)) return true;
+        if (dladdr(naming[i].at, &info) != 0 && info.dli_sname != NULL && name_believed(info.dli_sname, &naming[i]))
+            return true;
     }
     for (int i = walk->judged; i < walk->frames; i++)
-        if (symbol_any(call[i], name_trusted, trust)) return true;
+        if (symbol_any(naming[i].at, name_believed, &naming[i])) return true;
     return false;
 }
 
@@ -123,26 +131,26 @@ static void slot_store(uint64_t key, bool trusted)
     }
 }
 
-static bool walk_trusted(const hm_walk_t *walk, const char *trust)
+static bool walk_believed(const hm_walk_t *walk, const char *trust)
 {
     uint64_t key = walk_key(walk);
     int found = slot_find(key);
     if (found >= 0) return found != 0;
-    bool trusted = walk_decide(walk, trust);
-    slot_store(key, trusted);
-    return trusted;
+    bool believed = walk_decide(walk, trust);
+    slot_store(key, believed);
+    return believed;
 }
 
-bool caller_trusted(const void *return_address)
+hm_belief_t caller_belief(const void *return_address, bool far)
 {
     const char *trust = settings_get()->trust;
-    if (strcasecmp(trust, "shape") == 0) return true;
-    if (return_address == NULL) return false;
-    /* PyTorch's own three end their groups themselves: no stack to walk. */
+    if (strcasecmp(trust, "shape") == 0) return HM_BELIEF_SHAPE;
+    if (return_address == NULL) return HM_BELIEF_NOBODY;
     hm_walk_t walk = {.from = return_address, .frame = {return_address}, .frames = 1};
-    if (walk_trusted(&walk, trust)) return true;
+    if (walk_believed(&walk, trust)) return HM_BELIEF_ISSUER;
+    if (!far) return HM_BELIEF_NOBODY;
     walk.frames = 0;
     walk.judged = 1;
     _Unwind_Backtrace(walk_step, &walk);
-    return walk.frames > 1 && walk_trusted(&walk, trust);
+    return walk.frames > 1 && walk_believed(&walk, trust) ? HM_BELIEF_OUTER : HM_BELIEF_NOBODY;
 }

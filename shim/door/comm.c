@@ -167,7 +167,7 @@ hm_comm_t *comm_find(ncclComm_t handle)
 
 const hm_real_t *comm_real(ncclComm_t handle, const hm_real_t *other)
 {
-    hm_comm_t *comm = handle != NULL && !fork_child() ? comm_find(handle) : NULL;
+    hm_comm_t *comm = handle != NULL ? comm_find(handle) : NULL;
     if (comm == NULL) return other;
     const hm_real_t *real = comm->real;
     comm_release(comm);
@@ -215,7 +215,21 @@ void comm_drop(ncclComm_t handle)
  * or may have died with the lock held: this waits for nothing and frees nothing. */
 __attribute__((destructor)) static void comm_write_all(void)
 {
-    if (fork_child() || pthread_rwlock_tryrdlock(&lock) != 0) return;
+    if (pthread_rwlock_tryrdlock(&lock) != 0) return;
     for (hm_entry_t *entry = table; entry != NULL; entry = entry->hh.next) comm_write(&entry->comm);
     pthread_rwlock_unlock(&lock);
+}
+
+/* The parent's communicators stay with the parent: their records are neither written nor freed here. */
+static void comm_after_fork(void)
+{
+    lock = (pthread_rwlock_t)PTHREAD_RWLOCK_INITIALIZER;
+    table = NULL;
+    memset(remembered, 0, sizeof remembered);
+}
+
+__attribute__((constructor)) static void comm_fork_prepare(void)
+{
+    static hm_fork_handler_t handler = {.run = comm_after_fork};
+    fork_handler_add(&handler);
 }

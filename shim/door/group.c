@@ -1,14 +1,11 @@
-/* Capture of groups: a group that can still be one all-to-all is recorded, call by call, and NCCL is not told. At the
- * first sign that it is something else, and at the end if it is not complete, NCCL gets every call as it was made. */
+/* Capture of groups: legs are held back, call by call. At the end a group that is one all-to-all of a caller that is
+ * believed goes to call_run; of any other NCCL gets every call as it was made. */
 #include "group.h"
 
 #include "base/fork.h"
-#include "caller.h"
 #include "hooks.h"
 
-#include <pthread.h>
 #include <stdlib.h>
-#include <string.h>
 
 struct hm_pending {
     hm_pending_t *next;
@@ -19,77 +16,13 @@ struct hm_pending {
 
 _Thread_local hm_group_t hm_group;
 
-static _Thread_local struct {
-    const void *send[HM_INLINE_PEERS];
-    void *recv[HM_INLINE_PEERS];
-    size_t send_count[HM_INLINE_PEERS], recv_count[HM_INLINE_PEERS];
-    int32_t order[2 * HM_INLINE_PEERS];
-    uint8_t seen[HM_INLINE_PEERS];
-} inline_room;
-
-static pthread_key_t record_key;
-static bool record_key_made;
-
-/* At thread exit. Destructors that run later may still call NCCL: they get the inline room. */
-static void record_free(void *memory)
-{
-    free(memory);
-    memset(&hm_group.record, 0, sizeof hm_group.record);
-}
-
-static void record_key_make(void)
-{
-    record_key_made = pthread_key_create(&record_key, record_free) == 0;
-}
-
-static void record_use_inline(hm_record_t *record)
-{
-    *record = (hm_record_t){.peers = HM_INLINE_PEERS,
-                            .send = inline_room.send,
-                            .recv = inline_room.recv,
-                            .send_count = inline_room.send_count,
-                            .recv_count = inline_room.recv_count,
-                            .order = inline_room.order,
-                            .seen = inline_room.seen};
-}
-
-static bool record_grow(hm_record_t *record, int peers)
-{
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    size_t n = (size_t)peers;
-    pthread_once(&once, record_key_make);
-    char *memory = record_key_made ? malloc(n * (4 * sizeof(void *) + 2 * sizeof(int32_t) + 1)) : NULL;
-    if (memory == NULL || pthread_setspecific(record_key, memory) != 0) {
-        free(memory);
-        return false;
-    }
-    free(record->memory);
-    record->peers = peers;
-    record->memory = memory;
-    record->send = (const void **)memory;
-    record->recv = (void **)(record->send + n);
-    record->send_count = (size_t *)(record->recv + n);
-    record->recv_count = record->send_count + n;
-    record->order = (int32_t *)(record->recv_count + n);
-    record->seen = (uint8_t *)(record->order + 2 * n);
-    return true;
-}
-
-hm_record_t *group_record(int peers)
-{
-    hm_record_t *record = &hm_group.record;
-    if (record->peers == 0) record_use_inline(record);
-    if (peers > record->peers && !record_grow(record, peers)) return NULL;
-    return record;
-}
-
 static void group_push(hm_group_t *group, const hm_real_t *real)
 {
     if (group->depth < HM_GROUP_DEPTH) group->real[group->depth] = real;
     group->depth++;
 }
 
-/* Pops the innermost group. The NCCL that it was opened in, or `real` where no group is open. */
+/* Takes the innermost group away; the image that it was opened in, or `real` if none is open. */
 static const hm_real_t *group_pop(hm_group_t *group, const hm_real_t *real)
 {
     if (group->depth == 0) return real;
@@ -97,198 +30,270 @@ static const hm_real_t *group_pop(hm_group_t *group, const hm_real_t *real)
     return group->depth < HM_GROUP_DEPTH ? group->real[group->depth] : real;
 }
 
+static void group_capture(hm_group_t *group)
+{
+    legs_mine()->count = 0;
+    group->capturing = true;
+    group->error = ncclSuccess;
+    group->comms = group->segments = group->segmented = 0;
+}
+
 static void group_uncapture(hm_group_t *group)
 {
-    if (group->comm != NULL) comm_release(group->comm);
-    group->comm = NULL;
+    for (int i = 0; i < group->comms; i++) comm_release(group->comm[i]);
+    group->comms = 0;
     group->capturing = false;
 }
 
-/* Makes the recorded calls. NCCL reports their errors at the end of the group; they are kept in case it does not. */
-static void group_replay(hm_group_t *group, const hm_real_t *real)
+/* Closes NCCL's group, which holds nothing of ours; `outside` until group_return. */
+static ncclResult_t group_leave(void)
 {
-    const hm_record_t *record = &group->record;
-    ncclComm_t comm = group->comm->handle;
-    for (int i = 0; i < group->calls; i++) {
-        int peer = record->order[i] / 2;
-        ncclResult_t result =
-            (record->order[i] % 2) != 0
-                ? real->ncclRecv(record->recv[peer], record->recv_count[peer], group->type, peer, comm, group->stream)
-                : real->ncclSend(record->send[peer], record->send_count[peer], group->type, peer, comm, group->stream);
+    hm_group_t *group = &hm_group;
+    if (group->outside) return ncclSuccess;
+    group->outside = true;
+    return group->real[0]->ncclGroupEnd();
+}
+
+/* Opens it again. */
+static ncclResult_t group_return(hm_group_t *group)
+{
+    if (!group->outside) return ncclSuccess;
+    group->outside = false;
+    return group->real[0]->ncclGroupStart();
+}
+
+/* The image of the one open group becomes that of its first communicator. */
+static hm_reason_t group_move(hm_group_t *group, const hm_real_t *real)
+{
+    if (group_leave() != ncclSuccess) return HM_REASON_NESTED;
+    group->real[0] = real;
+    return group_return(group) == ncclSuccess ? HM_REASON_NONE : HM_REASON_NESTED;
+}
+
+/* Why a communicator's calls are not held back; NONE: they are. */
+static hm_reason_t comm_refusal(hm_group_t *group, const hm_comm_t *comm)
+{
+    hm_reason_t closed = comm_closed(comm);
+    if (!comm->blocking) return HM_REASON_NON_BLOCKING;
+    if (comm->ranks < 2) return HM_REASON_ONE_RANK;
+    if (closed != HM_REASON_NONE) return closed;
+    if (atomic_load_explicit(&comm->cancelled, memory_order_relaxed) != 0) return HM_REASON_CANCELLED;
+    if (group->comms == HM_GROUP_COMMS) return HM_REASON_SECOND_COMM;
+    if (comm->real == group->real[0]) return HM_REASON_NONE;
+    return group->comms == 0 && group->depth == 1 ? group_move(group, comm->real) : HM_REASON_SECOND_COMM;
+}
+
+/* Finds the leg's communicator, or says why it is not for capture. */
+static hm_reason_t leg_comm_find(hm_group_t *group, ncclComm_t handle, hm_comm_t **found)
+{
+    for (int i = group->comms - 1; i >= 0; i--)
+        if (group->comm[i]->handle == handle) {
+            *found = group->comm[i];
+            return HM_REASON_NONE;
+        }
+    hm_comm_t *comm = handle != NULL ? comm_find(handle) : NULL;
+    if (comm == NULL) return HM_REASON_ARGUMENT;
+    hm_reason_t reason = comm_refusal(group, comm);
+    if (reason != HM_REASON_NONE) {
+        comm_leave(comm, reason);
+        comm_release(comm);
+        return reason;
+    }
+    *found = group->comm[group->comms++] = comm;
+    return HM_REASON_NONE;
+}
+
+void group_memory_lack(hm_comm_t *comm)
+{
+    comm_say(HM_LOG_WARN, comm, "no memory to record a group of %d ranks: this call and later ones fail", comm->ranks);
+    comm_fail(comm, ncclSystemError);
+}
+
+/* Arguments that NCCL refuses at once: the job is to hear of it at once. */
+static bool leg_refused(const hm_leg_t *leg)
+{
+    bool peer = leg->kind == HM_LEG_SEND || leg->kind == HM_LEG_RECV;
+    return nccl_type_bytes(leg->type) == 0 || (peer && (leg->peer < 0 || leg->peer >= leg->comm->ranks));
+}
+
+bool group_hold(hm_leg_t *leg, ncclComm_t handle, ncclResult_t *result)
+{
+    hm_group_t *group = &hm_group;
+    hm_reason_t reason = leg_comm_find(group, handle, &leg->comm);
+    if (reason == HM_REASON_NONE) leg->real = leg->comm->real;
+    if (reason == HM_REASON_NONE && leg_refused(leg)) {
+        *result = group_flush(HM_REASON_ARGUMENT);
+        return false;
+    }
+    if (reason == HM_REASON_NONE && legs_add(leg)) return true;
+    if (reason == HM_REASON_NONE) {
+        group_memory_lack(leg->comm);
+        *result = ncclSystemError;
+        return false;
+    }
+    *result = group_flush(HM_REASON_MIXED);
+    return false;
+}
+
+/* What was captured since the last start or end becomes a segment of its own. ended: by an end, which goes on at
+ * `return_address`. */
+static void segment_close(hm_group_t *group, bool ended, const void *return_address)
+{
+    const hm_legs_t *legs = legs_mine();
+    int count = legs->count - group->segmented;
+    if (count == 0) return;
+    hm_segment_t segment = {.first = group->segmented, .count = count, .belief = HM_BELIEF_NOBODY};
+    const hm_leg_t *leg = &legs->leg[segment.first];
+    bool named = leg->kind == HM_LEG_ALLTOALL || leg->kind == HM_LEG_ALLTOALL_ALIAS;
+    if (named)
+        segment.belief = HM_BELIEF_ISSUER; /* the call itself says that all ranks make it */
+    else if (ended)
+        segment.belief = caller_belief(return_address, count >= 2 * leg->comm->ranks);
+    group->segmented = legs->count;
+    group->segment[group->segments++] = segment;
+}
+
+/* Room for the segment that is open and those that a nested group may still bring. */
+static bool segments_full(const hm_group_t *group)
+{
+    return group->segments + 2 > HM_GROUP_SEGMENTS;
+}
+
+/* Whether a segment's legs on a communicator are something that the other ranks wait to agree on: *call, laid out. */
+static bool segment_joins(const hm_segment_t *segment, hm_comm_t *comm, hm_call_t *call)
+{
+    bool whole;
+    const hm_leg_t *leg = &legs_mine()->leg[segment->first];
+    if (segment->belief == HM_BELIEF_NOBODY) return false;
+    int i = 0;
+    while (i < segment->count && leg[i].comm != comm) i++;
+    if (i == segment->count) return false;
+    if (legs_lay(leg, segment->count, comm, call, &whole) != HM_REASON_NO_RECORD)
+        return whole || segment->belief == HM_BELIEF_ISSUER;
+    group_memory_lack(comm);
+    *call = (hm_call_t){.comm = comm, .refusal = HM_REASON_NO_RECORD};
+    return true;
+}
+
+bool group_hold_whole(hm_leg_t *leg, ncclComm_t handle, ncclResult_t *result)
+{
+    hm_group_t *group = &hm_group;
+    segment_close(group, false, NULL);
+    if (segments_full(group)) {
+        *result = group_flush(HM_REASON_NESTED);
+        return false;
+    }
+    if (!group_hold(leg, handle, result)) return false;
+    segment_close(group, false, NULL);
+    return true;
+}
+
+/* Lets the other ranks know of all-to-alls among the segments that this rank cannot have replaced. *joined: there were
+ * some. An error: a communicator failed, and nothing of the group may be made. */
+static ncclResult_t segments_refuse(hm_group_t *group, hm_reason_t reason, bool *joined)
+{
+    *joined = false;
+    for (int s = 0; s < group->segments; s++) {
+        for (int c = 0; c < group->comms; c++) {
+            hm_call_t call;
+            ncclResult_t result = ncclSuccess;
+            if (!segment_joins(&group->segment[s], group->comm[c], &call)) continue;
+            *joined = true;
+            if (call.refusal == HM_REASON_NONE) call.refusal = reason;
+            call.enter = group_leave;
+            if (group_run(&call, &result) == HM_ANSWER_DONE && result != ncclSuccess) return result;
+        }
+    }
+    return ncclSuccess;
+}
+
+static void comms_leave(const hm_group_t *group, hm_reason_t reason)
+{
+    for (int i = 0; i < group->comms; i++) comm_leave(group->comm[i], reason);
+}
+
+/* Makes the captured calls. NCCL remembers an error until the end of the group; so do we, should it not. */
+static void group_replay(hm_group_t *group)
+{
+    const hm_legs_t *legs = legs_mine();
+    for (int i = 0; i < legs->count; i++) {
+        ncclResult_t result = leg_replay(&legs->leg[i]);
         if (result != ncclSuccess && result != ncclInProgress && group->error == ncclSuccess) group->error = result;
     }
 }
 
-ncclResult_t group_flush(hm_reason_t reason, const hm_real_t *real)
+ncclResult_t group_flush(hm_reason_t reason)
 {
     hm_group_t *group = &hm_group;
-    if (group->comm != NULL)
-        real = group->comm->real;
-    else if (reason == HM_REASON_NESTED)
-        real = group->real[0]; /* the inner group may be another NCCL's */
-    ncclResult_t result = real->ncclGroupStart();
-    if (result == ncclSuccess) {
-        group->real[0] = real;
-        if (group->calls != 0) group_replay(group, real);
-    } else {
-        group->depth = 0;
-    }
-    if (group->comm != NULL) comm_leave(group->comm, reason);
+    bool joined;
+    segment_close(group, false, NULL);
+    group->capturing = false;
+    ncclResult_t result = segments_refuse(group, reason, &joined);
+    ncclResult_t back = group_return(group);
+    if (result == ncclSuccess) result = back;
+    if (result == ncclSuccess) group_replay(group);
+    if (result == ncclSuccess && !joined) comms_leave(group, reason);
     group_uncapture(group);
     return result;
 }
 
-ncclResult_t hook_ncclGroupStart(const hm_real_t *real, const void *caller)
+hm_answer_t group_run(const hm_call_t *call, ncclResult_t *result)
 {
     hm_group_t *group = &hm_group;
-    (void)caller;
-    if (group->depth == 0 && !group->busy && !fork_child()) {
-        group->capturing = true;
-        group->error = ncclSuccess;
-        group->calls = 0;
-        group_push(group, real);
-        return ncclSuccess;
-    }
-    if (group->capturing) {
-        ncclResult_t result = group_flush(HM_REASON_NESTED, real);
-        if (result != ncclSuccess) return result;
-    }
-    ncclResult_t result = real->ncclGroupStart();
-    if (result == ncclSuccess) group_push(group, real);
-    return result;
-}
-
-/* Why a group is not recorded, known from its first call. HM_REASON_NONE: it is recorded. */
-static hm_reason_t group_begin(hm_group_t *group, ncclDataType_t type, hm_comm_t *comm, cudaStream_t stream)
-{
-    if (!comm->blocking) return HM_REASON_NON_BLOCKING;
-    if (comm->ranks < 2) return HM_REASON_ONE_RANK;
-    hm_reason_t closed = comm_closed(comm);
-    if (closed != HM_REASON_NONE) return closed;
-    if (atomic_load_explicit(&comm->cancelled, memory_order_relaxed)) return HM_REASON_CANCELLED;
-    if (group_record(comm->ranks) == NULL) {
-        comm_say(HM_LOG_WARN, comm, "no memory to record a group of %d ranks: the other ranks may wait for this one",
-                 comm->ranks);
-        return HM_REASON_NO_RECORD;
-    }
-    memset(group->record.seen, 0, (size_t)comm->ranks);
-    group->type = type;
-    group->stream = stream;
-    return HM_REASON_NONE;
-}
-
-/* Why a call with these arguments does not fit those captured so far. HM_REASON_NONE: it fits. */
-static hm_reason_t group_fit(hm_group_t *group, bool is_recv, const void *buff, size_t count, ncclDataType_t type,
-                             int peer, ncclComm_t comm, cudaStream_t stream)
-{
-    if (group->comm == NULL) {
-        group->comm = comm != NULL ? comm_find(comm) : NULL;
-        if (group->comm == NULL) return HM_REASON_ARGUMENT;
-        hm_reason_t reason = group_begin(group, type, group->comm, stream);
-        if (reason != HM_REASON_NONE) return reason;
-    }
-    if (comm != group->comm->handle) return HM_REASON_SECOND_COMM;
-    if (stream != group->stream) return HM_REASON_SECOND_STREAM;
-    if (type != group->type) return HM_REASON_SECOND_TYPE;
-    if (nccl_type_bytes(type) == 0 || peer < 0 || peer >= group->comm->ranks || (buff == NULL && count != 0))
-        return HM_REASON_ARGUMENT;
-    return (group->record.seen[peer] & (is_recv ? 2 : 1)) != 0 ? HM_REASON_REPEATED : HM_REASON_NONE;
-}
-
-ncclResult_t hook_ncclSend(const hm_real_t *real, const void *buff, size_t count, ncclDataType_t type, int peer,
-                           ncclComm_t comm, cudaStream_t stream)
-{
-    hm_group_t *group = &hm_group;
-    if (group->capturing) {
-        hm_reason_t reason = group_fit(group, false, buff, count, type, peer, comm, stream);
-        if (reason == HM_REASON_NONE) {
-            hm_record_t *record = &group->record;
-            record->send[peer] = buff;
-            record->send_count[peer] = count;
-            record->seen[peer] |= 1;
-            record->order[group->calls++] = 2 * peer;
-            return ncclSuccess;
-        }
-        ncclResult_t result = group_flush(reason, real);
-        if (result != ncclSuccess) return result;
-    }
-    return real->ncclSend(buff, count, type, peer, comm, stream);
-}
-
-ncclResult_t hook_ncclRecv(const hm_real_t *real, void *buff, size_t count, ncclDataType_t type, int peer,
-                           ncclComm_t comm, cudaStream_t stream)
-{
-    hm_group_t *group = &hm_group;
-    if (group->capturing) {
-        hm_reason_t reason = group_fit(group, true, buff, count, type, peer, comm, stream);
-        if (reason == HM_REASON_NONE) {
-            hm_record_t *record = &group->record;
-            record->recv[peer] = buff;
-            record->recv_count[peer] = count;
-            record->seen[peer] |= 2;
-            record->order[group->calls++] = 2 * peer + 1;
-            return ncclSuccess;
-        }
-        ncclResult_t result = group_flush(reason, real);
-        if (result != ncclSuccess) return result;
-    }
-    return real->ncclRecv(buff, count, type, peer, comm, stream);
-}
-
-/* busy: an NCCL call from inside call_run is not captured, because that would overwrite the record in use. */
-hm_answer_t group_run(hm_comm_t *comm, hm_form_t form, ncclDataType_t type, cudaStream_t stream, ncclResult_t *result)
-{
-    hm_group_t *group = &hm_group;
-    hm_call_t call = {.comm = comm,
-                      .stream = stream,
-                      .type = type,
-                      .type_bytes = nccl_type_bytes(type),
-                      .form = form,
-                      .send = group->record.send,
-                      .recv = group->record.recv,
-                      .send_count = group->record.send_count,
-                      .recv_count = group->record.recv_count};
-    if (atomic_load_explicit(&comm->cancelled, memory_order_acquire)) {
-        comm_leave(comm, HM_REASON_CANCELLED);
+    if (atomic_load_explicit(&call->comm->cancelled, memory_order_acquire) != 0) {
+        comm_leave(call->comm, HM_REASON_CANCELLED);
         return HM_ANSWER_LEAVE;
     }
-    group->busy = true;
-    hm_answer_t answer = call_run(&call, result);
+    group->busy = true; /* should a call come from inside call_run: it is not captured over the record */
+    hm_answer_t answer = call_run(call, result);
     group->busy = false;
     return answer;
 }
 
+/* What becomes of a group that is one segment on one communicator, as nearly all are. */
+static hm_answer_t segment_run(hm_group_t *group, ncclResult_t *result)
+{
+    hm_call_t call;
+    hm_comm_t *comm = group->comm[0];
+    const hm_segment_t *segment = &group->segment[0];
+    if (!segment_joins(segment, comm, &call)) {
+        bool stranger = segment->belief == HM_BELIEF_NOBODY && segment->count == 2 * comm->ranks;
+        comm_leave(comm, stranger ? HM_REASON_UNTRUSTED : HM_REASON_PARTIAL);
+        return HM_ANSWER_LEAVE;
+    }
+    call.enter = group_leave;
+    return group_run(&call, result);
+}
+
 /* What becomes of the captured group. */
-static hm_answer_t group_replace(hm_group_t *group, const void *caller, ncclResult_t *result)
+static hm_answer_t group_decide(hm_group_t *group, ncclResult_t *result)
 {
-    /* No peer occurs twice in a direction: the number of calls tells whether one is missing. */
-    hm_reason_t reason = group->calls != 2 * group->comm->ranks ? HM_REASON_PARTIAL
-                         : !caller_trusted(caller)              ? HM_REASON_UNTRUSTED
-                                                                : HM_REASON_NONE;
-    if (reason == HM_REASON_NONE) return group_run(group->comm, HM_FORM_GROUP, group->type, group->stream, result);
-    comm_leave(group->comm, reason);
-    return HM_ANSWER_LEAVE;
+    bool joined;
+    if (group->segments == 0) return HM_ANSWER_LEAVE;
+    if (group->segments == 1 && group->comms == 1) return segment_run(group, result);
+    hm_reason_t reason = group->comms > 1 ? HM_REASON_SECOND_COMM : HM_REASON_NESTED;
+    *result = segments_refuse(group, reason, &joined);
+    if (*result == ncclSuccess && !joined) comms_leave(group, reason);
+    return *result == ncclSuccess ? HM_ANSWER_LEAVE : HM_ANSWER_DONE;
 }
 
-/* Hands the whole captured group to NCCL. */
-static ncclResult_t group_pass(hm_group_t *group, const hm_real_t *real)
-{
-    ncclResult_t result = real->ncclGroupStart();
-    if (result != ncclSuccess) return result;
-    if (group->calls != 0) group_replay(group, real);
-    result = real->ncclGroupEnd();
-    return result == ncclSuccess ? group->error : result;
-}
-
-static ncclResult_t group_finish(hm_group_t *group, const hm_real_t *real, const void *caller)
+/* The captured group's outermost end. */
+static ncclResult_t group_finish(hm_group_t *group, const void *caller)
 {
     ncclResult_t result = ncclSuccess;
+    segment_close(group, true, caller);
     group->depth = 0;
     group->capturing = false;
-    if (group->comm != NULL) real = group->comm->real;
-    hm_answer_t answer = group->calls != 0 ? group_replace(group, caller, &result) : HM_ANSWER_LEAVE;
-    if (answer != HM_ANSWER_DONE) result = group_pass(group, real);
-    if (answer == HM_ANSWER_LEAVE_AND_TELL && result == ncclSuccess) call_replayed(group->comm, group->stream);
+    hm_answer_t answer = group_decide(group, &result);
+    if (answer != HM_ANSWER_DONE) result = group_return(group);
+    if (answer != HM_ANSWER_DONE && result == ncclSuccess) group_replay(group);
+    ncclResult_t end = group->outside ? ncclSuccess : group_leave();
+    if (result == ncclSuccess) result = end;
+    if (result == ncclSuccess) result = group->error;
+    if (answer == HM_ANSWER_LEAVE_AND_TELL && result == ncclSuccess)
+        call_replayed(group->comm[0], legs_mine()->leg[group->segment[0].first].stream);
+    group->outside = false;
+    group->error = ncclSuccess;
     group_uncapture(group);
     return result;
 }
@@ -313,19 +318,75 @@ static ncclResult_t group_ended(hm_group_t *group, ncclResult_t result)
     return result;
 }
 
+/* Holds back the start or end of a group inside the captured one. false: there is no room for it. */
+static bool nested_hold(hm_group_t *group, hm_leg_kind_t kind, const void *caller)
+{
+    hm_leg_t leg = {.real = group->real[0], .kind = kind};
+    segment_close(group, kind == HM_LEG_END, caller);
+    if (segments_full(group) || !legs_add(&leg)) return false;
+    group->segmented = legs_mine()->count;
+    return true;
+}
+
+ncclResult_t hook_ncclGroupStart(const hm_real_t *real, const void *caller)
+{
+    hm_group_t *group = &hm_group;
+    if (group->capturing && real == group->real[0] && group->depth < HM_GROUP_DEPTH &&
+        nested_hold(group, HM_LEG_START, caller)) {
+        group_push(group, real);
+        return ncclSuccess;
+    }
+    ncclResult_t result = group->capturing ? group_flush(HM_REASON_NESTED) : ncclSuccess;
+    if (result == ncclSuccess) result = real->ncclGroupStart();
+    if (result != ncclSuccess) return result;
+    if (group->depth == 0 && !group->busy) group_capture(group);
+    group_push(group, real);
+    return ncclSuccess;
+}
+
 ncclResult_t hook_ncclGroupEnd(const hm_real_t *real, const void *caller)
 {
     hm_group_t *group = &hm_group;
-    if (group->capturing) return group_finish(group, group_pop(group, real), caller);
+    if (group->capturing && group->depth == 1) return group_finish(group, caller);
+    if (group->capturing && nested_hold(group, HM_LEG_END, caller)) {
+        group_pop(group, real);
+        return ncclSuccess;
+    }
+    ncclResult_t result = group->capturing ? group_flush(HM_REASON_NESTED) : ncclSuccess;
+    if (result != ncclSuccess) return result;
     real = group_pop(group, real);
-    return group_ended(group, real->ncclGroupEnd());
+    result = real->ncclGroupEnd();
+    return group->depth > 0 ? result : group_ended(group, result);
+}
+
+ncclResult_t hook_ncclSend(const hm_real_t *real, const void *buff, size_t count, ncclDataType_t type, int peer,
+                           ncclComm_t comm, cudaStream_t stream)
+{
+    if (group_capturing()) {
+        ncclResult_t result = ncclSuccess;
+        hm_leg_t leg = {
+            .stream = stream, .from = buff, .count = count, .type = type, .peer = peer, .kind = HM_LEG_SEND};
+        if (group_hold(&leg, comm, &result) || result != ncclSuccess) return result;
+    }
+    return real->ncclSend(buff, count, type, peer, comm, stream);
+}
+
+ncclResult_t hook_ncclRecv(const hm_real_t *real, void *buff, size_t count, ncclDataType_t type, int peer,
+                           ncclComm_t comm, cudaStream_t stream)
+{
+    if (group_capturing()) {
+        ncclResult_t result = ncclSuccess;
+        hm_leg_t leg = {.stream = stream, .to = buff, .count = count, .type = type, .peer = peer, .kind = HM_LEG_RECV};
+        if (group_hold(&leg, comm, &result) || result != ncclSuccess) return result;
+    }
+    return real->ncclRecv(buff, count, type, peer, comm, stream);
 }
 
 ncclResult_t hook_ncclGroupSimulateEnd(const hm_real_t *real, ncclSimInfo_t *info)
 {
     hm_group_t *group = &hm_group;
     if (group->capturing) {
-        ncclResult_t result = group_flush(HM_REASON_SIMULATED, real);
+        ncclResult_t result = group_flush(HM_REASON_SIMULATED);
         if (result != ncclSuccess) return result;
     }
     real = group_pop(group, real);
@@ -336,7 +397,7 @@ ncclResult_t hook_ncclGroupSimulateEnd(const hm_real_t *real, ncclSimInfo_t *inf
 void group_comm_add(ncclComm_t *handle, const hm_real_t *real, bool blocking, ncclResult_t result)
 {
     hm_group_t *group = &hm_group;
-    if ((result != ncclSuccess && result != ncclInProgress) || handle == NULL || fork_child()) return;
+    if ((result != ncclSuccess && result != ncclInProgress) || handle == NULL) return;
     if (group->depth == 0) {
         if (*handle != NULL) comm_add(*handle, real, blocking);
         return;
@@ -353,10 +414,7 @@ void group_comm_add(ncclComm_t *handle, const hm_real_t *real, bool blocking, nc
 /* The forking thread's open groups stay with the parent. */
 static void group_after_fork(void)
 {
-    hm_group.capturing = false;
-    hm_group.depth = 0;
-    hm_group.comm = NULL;
-    hm_group.pending = NULL;
+    hm_group = (hm_group_t){.depth = 0};
 }
 
 __attribute__((constructor)) static void group_fork_prepare(void)

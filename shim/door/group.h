@@ -1,41 +1,38 @@
-/* What the calling thread's NCCL group holds so far. NCCL keeps its groups per thread, and so does this. */
+/* What the calling thread's NCCL group holds so far. NCCL keeps its groups per thread, and so does this.
+ *
+ * NCCL hears of every start and end at once; sends and receives are held back until the outermost end, or until
+ * something else joins the group. So whatever reaches NCCL by another way finds the group open. */
 #ifndef HM_GROUP_H
 #define HM_GROUP_H
 
-#include "base/stats.h"
-#include "call.h"
-#include "comm.h"
+#include "caller.h"
+#include "legs.h"
 
-#include <stdbool.h>
-#include <stdint.h>
+#define HM_GROUP_DEPTH 8     /* nested groups whose NCCL image is remembered */
+#define HM_GROUP_SEGMENTS 16 /* parts of a group that are told apart; a group of more is passed on */
+#define HM_GROUP_COMMS 4     /* communicators of a group; the same */
 
-#define HM_GROUP_DEPTH 8   /* nested groups whose NCCL image is remembered */
-#define HM_INLINE_PEERS 64 /* larger communicators cost one allocation per thread */
-
-/* Room for one send and one receive per peer. */
-typedef struct hm_record {
-    int peers;
-    const void **send;
-    void **recv;
-    size_t *send_count, *recv_count;
-    int32_t *order; /* calls in the order made: 2 * peer for a send, 2 * peer + 1 for a receive */
-    uint8_t *seen;  /* per peer: 1 send, 2 receive */
-    void *memory;   /* NULL while the inline room is used */
-} hm_record_t;
+/* Legs between one start or end and the next: what one caller issued. Starts and ends of inner groups are held back
+ * like legs. */
+typedef struct hm_segment {
+    int first, count; /* legs */
+    hm_belief_t belief;
+} hm_segment_t;
 
 typedef struct hm_pending hm_pending_t;
 
 typedef struct hm_group {
-    bool capturing;                        /* the outermost group is open, and NCCL does not know yet */
-    bool busy;                             /* the record is in use by call_run */
-    int depth;                             /* open groups, the captured one included */
-    const hm_real_t *real[HM_GROUP_DEPTH]; /* the image that each open group is for */
+    bool capturing;                        /* calls of this group are held back */
+    bool busy;                             /* the thread is in call_run */
+    bool outside;                          /* NCCL's group is closed for the time being, though ours is open */
+    int depth;                             /* open groups */
+    const hm_real_t *real[HM_GROUP_DEPTH]; /* the image that each open group is in */
     ncclResult_t error;                    /* first error of a replayed call: due at the end of the group */
-    hm_comm_t *comm;                       /* of the captured calls, with a reference; NULL before the first one */
-    cudaStream_t stream;
-    ncclDataType_t type;
-    int calls; /* captured */
-    hm_record_t record;
+    hm_comm_t *comm[HM_GROUP_COMMS];       /* of the legs, with a reference each */
+    int comms;
+    hm_segment_t segment[HM_GROUP_SEGMENTS];
+    int segments;
+    int segmented;         /* legs that lie in a segment already */
     hm_pending_t *pending; /* communicators to record when the outermost group ends */
 } hm_group_t;
 
@@ -46,15 +43,24 @@ static inline bool group_capturing(void)
     return hm_group.capturing;
 }
 
-/* Hands everything captured so far to NCCL, in order, and stops capturing: from here on the group is NCCL's. `real` is
- * the image of the call that made it necessary. An error means that NCCL could not open its group. */
-ncclResult_t group_flush(hm_reason_t reason, const hm_real_t *real);
+/* Holds back one more call of the captured group. NULL handle and unknown communicators are not for capture. true: held
+ * back, the caller returns ncclSuccess. false: *result is ncclSuccess and the caller makes the call, or an error. */
+bool group_hold(hm_leg_t *leg, ncclComm_t handle, ncclResult_t *result);
 
-/* The thread's record with room for `peers`, outside any group. NULL: no memory. */
-hm_record_t *group_record(int peers);
+/* The same for a whole all-to-all by name. */
+bool group_hold_whole(hm_leg_t *leg, ncclComm_t handle, ncclResult_t *result);
 
-/* Runs an all-to-all that lies in the thread's record: call_run's answer. */
-hm_answer_t group_run(hm_comm_t *comm, hm_form_t form, ncclDataType_t type, cudaStream_t stream, ncclResult_t *result);
+/* This rank cannot record a call of the communicator: said, and the communicator fails. Passed on, the call could be
+ * taken for the library's own messages on ranks that can. */
+void group_memory_lack(hm_comm_t *comm);
+
+/* Hands everything captured so far to NCCL, in order, and stops capturing: from here on the group is NCCL's alone.
+ * Other ranks first hear of whole all-to-alls among it that this rank cannot have replaced. An error: nothing was
+ * handed over. */
+ncclResult_t group_flush(hm_reason_t reason);
+
+/* Runs an all-to-all of this thread: call_run's answer. */
+hm_answer_t group_run(const hm_call_t *call, ncclResult_t *result);
 
 /* comm_add for *handle, now or when the outermost open group ends: NCCL may fill the handle in only there. `result` is
  * what the creating call returned. */

@@ -1,6 +1,5 @@
 /* Communicators come and go: every call that makes one is followed by a record, every call that ends one is preceded by
  * the end of its record. */
-#include "base/fork.h"
 #include "comm.h"
 #include "group.h"
 #include "hooks.h"
@@ -10,7 +9,7 @@
 /* Hands captured calls to NCCL first. */
 #define HM_FLUSH(real) \
     do { \
-        ncclResult_t flushed = group_capturing() ? group_flush(HM_REASON_MIXED, real) : ncclSuccess; \
+        ncclResult_t flushed = group_capturing() ? group_flush(HM_REASON_MIXED) : ncclSuccess; \
         if (flushed != ncclSuccess) return flushed; \
     } while (0)
 
@@ -28,7 +27,7 @@ static bool config_blocking(const ncclConfig_t *config)
 /* A child without a config is like its parent; where that is unknown, non-blocking is the safe guess. */
 static bool child_blocking(ncclComm_t parent, const ncclConfig_t *config)
 {
-    if (config != NULL || parent == NULL || fork_child()) return config_blocking(config);
+    if (config != NULL || parent == NULL) return config_blocking(config);
     hm_comm_t *comm = comm_find(parent);
     bool blocking = comm != NULL && comm->blocking;
     if (comm != NULL) comm_release(comm);
@@ -83,7 +82,7 @@ ncclResult_t hook_ncclCommShrink(const hm_real_t *real, ncclComm_t comm, int *ex
 {
     HM_FLUSH(real);
     bool blocking = child_blocking(comm, config);
-    if ((flags & HM_NCCL_SHRINK_ABORT) != 0 && !fork_child()) comm_cancel(comm);
+    if ((flags & HM_NCCL_SHRINK_ABORT) != 0) comm_cancel(comm);
     ncclResult_t result = real->ncclCommShrink(comm, excluded, excluded_count, child, config, flags);
     group_comm_add(child, real, blocking, result);
     return result;
@@ -103,7 +102,7 @@ ncclResult_t hook_ncclCommGrow(const hm_real_t *real, ncclComm_t comm, int ranks
     ncclResult_t hook_##name(const hm_real_t *real, ncclComm_t comm) \
     { \
         HM_FLUSH(real); \
-        hm_comm_t *known = fork_child() ? NULL : comm_take(comm); \
+        hm_comm_t *known = comm_take(comm); \
         if (known != NULL && (aborts)) atomic_store(&known->aborted, 1); \
         ncclResult_t result = real->name(comm); \
         if (known != NULL) comm_release(known); \
@@ -117,6 +116,6 @@ HM_END(ncclCommAbort, true)
 ncclResult_t hook_ncclCommRevoke(const hm_real_t *real, ncclComm_t comm, int flags)
 {
     HM_FLUSH(real);
-    if (!fork_child()) comm_cancel(comm);
+    comm_cancel(comm);
     return real->ncclCommRevoke(comm, flags);
 }

@@ -1,5 +1,4 @@
-/* All-to-alls by name. The call itself says that every rank takes part, so no caller has to be trusted. */
-#include "base/fork.h"
+/* All-to-alls by name. The call itself says that every rank takes part, so no caller has to be believed. */
 #include "call.h"
 #include "comm.h"
 #include "group.h"
@@ -7,7 +6,6 @@
 
 /* One call as it was made: count elements to and from each rank, or counts and displacements per rank. */
 typedef struct hm_named {
-    hm_form_t form;
     const void *send;
     void *recv;
     size_t count;
@@ -15,44 +13,55 @@ typedef struct hm_named {
     ncclDataType_t type;
 } hm_named_t;
 
-/* Lays the call out in the thread's record. HM_REASON_NONE, or why not. */
-static hm_reason_t named_lay(const hm_named_t *call, const hm_comm_t *comm)
+static void peer_lay(const hm_named_t *named, hm_record_t *record, int peer, size_t type_bytes, hm_call_t *call)
 {
-    size_t bytes = nccl_type_bytes(call->type);
-    if (!comm->blocking) return HM_REASON_NON_BLOCKING;
-    if (comm->ranks < 2) return HM_REASON_ONE_RANK;
-    if (bytes == 0) return HM_REASON_ARGUMENT;
-    hm_record_t *record = group_record(comm->ranks);
-    if (record == NULL) return HM_REASON_NO_RECORD;
-    for (int peer = 0; peer < comm->ranks; peer++) {
-        size_t at = (size_t)peer;
-        record->send_count[peer] = call->send_counts != NULL ? call->send_counts[peer] : call->count;
-        record->recv_count[peer] = call->send_counts != NULL ? call->recv_counts[peer] : call->count;
-        size_t send_at = call->send_counts != NULL ? call->send_starts[peer] : at * call->count;
-        size_t recv_at = call->send_counts != NULL ? call->recv_starts[peer] : at * call->count;
-        if ((call->send == NULL && record->send_count[peer] != 0) ||
-            (call->recv == NULL && record->recv_count[peer] != 0))
-            return HM_REASON_ARGUMENT;
-        record->send[peer] = call->send != NULL ? (const char *)call->send + send_at * bytes : NULL;
-        record->recv[peer] = call->recv != NULL ? (char *)call->recv + recv_at * bytes : NULL;
-    }
-    return HM_REASON_NONE;
+    bool listed = named->send_counts != NULL;
+    size_t at = (size_t)peer * named->count;
+    size_t send_at = listed ? named->send_starts[peer] : at, recv_at = listed ? named->recv_starts[peer] : at;
+    record->send_bytes[peer] = type_bytes * (listed ? named->send_counts[peer] : named->count);
+    record->recv_bytes[peer] = type_bytes * (listed ? named->recv_counts[peer] : named->count);
+    record->send[peer] = named->send != NULL ? (const char *)named->send + send_at * type_bytes : NULL;
+    record->recv[peer] = named->recv != NULL ? (char *)named->recv + recv_at * type_bytes : NULL;
+    if ((named->send == NULL && record->send_bytes[peer] != 0) ||
+        (named->recv == NULL && record->recv_bytes[peer] != 0))
+        call->refusal = HM_REASON_ARGUMENT;
 }
 
-/* true: replaced, *result is what the job gets. false: the caller makes NCCL's call, then named_left. *alone: set to
- * the communicator, with a reference, where call_replayed must be told of that call. */
-static bool named_run(const hm_named_t *call, ncclComm_t handle, cudaStream_t stream, hm_comm_t **alone,
+/* Lays the call out in the thread's record; what this rank cannot have replaced is said in call->refusal. */
+static void named_lay(const hm_named_t *named, hm_comm_t *comm, hm_call_t *call)
+{
+    size_t type_bytes = nccl_type_bytes(named->type);
+    hm_record_t *record = legs_record(comm->ranks);
+    if (record == NULL) {
+        group_memory_lack(comm);
+        return;
+    }
+    if (type_bytes == 0) call->refusal = HM_REASON_ARGUMENT;
+    for (int peer = 0; peer < comm->ranks; peer++) peer_lay(named, record, peer, type_bytes, call);
+    call->send = record->send;
+    call->recv = record->recv;
+    call->send_bytes = record->send_bytes;
+    call->recv_bytes = record->recv_bytes;
+}
+
+/* true: replaced, *result is what the job gets. *alone: the communicator, held, where NCCL's enqueuing of the call is
+ * waited for; for named_left. */
+static bool named_run(const hm_named_t *named, ncclComm_t handle, cudaStream_t stream, hm_comm_t **alone,
                       ncclResult_t *result)
 {
-    if (hm_group.depth > 0 || hm_group.busy || fork_child()) return false;
+    if (hm_group.depth > 0 || hm_group.busy) return false;
     hm_comm_t *comm = handle != NULL ? comm_find(handle) : NULL;
     if (comm == NULL) return false;
+    hm_call_t call = {.comm = comm, .stream = stream};
     hm_answer_t answer = HM_ANSWER_LEAVE;
-    hm_reason_t reason = named_lay(call, comm);
-    if (reason == HM_REASON_NONE)
-        answer = group_run(comm, call->form, call->type, stream, result);
-    else
-        comm_leave(comm, reason);
+    if (!comm->blocking) {
+        comm_leave(comm, HM_REASON_NON_BLOCKING);
+    } else if (comm->ranks < 2) {
+        comm_leave(comm, HM_REASON_ONE_RANK);
+    } else {
+        named_lay(named, comm, &call);
+        answer = group_run(&call, result);
+    }
     if (answer == HM_ANSWER_LEAVE_AND_TELL)
         *alone = comm;
     else
@@ -60,7 +69,7 @@ static bool named_run(const hm_named_t *call, ncclComm_t handle, cudaStream_t st
     return answer == HM_ANSWER_DONE;
 }
 
-/* After NCCL's call, which gave this result. */
+/* The call was made as it was, with this result. */
 static ncclResult_t named_left(hm_comm_t *alone, cudaStream_t stream, ncclResult_t result)
 {
     if (alone != NULL) {
@@ -70,27 +79,25 @@ static ncclResult_t named_left(hm_comm_t *alone, cudaStream_t stream, ncclResult
     return result;
 }
 
-/* Inside a group the call is one of many: NCCL gets them all. */
-static ncclResult_t named_flush(const hm_real_t *real)
+/* Inside a group an equal call is held back like legs. NCCL takes a count of 0 for a call that was not made, so it is
+ * not one that all ranks are known to make. true: *result is what the caller gets. */
+static bool equal_run(hm_leg_kind_t kind, const void *from, void *to, size_t count, ncclDataType_t type,
+                      ncclComm_t comm, cudaStream_t stream, hm_comm_t **alone, ncclResult_t *result)
 {
-    return group_capturing() ? group_flush(HM_REASON_MIXED, real) : ncclSuccess;
-}
-
-/* For NCCL a call with count 0 does nothing, so other ranks need not make it: it is not looked at. */
-static bool equal_run(const void *sendbuff, void *recvbuff, size_t count, ncclDataType_t type, ncclComm_t comm,
-                      cudaStream_t stream, hm_comm_t **alone, ncclResult_t *result)
-{
-    hm_named_t call = {.form = HM_FORM_ALLTOALL, .send = sendbuff, .recv = recvbuff, .count = count, .type = type};
-    return count != 0 && named_run(&call, comm, stream, alone, result);
+    hm_named_t named = {.send = from, .recv = to, .count = count, .type = type};
+    hm_leg_t leg = {.stream = stream, .from = from, .to = to, .count = count, .type = type, .kind = kind};
+    *result = ncclSuccess;
+    if (count == 0) return false;
+    if (!group_capturing()) return named_run(&named, comm, stream, alone, result);
+    return group_hold_whole(&leg, comm, result) || *result != ncclSuccess;
 }
 
 ncclResult_t hook_ncclAlltoAll(const hm_real_t *real, const void *sendbuff, void *recvbuff, size_t count,
                                ncclDataType_t type, ncclComm_t comm, cudaStream_t stream)
 {
     hm_comm_t *alone = NULL;
-    ncclResult_t result = named_flush(real);
-    if (result != ncclSuccess || equal_run(sendbuff, recvbuff, count, type, comm, stream, &alone, &result))
-        return result;
+    ncclResult_t result;
+    if (equal_run(HM_LEG_ALLTOALL, sendbuff, recvbuff, count, type, comm, stream, &alone, &result)) return result;
     return named_left(alone, stream, real->ncclAlltoAll(sendbuff, recvbuff, count, type, comm, stream));
 }
 
@@ -98,9 +105,8 @@ ncclResult_t hook_ncclAllToAll(const hm_real_t *real, const void *sendbuff, void
                                ncclDataType_t type, ncclComm_t comm, cudaStream_t stream)
 {
     hm_comm_t *alone = NULL;
-    ncclResult_t result = named_flush(real);
-    if (result != ncclSuccess || equal_run(sendbuff, recvbuff, count, type, comm, stream, &alone, &result))
-        return result;
+    ncclResult_t result;
+    if (equal_run(HM_LEG_ALLTOALL_ALIAS, sendbuff, recvbuff, count, type, comm, stream, &alone, &result)) return result;
     return named_left(alone, stream, real->ncclAllToAll(sendbuff, recvbuff, count, type, comm, stream));
 }
 
@@ -111,10 +117,11 @@ ncclResult_t hook_ncclAlltoAllConfig(const hm_real_t *real, const void *sendbuff
                                      const ncclCollConfig_t *config)
 {
     hm_comm_t *alone = NULL;
-    ncclResult_t result = named_flush(real);
+    ncclResult_t result = group_capturing() ? group_flush(HM_REASON_MIXED) : ncclSuccess;
     if (result != ncclSuccess) return result;
-    if (config == NULL && equal_run(sendbuff, recvbuff, count, type, comm, stream, &alone, &result)) return result;
-    hm_comm_t *known = config != NULL && comm != NULL && !fork_child() ? comm_find(comm) : NULL;
+    if (config == NULL && equal_run(HM_LEG_ALLTOALL, sendbuff, recvbuff, count, type, comm, stream, &alone, &result))
+        return result;
+    hm_comm_t *known = config != NULL && comm != NULL ? comm_find(comm) : NULL;
     if (known != NULL) {
         comm_leave(known, HM_REASON_CONFIG);
         comm_release(known);
@@ -126,19 +133,18 @@ ncclResult_t hook_ncclAllToAllv(const hm_real_t *real, const void *sendbuff, con
                                 const size_t *sdispls, void *recvbuff, const size_t *recvcounts, const size_t *rdispls,
                                 ncclDataType_t type, ncclComm_t comm, cudaStream_t stream)
 {
-    hm_named_t call = {.form = HM_FORM_ALLTOALLV,
-                       .send = sendbuff,
-                       .recv = recvbuff,
-                       .send_counts = sendcounts,
-                       .send_starts = sdispls,
-                       .recv_counts = recvcounts,
-                       .recv_starts = rdispls,
-                       .type = type};
+    hm_named_t named = {.send = sendbuff,
+                        .recv = recvbuff,
+                        .send_counts = sendcounts,
+                        .send_starts = sdispls,
+                        .recv_counts = recvcounts,
+                        .recv_starts = rdispls,
+                        .type = type};
     hm_comm_t *alone = NULL;
-    ncclResult_t result = named_flush(real);
+    ncclResult_t result = group_capturing() ? group_flush(HM_REASON_MIXED) : ncclSuccess;
     if (result != ncclSuccess) return result;
     if (sendcounts != NULL && sdispls != NULL && recvcounts != NULL && rdispls != NULL &&
-        named_run(&call, comm, stream, &alone, &result))
+        named_run(&named, comm, stream, &alone, &result))
         return result;
     return named_left(
         alone, stream,

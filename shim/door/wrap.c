@@ -42,7 +42,7 @@ static inline const hm_real_t *wrap_real(const void *caller, ncclComm_t comm)
 #define HM_WRAP_pass(name, params, args, comm) \
     HM_WRAP( \
         name, params, comm, if (HM_UNLIKELY(group_capturing())) { \
-            ncclResult_t result = group_flush(HM_REASON_MIXED, real); \
+            ncclResult_t result = group_flush(HM_REASON_MIXED); \
             if (result != ncclSuccess) return result; \
         } return real->name args;)
 #define HM_WRAP_own(name, params, args, comm) HM_WRAP(name, params, comm, return hook_##name(real, HM_LIST args);)

@@ -1,5 +1,6 @@
 #include "profile_kept.h"
 
+#include "base/fork.h"
 #include "base/log.h"
 #include "base/settings.h"
 #include "profile_file.h"
@@ -57,4 +58,15 @@ void profile_kept_add(const hm_comm_t *comm, const hm_profile_t *profile)
     pthread_mutex_unlock(&lock);
     if (status != 0) comm_say(HM_LOG_WARN, comm, "HIERMOE_FIT_FILE=%s: %s", path, strerror(-status));
     if (status == 0 && path != NULL) comm_say(HM_LOG_INFO, comm, "measured profile written to %s", path);
+}
+
+static void kept_after_fork(void)
+{
+    lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
+}
+
+__attribute__((constructor)) static void kept_fork_prepare(void)
+{
+    static hm_fork_handler_t handler = {.run = kept_after_fork};
+    fork_handler_add(&handler);
 }

@@ -16,11 +16,11 @@ static void note(const hm_call_t *call)
     char line[256];
     size_t sent = 0, received = 0;
     for (int peer = 0; peer < call->comm->ranks; peer++) {
-        sent += call->send_count[peer] * call->type_bytes;
-        received += call->recv_count[peer] * call->type_bytes;
+        sent += call->send_bytes[peer];
+        received += call->recv_bytes[peer];
     }
-    snprintf(line, sizeof line, "REPLACED form %d comm %d rank %d of %d, %zu bytes out, %zu in, last to %d from %d",
-             call->form, (int)(uintptr_t)call->comm->handle, call->comm->rank, call->comm->ranks, sent, received,
+    snprintf(line, sizeof line, "REPLACED comm %d rank %d of %d, %zu bytes out, %zu in, last to %d from %d",
+             (int)(uintptr_t)call->comm->handle, call->comm->rank, call->comm->ranks, sent, received,
              (int)(uintptr_t)call->send[call->comm->ranks - 1], (int)(uintptr_t)call->recv[call->comm->ranks - 1]);
     memcpy(&fake_note, &symbol, sizeof symbol);
     if (symbol != NULL) fake_note(line);
@@ -41,8 +41,10 @@ static void reenter(const hm_call_t *call)
 hm_answer_t call_run(const hm_call_t *call, ncclResult_t *result)
 {
     const char *what = getenv("HM_DOUBLE");
-    if (what == NULL || strcmp(what, "refuse") == 0) return HM_ANSWER_LEAVE;
+    if (call->refusal != HM_REASON_NONE) comm_leave(call->comm, call->refusal); /* as all ranks do that agree on it */
+    if (what == NULL || strcmp(what, "refuse") == 0 || call->refusal != HM_REASON_NONE) return HM_ANSWER_LEAVE;
     if (strcmp(what, "reenter") == 0) reenter(call);
+    if (call->enter != NULL && (*result = call->enter()) != ncclSuccess) return HM_ANSWER_DONE;
     note(call);
     *result = ncclSuccess;
     return HM_ANSWER_DONE;

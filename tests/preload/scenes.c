@@ -19,6 +19,13 @@ int scenes_run(const char *name);
 ncclComm_t scenes_world(void);
 void scenes_use(ncclComm_t comm);
 
+/* torch::cuda::nccl::version: of the NCCL that it was built with. */
+uint64_t torch_nccl_version(void) __asm__("_ZN5torch4cuda4nccl7versionEv");
+uint64_t torch_nccl_version(void)
+{
+    return (uint64_t)2 << 32 | (uint64_t)28 << 16 | 9;
+}
+
 /* torch::cuda::nccl::all2all_single_unequal_split */
 __attribute__((noinline, visibility("protected"))) void
 all2all(ncclComm_t comm, int ranks, ncclDataType_t type, cudaStream_t stream) __asm__(

@@ -90,6 +90,8 @@ hm_answer_t call_run(const hm_call_t *call, ncclResult_t *result)
     front_double.runs++;
     front_double.call = *call;
     if (front_double.inside != NULL) front_double.inside(call);
+    if (front_double.refusals < 8) front_double.refusal[front_double.refusals++] = call->refusal;
+    if (front_double.enter && call->enter != NULL && (*result = call->enter()) != ncclSuccess) return HM_ANSWER_DONE;
     if (front_double.answer == HM_ANSWER_DONE) *result = ncclSuccess;
     return front_double.answer;
 }
@@ -111,6 +113,7 @@ int front_reset(void **state)
     (void)state;
     memset(&front_double, 0, sizeof front_double);
     front_double.answer = HM_ANSWER_DONE;
+    front_double.enter = true;
     front_double.ranks = 4;
     return 0;
 }

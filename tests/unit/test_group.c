@@ -36,17 +36,19 @@ static ncclResult_t end(void)
 
 static void capture_all(int ranks, int comm)
 {
+    front_double.calls[0] = 0;
     assert_int_equal(start(), ncclSuccess);
     for (int r = ranks - 1; r >= 0; r--) {
         assert_int_equal(recv_from(r, comm), ncclSuccess);
         assert_int_equal(send_to(r, comm), ncclSuccess);
     }
-    assert_string_equal(front_double.calls, "");
+    assert_string_equal(front_double.calls, "< "); /* NCCL knows of the group, not of what is in it */
 }
 
 static int set_up(void **state)
 {
     comm_drop(HANDLE(1));
+    hm_group = (hm_group_t){.depth = 0};
     front_reset(state);
     comm_add(HANDLE(1), &front_real, true);
     return 0;
@@ -58,18 +60,23 @@ static void whole_group_reaches_call_run_by_peer(void **state)
     capture_all(4, 1);
     assert_int_equal(end(), ncclSuccess);
     assert_int_equal(front_double.runs, 1);
-    assert_string_equal(front_double.calls, "");
     assert_ptr_equal(front_double.call.send[3], BUFF(3));
     assert_ptr_equal(front_double.call.recv[0], BUFF(1000));
-    assert_int_equal(front_double.call.send_count[2], 12);
-    assert_int_equal(front_double.call.recv_count[3], 23);
-    assert_int_equal(front_double.call.type_bytes, 4);
+    assert_int_equal(front_double.call.send_bytes[2], 48);
+    assert_int_equal(front_double.call.recv_bytes[3], 92);
+    assert_int_equal(front_double.call.refusal, HM_REASON_NONE);
+    assert_string_equal(front_double.calls, "< > ");
 }
 
 static void refused_group_is_replayed_in_order(void **state)
 {
     (void)state;
     front_double.answer = HM_ANSWER_LEAVE;
+    capture_all(4, 1);
+    assert_int_equal(end(), ncclSuccess);
+    assert_string_equal(front_double.calls, "< > < R3 S3 R2 S2 R1 S1 R0 S0 > ");
+    front_double.enter = false; /* left alone without asking: NCCL's group was never left */
+    front_double.calls[0] = 0;
     capture_all(4, 1);
     assert_int_equal(end(), ncclSuccess);
     assert_string_equal(front_double.calls, "< R3 S3 R2 S2 R1 S1 R0 S0 > ");
@@ -161,7 +168,7 @@ static void error_of_flushed_send_is_returned_at_end(void **state)
     front_double.send = ncclRemoteError;
     start();
     send_to(1, 1);
-    assert_int_equal(group_flush(HM_REASON_MIXED, &front_real), ncclSuccess);
+    assert_int_equal(group_flush(HM_REASON_MIXED), ncclSuccess);
     assert_int_equal(end(), ncclRemoteError);
     front_double.send = ncclSuccess;
     front_double.calls[0] = 0;
@@ -207,19 +214,15 @@ static void group_of_another_nccl_inside_leaves_the_outer_one_open(void **state)
     assert_string_equal(front_double.calls, "< > ");
 }
 
-/* The recorded calls must not run one by one, outside a group: they would wait for each other. */
-static void group_that_nccl_will_not_open_is_dropped(void **state)
+/* NCCL hears of the start at once, so its refusal is the job's to see, and nothing is held back. */
+static void group_that_nccl_will_not_open_is_none(void **state)
 {
     (void)state;
     front_double.start = ncclSystemError;
-    start();
-    assert_int_equal(send_to(1, 1), ncclSuccess);
-    assert_int_equal(send_to(1, 1), ncclSystemError);
-    assert_string_equal(front_double.calls, "< ");
-    front_double.end = ncclInvalidUsage;
-    assert_int_equal(end(), ncclInvalidUsage);
-    assert_string_equal(front_double.calls, "< > ");
+    assert_int_equal(start(), ncclSystemError);
     assert_int_equal(hm_group.depth, 0);
+    assert_false(group_capturing());
+    assert_string_equal(front_double.calls, "< ");
 }
 
 static void *large(void *unused)
@@ -232,7 +235,7 @@ static void *large(void *unused)
         assert_int_equal(end(), ncclSuccess);
     }
     assert_ptr_equal(front_double.call.recv[299], BUFF(1299));
-    assert_int_equal(front_double.call.send_count[64], 74);
+    assert_int_equal(front_double.call.send_bytes[64], 4 * 74);
     comm_drop(HANDLE(2));
     return front_double.runs == 2 ? BUFF(0) : NULL;
 }
@@ -286,7 +289,7 @@ static void call_from_inside_call_run(void **state)
     front_double.inside = call_again;
     capture_all(4, 1);
     assert_int_equal(end(), ncclSuccess);
-    assert_string_equal(front_double.calls, "< S2 > ");
+    assert_string_equal(front_double.calls, "< < S2 > > ");
     front_double.calls[0] = 0;
     assert_int_equal(hook_ncclAlltoAll(&front_real, BUFF(0), BUFF(500), 8, ncclInt32, HANDLE(1), NULL), ncclSuccess);
     assert_string_equal(front_double.calls, "< S2 > ");
@@ -294,8 +297,9 @@ static void call_from_inside_call_run(void **state)
     assert_int_equal(hm_group.depth, 0);
 }
 
-/* A fork in the middle of a group: the child's calls reach NCCL at once, the parent's group is captured as before. */
-static void child_of_fork_passes_everything_on(void **state)
+/* A fork in the middle of a group: of the parent's communicators the child knows nothing, its own are as any other, and
+ * the parent's group is captured as before. Children that left all alone had ranks that waited for them. */
+static void child_of_fork_starts_anew(void **state)
 {
     int status = -1;
     (void)state;
@@ -304,15 +308,18 @@ static void child_of_fork_passes_everything_on(void **state)
     send_to(1, 1);
     pid_t child = fork();
     if (child == 0) {
+        front_double.calls[0] = 0;
         start();
         send_to(1, 1);
-        bool passed = strcmp(front_double.calls, "< S1 ") == 0;
         end();
-        _exit(passed && front_double.runs == 0 ? 0 : 1);
+        bool passed = strcmp(front_double.calls, "< S1 > ") == 0 && front_double.runs == 0;
+        comm_add(HANDLE(9), &front_real, true);
+        capture_all(4, 9);
+        _exit(end() == ncclSuccess && passed && front_double.runs == 1 ? 0 : 1);
     }
     assert_int_equal(waitpid(child, &status, 0), child);
     assert_int_equal(status, 0);
-    assert_string_equal(front_double.calls, "");
+    assert_string_equal(front_double.calls, "< ");
     assert_int_equal(end(), ncclSuccess);
     assert_string_equal(front_double.calls, "< S1 > ");
 }
@@ -330,6 +337,167 @@ static void reasons_are_counted_per_communicator(void **state)
     assert_string_equal(stats_reason_text(HM_REASON_SECOND_COMM), "the group uses more than one communicator");
 }
 
+/* A send to and a receive from every rank, but for what `spoil` does to the last receive. */
+static void capture_spoiled(cudaStream_t stream, ncclDataType_t type, int more)
+{
+    front_double.calls[0] = 0;
+    front_double.answer = HM_ANSWER_LEAVE;
+    assert_int_equal(start(), ncclSuccess);
+    for (int r = 0; r < 4; r++) {
+        assert_int_equal(send_to(r, 1), ncclSuccess);
+        if (r < 3) assert_int_equal(recv_from(r, 1), ncclSuccess);
+    }
+    assert_int_equal(hook_ncclRecv(&front_real, BUFF(1003), 23, type, 3, HANDLE(1), stream), ncclSuccess);
+    for (int i = 0; i < more; i++) assert_int_equal(send_to(3, 1), ncclSuccess);
+}
+
+/* NCCL moves bytes: empty tensors of one rank may be of any type. */
+static void types_may_be_mixed(void **state)
+{
+    (void)state;
+    capture_spoiled(NULL, ncclFloat64, 0);
+    front_double.answer = HM_ANSWER_DONE;
+    assert_int_equal(end(), ncclSuccess);
+    assert_int_equal(front_double.call.refusal, HM_REASON_NONE);
+    assert_int_equal(front_double.call.recv_bytes[3], 8 * 23);
+    assert_int_equal(front_double.call.recv_bytes[2], 4 * 22);
+}
+
+/* What one rank alone has goes to the agreement, and from there to NCCL as it was made. */
+static void what_this_rank_cannot_is_said(void **state)
+{
+    (void)state;
+    capture_spoiled(BUFF(7), ncclInt32, 0);
+    assert_int_equal(end(), ncclSuccess);
+    assert_int_equal(front_double.call.refusal, HM_REASON_SECOND_STREAM);
+    assert_string_equal(front_double.calls, "< > < S0 R0 S1 R1 S2 R2 S3 R3 > ");
+    capture_spoiled(NULL, ncclInt32, 1);
+    assert_int_equal(end(), ncclSuccess);
+    assert_int_equal(front_double.call.refusal, HM_REASON_REPEATED);
+    assert_string_equal(front_double.calls, "< > < S0 R0 S1 R1 S2 R2 S3 R3 S3 > ");
+    front_double.calls[0] = 0;
+    start();
+    for (int r = 0; r < 4; r++) {
+        hook_ncclSend(&front_real, NULL, (size_t)r, ncclInt32, r, HANDLE(1), NULL);
+        recv_from(r, 1);
+    }
+    assert_int_equal(end(), ncclSuccess);
+    assert_int_equal(front_double.call.refusal, HM_REASON_ARGUMENT);
+    assert_int_equal(front_double.runs, 3);
+}
+
+static volatile int after; /* work behind a call keeps it from becoming a jump */
+
+/* A function that is believed to issue whole all-to-alls leaves a leg out on this rank: the others count on it. */
+__attribute__((noinline, visibility("default"))) ncclResult_t issuer_all_to_all(void);
+ncclResult_t issuer_all_to_all(void)
+{
+    start();
+    for (int r = 0; r < 3; r++) send_to(r, 1), recv_from(r, 1);
+    ncclResult_t result = hook_ncclGroupEnd(&front_real, __builtin_extract_return_addr(__builtin_return_address(0)));
+    after++;
+    return result;
+}
+
+__attribute__((noinline, visibility("default"))) ncclResult_t issuer_outside(void);
+ncclResult_t issuer_outside(void)
+{
+    ncclResult_t result = issuer_all_to_all();
+    after++;
+    return result;
+}
+
+static void partial_group_of_an_issuer_is_said(void **state)
+{
+    (void)state;
+    front_double.answer = HM_ANSWER_LEAVE;
+    setenv("HIERMOE_TRUST", "issuer_outside", 1);
+    settings_forget();
+    assert_int_equal(issuer_outside(), ncclSuccess);
+    assert_int_equal(front_double.runs, 1);
+    assert_int_equal(front_double.call.refusal, HM_REASON_PARTIAL);
+    setenv("HIERMOE_TRUST", "shape", 1);
+    settings_forget();
+    assert_int_equal(issuer_outside(), ncclSuccess);
+    assert_int_equal(front_double.runs, 1);
+}
+
+static void lone_group_inside_a_group_is_one(void **state)
+{
+    (void)state;
+    start();
+    start();
+    for (int r = 0; r < 4; r++) send_to(r, 1), recv_from(r, 1);
+    assert_int_equal(end(), ncclSuccess);
+    assert_int_equal(front_double.runs, 0);
+    assert_int_equal(end(), ncclSuccess);
+    assert_int_equal(front_double.runs, 1);
+    assert_int_equal(front_double.call.refusal, HM_REASON_NONE);
+}
+
+/* Two communicators' all-to-alls in one group: ranks of only one of them wait for this rank's word. */
+static void each_communicator_of_a_group_is_told(void **state)
+{
+    (void)state;
+    comm_add(HANDLE(2), &front_real, true);
+    front_double.answer = HM_ANSWER_LEAVE;
+    start();
+    for (int c = 1; c <= 2; c++) {
+        start();
+        for (int r = 0; r < 4; r++) send_to(r, c), recv_from(r, c);
+        end();
+    }
+    hook_ncclAlltoAll(&front_real, BUFF(0), BUFF(500), 8, ncclInt32, HANDLE(2), NULL);
+    front_double.calls[0] = 0;
+    assert_int_equal(end(), ncclSuccess);
+    assert_int_equal(front_double.runs, 3);
+    for (int i = 0; i < 3; i++) assert_int_equal(front_double.refusal[i], HM_REASON_SECOND_COMM);
+    assert_string_equal(front_double.calls, "> < < S0 R0 S1 R1 S2 R2 S3 R3 > < S0 R0 S1 R1 S2 R2 S3 R3 > A > ");
+    comm_drop(HANDLE(2));
+}
+
+static void named_call_inside_a_group_is_one(void **state)
+{
+    (void)state;
+    start();
+    assert_int_equal(hook_ncclAlltoAll(&front_real, BUFF(0), BUFF(500), 8, ncclInt32, HANDLE(1), NULL), ncclSuccess);
+    assert_int_equal(front_double.runs, 0);
+    assert_int_equal(end(), ncclSuccess);
+    assert_int_equal(front_double.runs, 1);
+    assert_int_equal(front_double.call.send_bytes[3], 32);
+    assert_ptr_equal(front_double.call.recv[1], (char *)BUFF(500) + 32);
+}
+
+/* Something that cannot be held back joins a group: the all-to-all before it is said first. */
+static void flush_says_what_came_before(void **state)
+{
+    (void)state;
+    front_double.answer = HM_ANSWER_LEAVE;
+    start();
+    start();
+    for (int r = 0; r < 4; r++) send_to(r, 1), recv_from(r, 1);
+    end();
+    front_double.calls[0] = 0;
+    assert_int_equal(group_flush(HM_REASON_MIXED), ncclSuccess);
+    assert_int_equal(front_double.runs, 1);
+    assert_int_equal(front_double.call.refusal, HM_REASON_MIXED);
+    assert_string_equal(front_double.calls, "> < < S0 R0 S1 R1 S2 R2 S3 R3 > ");
+    assert_int_equal(end(), ncclSuccess);
+    assert_string_equal(front_double.calls, "> < < S0 R0 S1 R1 S2 R2 S3 R3 > > ");
+}
+
+/* A call that reaches NCCL by another way finds the group open. */
+static void start_reaches_nccl_at_once(void **state)
+{
+    (void)state;
+    start();
+    assert_string_equal(front_double.calls, "< ");
+    send_to(1, 1);
+    assert_string_equal(front_double.calls, "< ");
+    end();
+    assert_string_equal(front_double.calls, "< S1 > ");
+}
+
 int main(void)
 {
     setenv("HIERMOE_TRUST", "shape", 1);
@@ -342,12 +510,20 @@ int main(void)
         cmocka_unit_test_setup(error_of_replayed_send_is_returned_at_end, set_up),
         cmocka_unit_test_setup(error_of_flushed_send_is_returned_at_end, set_up),
         cmocka_unit_test_setup(group_of_another_nccl_inside_leaves_the_outer_one_open, set_up),
-        cmocka_unit_test_setup(group_that_nccl_will_not_open_is_dropped, set_up),
+        cmocka_unit_test_setup(group_that_nccl_will_not_open_is_none, set_up),
         cmocka_unit_test_setup(large_group_in_a_thread, set_up),
         cmocka_unit_test_setup(communicator_dropped_while_captured, set_up),
         cmocka_unit_test_setup(call_from_inside_call_run, set_up),
-        cmocka_unit_test_setup(child_of_fork_passes_everything_on, set_up),
+        cmocka_unit_test_setup(child_of_fork_starts_anew, set_up),
         cmocka_unit_test_setup(reasons_are_counted_per_communicator, set_up),
+        cmocka_unit_test_setup(types_may_be_mixed, set_up),
+        cmocka_unit_test_setup(what_this_rank_cannot_is_said, set_up),
+        cmocka_unit_test_setup(partial_group_of_an_issuer_is_said, set_up),
+        cmocka_unit_test_setup(lone_group_inside_a_group_is_one, set_up),
+        cmocka_unit_test_setup(each_communicator_of_a_group_is_told, set_up),
+        cmocka_unit_test_setup(named_call_inside_a_group_is_one, set_up),
+        cmocka_unit_test_setup(flush_says_what_came_before, set_up),
+        cmocka_unit_test_setup(start_reaches_nccl_at_once, set_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -142,12 +142,10 @@ static void no_memory_for_the_first_word_fails_the_call(void **context)
     ncclResult_t result = ncclSuccess;
     world_open(&world, 2);
     hm_call_t call = {.comm = &world.comm[1],
-                      .type = ncclUint8,
-                      .type_bytes = 1,
                       .send = send,
                       .recv = recv,
-                      .send_count = count,
-                      .recv_count = count};
+                      .send_bytes = count,
+                      .recv_bytes = count};
     no_memory = true;
     hm_answer_t answer = call_run(&call, &result);
     no_memory = false;

@@ -106,8 +106,8 @@ static ncclResult_t call_replay(const hm_call_t *call)
     const hm_real_t *real = call->comm->real;
     real->ncclGroupStart();
     for (int r = 0; r < call->comm->ranks; r++) {
-        real->ncclSend(call->send[r], call->send_count[r], call->type, r, call->comm->handle, call->stream);
-        real->ncclRecv(call->recv[r], call->recv_count[r], call->type, r, call->comm->handle, call->stream);
+        real->ncclSend(call->send[r], call->send_bytes[r], ncclUint8, r, call->comm->handle, call->stream);
+        real->ncclRecv(call->recv[r], call->recv_bytes[r], ncclUint8, r, call->comm->handle, call->stream);
     }
     return real->ncclGroupEnd();
 }
@@ -127,17 +127,12 @@ static void *rank_run(void *argument)
         in[p] = exchange->rows[p][thread->rank] * exchange->row_bytes;
     }
     if (thread->rank == exchange->ranks - 1) in[thread->rank - 1] -= exchange->expected_less * exchange->row_bytes;
-    bool odd = world->odd[thread->rank];
-    size_t width = odd ? sizeof(float) : 1;
-    for (int p = 0; p < exchange->ranks; p++) out[p] /= width, in[p] /= width;
     hm_call_t call = {.comm = &world->comm[thread->rank],
-                      .form = odd ? HM_FORM_ALLTOALL : HM_FORM_GROUP,
-                      .type = odd ? ncclFloat32 : ncclUint8,
-                      .type_bytes = width,
                       .send = send,
                       .recv = recv,
-                      .send_count = out,
-                      .recv_count = in};
+                      .send_bytes = out,
+                      .recv_bytes = in,
+                      .refusal = world->refusal[thread->rank]};
     ncclResult_t result = ncclSuccess;
     doubles_own = world->settings[thread->rank];
     world->answer[thread->rank] = call_run(&call, &result);

@@ -36,7 +36,7 @@ typedef struct world {
     hm_comm_t comm[RANKS_MAX];
     const hm_settings_t *settings[RANKS_MAX]; /* a rank's own, or NULL */
     exchange_t exchange;
-    bool odd[RANKS_MAX]; /* the rank passes its bytes as floats, and as if by ncclAlltoAll */
+    hm_reason_t refusal[RANKS_MAX]; /* what keeps the rank from having its call replaced */
     hm_answer_t answer[RANKS_MAX];
     bool replaced[RANKS_MAX]; /* the answer was DONE */
     ncclResult_t result[RANKS_MAX];
