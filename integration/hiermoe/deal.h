@@ -2,7 +2,7 @@
 #ifndef HM_DEAL_H
 #define HM_DEAL_H
 
-#include "trace.h"
+#include "experts/trace.h"
 
 /* Copies the tokens that simulated rank `source` gets of a layer to ids [tokens][top_k]. Ranks take the trace's tokens
  * in order, `tokens` each. After the last token the trace begins again, a bit further on every time, so that later

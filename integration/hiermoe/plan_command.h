@@ -2,9 +2,9 @@
 #ifndef HM_PLAN_COMMAND_H
 #define HM_PLAN_COMMAND_H
 
-#include "cost.h"
-#include "count.h"
-#include "sample.h"
+#include "call/cost.h"
+#include "experts/count.h"
+#include "experts/sample.h"
 
 #define HM_PLAN_MAX_RANKS 65536
 #define HM_PLAN_MAX_TABLE_RANKS 1024 /* the links models need a table of all pairs */

@@ -1,5 +1,5 @@
+#include "experts/swap.h"
 #include "plan_command.h"
-#include "swap.h"
 
 #include <string.h>
 

@@ -1,10 +1,10 @@
 /* Reads what the user asks hiermoe plan for. One table has the options: parsing and --help come from it. */
 #define _GNU_SOURCE
 #include "command.h"
+#include "experts/smooth.h"
+#include "experts/swap.h"
 #include "models.h"
 #include "plan_command.h"
-#include "smooth.h"
-#include "swap.h"
 
 #include <errno.h>
 #include <getopt.h>

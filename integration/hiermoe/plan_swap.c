@@ -1,7 +1,7 @@
 /* Suggests swaps from the tokens that plan_count kept. */
 #include "command.h"
+#include "experts/swap.h"
 #include "plan_command.h"
-#include "swap.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /* hiermoe profile, and how every subcommand finds a profile. */
-#include "profile.h"
+#include "wires/profile.h"
 
 #include "command.h"
 #include "profile_find.h"

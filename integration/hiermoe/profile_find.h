@@ -2,7 +2,7 @@
 #ifndef HM_PROFILE_FIND_H
 #define HM_PROFILE_FIND_H
 
-#include "profile.h"
+#include "wires/profile.h"
 
 /* name: a built-in profile, a file, or "prior:KIND,..." for `topo` (NULL if it is not known). 0, or the exit status,
  * said.

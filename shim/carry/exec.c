@@ -3,7 +3,7 @@
 #include "exec_jobs.h"
 #include "near.h"
 
-#include "planner/layout.h"
+#include "planner/call/layout.h"
 
 /* Whether a message goes through a window. */
 static bool message_near(const hm_run_t *run, const hm_message_t *message)

@@ -1,6 +1,6 @@
 #include "near.h"
 
-#include "planner/layout.h"
+#include "planner/call/layout.h"
 
 #define TOKEN_BYTES 16 /* of the board on the device, which nobody reads between two agreements */
 

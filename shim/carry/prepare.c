@@ -1,6 +1,6 @@
 #include "prepare.h"
 
-#include "planner/layout.h"
+#include "planner/call/layout.h"
 
 /* Scratch on the rank that needs most, for pieces of `width` bytes. */
 static size_t need_of(hm_carry_t *carry, const hm_load_t *load, size_t width)

@@ -6,7 +6,7 @@
 #include "talk/place.h"
 
 #include "kernels/kernels.h"
-#include "planner/route.h"
+#include "planner/call/route.h"
 
 /* Memory that jobs for the kernels are written to; sized for the routes of all lanes, so that nothing is allocated
  * under way. */

@@ -9,9 +9,9 @@
 #include "clock.h"
 #include "learn.h"
 
-#include "planner/plan.h"
-#include "planner/profile.h"
-#include "planner/refine.h"
+#include "planner/call/plan.h"
+#include "planner/call/refine.h"
+#include "planner/wires/profile.h"
 
 typedef struct hm_know {
     bool observe;      /* HIERMOE_MODE=observe: nothing is replaced */

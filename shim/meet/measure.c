@@ -5,7 +5,7 @@
 #include "base/settings.h"
 #include "measure_flavour.h"
 
-#include "planner/fit.h"
+#include "planner/wires/fit.h"
 
 #include <errno.h>
 #include <stdlib.h>

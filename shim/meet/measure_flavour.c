@@ -3,7 +3,7 @@
 #include "base/settings.h"
 #include "carry/near.h"
 
-#include "planner/plan.h"
+#include "planner/call/plan.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -4,7 +4,7 @@
 
 #include "door/comm.h"
 
-#include "planner/profile.h"
+#include "planner/wires/profile.h"
 
 /* A built-in profile or a file of this name. false: said once for each cause, *profile unchanged. */
 bool profile_file_load(const hm_comm_t *comm, const char *name, hm_profile_t *profile);

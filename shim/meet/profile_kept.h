@@ -5,7 +5,7 @@
 
 #include "door/comm.h"
 
-#include "planner/profile.h"
+#include "planner/wires/profile.h"
 
 /* Whether no fewer ranks than those of `here` measured such wires before: then *profile is what they found. */
 bool profile_kept_take(const hm_profile_t *here, hm_profile_t *profile);

@@ -5,7 +5,7 @@
 #include "door/comm.h"
 #include "talk/place.h"
 
-#include "planner/profile.h"
+#include "planner/wires/profile.h"
 
 #include <stdbool.h>
 

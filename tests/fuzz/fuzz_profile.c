@@ -1,7 +1,7 @@
 /* libFuzzer target: the profile parser. What it takes must survive being written and read again. */
 #include "fuzz_seed.h"
 
-#include "profile.h"
+#include "wires/profile.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /* libFuzzer target: the routing trace parser. What it takes must be in range, what it does not is said. */
 #include "fuzz_seed.h"
 
-#include "trace.h"
+#include "experts/trace.h"
 
 #include <stdlib.h>
 

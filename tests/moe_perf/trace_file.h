@@ -1,8 +1,8 @@
-/* Reads a routing trace (planner/trace.h) from a file. */
+/* Reads a routing trace (planner/experts/trace.h) from a file. */
 #ifndef MP_TRACE_FILE_H
 #define MP_TRACE_FILE_H
 
-#include "../../planner/trace.h"
+#include "../../planner/experts/trace.h"
 
 /* 0 with *trace set, to be freed with trace_free; a negative errno with a sentence in why[why_bytes] that names the
  * file and what was expected there. */

@@ -14,10 +14,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "count.h"
-#include "profile.h"
-#include "sample.h"
+#include "experts/count.h"
+#include "experts/sample.h"
 #include "table.h"
+#include "wires/profile.h"
 
 static inline hm_topo_t *test_topo(const char *spec, int ranks)
 {

@@ -4,9 +4,9 @@
 
 #include "planner_test.h"
 
-#include "cost.h"
+#include "call/cost.h"
 
-#include "swap.h"
+#include "experts/swap.h"
 
 /* All tokens of a batch. */
 static inline hm_swap_stats_t *test_stats_of(const hm_topo_t *topo, const test_batch_t *batch)

@@ -1,7 +1,7 @@
 /* hiermoe plan's report: the table says what JSON says, and both what was counted. */
 #include "command_run.h"
 
-#include "cost.h"
+#include "call/cost.h"
 
 #include <stdio.h>
 
@@ -94,8 +94,8 @@ static void test_the_table_says_what_json_says(void **state)
     static const char *const options[] = {
         TRACE "--swaps 7", TRACE "--topo 4,2 --layer 1 --cost links", "--profile own.profile --model deepseek-v3",
         "--profile prior:net,nvlink --topo 4,8 --model qwen3-30b-a3b --routing zipf:0.9 --cost links-sliced",
-        "--profile a6000-4x8 --model qwen3-30b-a3b --routing zipf:1 --cost padded-sliced --experts 100 --tokens 16384 "
-        "--sample 400000"};
+        ("--profile a6000-4x8 --model qwen3-30b-a3b --routing zipf:1 --cost padded-sliced --experts 100 --tokens 16384 "
+         "--sample 400000")};
     char arguments[512], path[256], text[8192];
     assert_int_equal(command_run("profile a6000-4x8", text, sizeof(text)), 0);
     size_t length = (size_t)(strstr(text, "agree_ms 0") - text);

@@ -1,7 +1,7 @@
 /* Predictions for the paper's cluster and for tables, and which depth is taken for them. */
 #include "planner_test.h"
 
-#include "cost.h"
+#include "call/cost.h"
 
 static void uniform_hits(const hm_topo_t *topo, int experts, int top_k, int tokens, size_t row_bytes, hm_hits_t *hits)
 {

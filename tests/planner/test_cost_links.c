@@ -3,7 +3,7 @@
 
 #include <errno.h>
 
-#include "cost.h"
+#include "call/cost.h"
 
 /* Later slices are packed while neighbours use the shared wire, as far as it would idle for one rank alone. */
 static void test_packing_hides_behind_a_shared_wire(void **state)

@@ -1,6 +1,6 @@
 #include "planner_test.h"
 
-#include "fit.h"
+#include "wires/fit.h"
 
 #include <errno.h>
 

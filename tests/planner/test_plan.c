@@ -1,8 +1,8 @@
 /* The planner's answer for a table: least predicted time, forced depths, no profile, and the same bits every time. */
 #include "planner_test.h"
 
-#include "cost.h"
-#include "plan.h"
+#include "call/cost.h"
+#include "call/plan.h"
 
 static hm_plan_t plan_of(const hm_topo_t *topo, const hm_profile_t *profile, const hm_table_t *table, int force)
 {

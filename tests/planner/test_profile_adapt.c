@@ -1,7 +1,7 @@
 /* A profile that serves another topology than it was measured on. */
 #include "planner_test.h"
 
-#include "profile.h"
+#include "wires/profile.h"
 
 #include <stdio.h>
 #include <string.h>

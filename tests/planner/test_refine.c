@@ -1,6 +1,6 @@
 #include "planner_test.h"
 
-#include "refine.h"
+#include "call/refine.h"
 
 static void test_sizes_are_classes_of_four(void **state)
 {

@@ -1,8 +1,8 @@
 /* What calls took decides in the end, whatever the profile said: the two together, call by call. */
 #include "planner_test.h"
 
-#include "plan.h"
-#include "refine.h"
+#include "call/plan.h"
+#include "call/refine.h"
 
 #define CALLS 2000
 #define HICCUP 1000 /* the call from which on the first of `slow` take eight times as long */

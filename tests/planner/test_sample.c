@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <time.h>
 
-#include "weight_tree.h"
+#include "experts/weight_tree.h"
 
 static uint16_t *draw(const char *routing, int experts, int top_k, size_t tokens)
 {

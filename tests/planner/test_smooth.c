@@ -1,6 +1,6 @@
 #include "planner_test.h"
 
-#include "smooth.h"
+#include "experts/smooth.h"
 
 static void near(double got, double want, double relative)
 {

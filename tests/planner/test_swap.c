@@ -2,7 +2,7 @@
 
 #include <errno.h>
 
-#include "smooth.h"
+#include "experts/smooth.h"
 
 /* HierMoE 2508.09591, Fig. 7 in small: tokens of two experts each on two groups; exchanging one of two pairs is best.
  */

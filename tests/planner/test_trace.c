@@ -1,7 +1,7 @@
 /* The trace parser takes what the format allows, and says what it expected of everything else. */
 #include "planner_test.h"
 
-#include "trace.h"
+#include "experts/trace.h"
 
 #include <errno.h>
 

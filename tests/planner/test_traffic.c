@@ -2,8 +2,8 @@
  * level and rank. HM_TEST_SEED=N draws other cases. */
 #include "planner_test.h"
 
-#include "layout.h"
-#include "traffic.h"
+#include "call/layout.h"
+#include "call/traffic.h"
 
 #define CASES 60
 

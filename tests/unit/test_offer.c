@@ -2,7 +2,7 @@
  * its absence. */
 #include "world.h"
 
-#include "../../planner/profile.h"
+#include "../../planner/wires/profile.h"
 #include "../../shim/meet/measure.h"
 
 #include <setjmp.h>

@@ -1,5 +1,5 @@
 /* Description: topologies from keys and from specs, rail peers, routes that reach every rank by one hop. */
-#include "../../planner/layout.h"
+#include "../../planner/call/layout.h"
 
 #include <errno.h>
 #include <setjmp.h>

@@ -6,9 +6,9 @@
 #ifndef HM_SWAP_H
 #define HM_SWAP_H
 
-#include "profile.h"
 #include "swap_shape.h"
 #include "swap_stats.h"
+#include "wires/profile.h"
 
 typedef struct hm_swap_options {
     hm_swap_objective_t objective;

@@ -3,8 +3,8 @@
 #define HM_COST_PADDED_H
 
 #include "cost_model.h"
-#include "profile.h"
 #include "table.h"
+#include "wires/profile.h"
 
 /* Rows of one all-to-all summed over all sources, as the padded models see it. Real numbers: expectations are welcome.
  */

@@ -3,8 +3,8 @@
 #define HM_COST_LINKS_H
 
 #include "cost_model.h"
-#include "profile.h"
 #include "table.h"
+#include "wires/profile.h"
 
 /* Fills cost->copies and, for all depths, cost->ms and cost->extra_ms from the messages that would be sent, cut into
  * slices[depth]; lanes, own_beside and memory of the options count. 0, -ENOMEM. */

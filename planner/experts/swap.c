@@ -1,6 +1,6 @@
 #include "swap.h"
 
-#include "cost_padded.h"
+#include "call/cost_padded.h"
 #include "smooth.h"
 #include "swap_bound.h"
 
