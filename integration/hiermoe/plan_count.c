@@ -116,7 +116,7 @@ static int uniform_count(const hm_plan_request_t *request, const hm_topo_t *topo
     int *local = malloc((size_t)topo->ranks * sizeof(*local));
     if (local == NULL) return command_fail("out of memory");
     for (int l = 1; l <= topo->levels; l++) {
-        count_local(topo, placement, l, local);
+        placement_count(topo, placement, l, local);
         for (int g = 0; g < topo->groups[l]; g++) {
             double hit = count_hit_uniform(experts, local[g], top_k), rows = all * hit;
             int first = topo->order[topo->start[l][g]], node = topo->group[1][first];

@@ -4,11 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-void placement_contiguous(int experts, int ranks, int *rank)
-{
-    for (int e = 0; e < experts; e++) rank[e] = (int)((long long)e * ranks / experts);
-}
-
 size_t count_scratch(const hm_topo_t *topo)
 {
     size_t words = 0;
@@ -73,10 +68,4 @@ double count_hit_uniform(int experts, int local, int top_k)
         miss *= (double)(experts - local - k) / (experts - k);
     }
     return 1 - miss;
-}
-
-void count_local(const hm_topo_t *topo, const hm_placement_t *placement, int level, int *local)
-{
-    memset(local, 0, (size_t)topo->groups[level] * sizeof(*local));
-    for (int e = 0; e < placement->experts; e++) local[topo->group[level][placement->rank[e]]]++;
 }

@@ -5,17 +5,9 @@
 #ifndef HM_COUNT_H
 #define HM_COUNT_H
 
-#include "topo.h"
+#include "placement.h"
+#include "table.h"
 #include "trace.h"
-
-/* Where experts live. rank[e] for e < experts; swap two entries to trade two experts' places. */
-typedef struct hm_placement {
-    int experts;
-    int *rank;
-} hm_placement_t;
-
-/* Equal runs of ids on each rank in rank order, as frameworks lay experts out; rank[] is the caller's. */
-void placement_contiguous(int experts, int ranks, int *rank);
 
 /* Counts of one source into one row of a table: raw [ranks], distinct[l] [groups[l]] for l in 1..levels, all set (not
  * added to). NULL pointers are not wanted. seen: groups[levels] = ranks entries of scratch for each level, that is
@@ -32,8 +24,5 @@ int count_trace(const hm_topo_t *topo, const hm_placement_t *placement, const hm
 /* Probability that a token of top_k different experts, all sets equally likely, hits one of `local` out of `experts`.
  */
 double count_hit_uniform(int experts, int local, int top_k);
-
-/* Experts that live in each group of a level: local[groups[level]]. */
-void count_local(const hm_topo_t *topo, const hm_placement_t *placement, int level, int *local);
 
 #endif

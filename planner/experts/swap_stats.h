@@ -10,7 +10,7 @@
 #ifndef HM_SWAP_STATS_H
 #define HM_SWAP_STATS_H
 
-#include "count.h"
+#include "placement.h"
 
 typedef struct hm_swap_stats {
     int experts, levels;
