@@ -81,7 +81,7 @@ int profile_wire_find(const char *name, size_t length);
  */
 void profile_prior(const hm_topo_t *topo, const hm_wire_t *wire, const double *gb_per_s, hm_profile_t *profile);
 
-/* Reads a profile's text form, one item a line, '#' starts a comment; see profile_text.c for the grammar. It need not
+/* Reads a profile's text form, one item a line, '#' starts a comment; see profile_text.h for the grammar. It need not
  * end in NUL. 0; -EINVAL with *error filled and *profile unchanged. */
 int profile_parse(const char *text, size_t length, hm_profile_t *profile, hm_parse_error_t *error);
 
