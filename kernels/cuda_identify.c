@@ -13,33 +13,33 @@ static uint64_t slots_for(uint64_t n)
 }
 
 /* Cuts the work memory, which starts on 16 bytes, into arrays that do so too; returns its size. */
-static size_t work_lay(hm_identify_t *job, uint64_t n, unsigned char *work)
+static size_t work_lay(hm_identify_work_t *work, uint64_t n, unsigned char *memory)
 {
     uint64_t tiles = cuda_tiles(n, HM_NUMBER_TILE);
     size_t at = 0, rows = cuda_round(n * 4), states = cuda_round(tiles * 8), flags = cuda_round(tiles * 4);
-    job->slots = slots_for(n);
-    job->stray_slots = job->slots < HM_STRAY ? job->slots : HM_STRAY;
-    job->entry = (unsigned long long *)(work + at), at += job->slots * 8;
-    job->leader = (uint32_t *)(work + at), at += rows;
-    job->rank = (uint32_t *)(work + at), at += rows;
-    job->order = (uint32_t *)(work + at), at += rows;
-    job->number = (uint32_t *)(work + at), at += rows;
+    work->slots = slots_for(n);
+    work->stray_slots = work->slots < HM_STRAY ? work->slots : HM_STRAY;
+    work->entry = (unsigned long long *)(memory + at), at += work->slots * 8;
+    work->leader = (uint32_t *)(memory + at), at += rows;
+    work->rank = (uint32_t *)(memory + at), at += rows;
+    work->order = (uint32_t *)(memory + at), at += rows;
+    work->number = (uint32_t *)(memory + at), at += rows;
     size_t zero_from = at;
-    job->start = (uint32_t *)(work + at), at += rows;
+    work->start = (uint32_t *)(memory + at), at += rows;
     for (int pass = 0; pass < 2; pass++) {
-        job->state[pass] = (unsigned long long *)(work + at), at += states;
-        job->done[pass] = (uint32_t *)(work + at), at += flags;
+        work->state[pass] = (unsigned long long *)(memory + at), at += states;
+        work->done[pass] = (uint32_t *)(memory + at), at += flags;
     }
-    job->ticket = (uint32_t *)(work + at), at += 16;
-    job->zero_bytes = at - zero_from;
+    work->ticket = (uint32_t *)(memory + at), at += 16;
+    work->zero_bytes = at - zero_from;
     return at;
 }
 
 size_t cuda_identify_bytes(size_t n)
 {
     static unsigned char nothing[1];
-    hm_identify_t job;
-    return n > INT32_MAX ? 0 : work_lay(&job, n, nothing) + 16;
+    hm_identify_work_t work;
+    return n > INT32_MAX ? 0 : work_lay(&work, n, nothing) + 16;
 }
 
 /* Long rows are compared in smaller batches, and few rows too, so that all multiprocessors have work. */
@@ -56,7 +56,7 @@ static int clear_launch(hm_context_t *context, CUstream stream, hm_identify_t *j
 {
     hm_tables_t tables = {.staged = bytes > HM_TABLES_HELD ? stage->host : NULL, .jobs = (uint32_t)(bytes / 8)};
     if (bytes <= HM_TABLES_HELD) memcpy(tables.held, stage->host, bytes);
-    uint64_t blocks = (job->slots * 8 + job->zero_bytes) / 16 / HM_BLOCK + 1,
+    uint64_t blocks = (job->work.slots * 8 + job->work.zero_bytes) / 16 / HM_BLOCK + 1,
              wide = (uint64_t)context->device.processors * 8;
     CUdeviceptr carried = stage->device;
     void *arguments[] = {job, &tables, &carried};
@@ -113,7 +113,7 @@ static int identify_enqueue(hm_context_t *context, CUstream stream, const hm_row
     job->groups = (uint32_t)group_count;
     job->n = (uint32_t)n;
     job->compare_rows = compare_rows(n, rows->row_bytes, context->device.processors);
-    work_lay(job, n, work);
+    work_lay(&job->work, n, work);
     status = cuda_begin(context, stream);
     if (status == 0 && n == 0) {
         CUdeviceptr counts = (CUdeviceptr)(uintptr_t)job->out.counts;

@@ -46,15 +46,8 @@ typedef struct hm_table {
     uint32_t access; /* bytes that every row may be read by: 16, 8, 4, 2 or 1 */
 } hm_table_t;
 
-/* Work memory and arguments of identify's kernels, which run one after another:
- * clear, print (table of fingerprints), gather (classes of one fingerprint and their sizes), number (ids, and rows
- * class by class), compare (all bytes; strays find their own class), label (ids and masks of all rows; ids anew if
- * there were strays), count. */
-typedef struct hm_identify {
-    hm_table_t table;
-    uint32_t n;
-    uint32_t compare_rows; /* rows of one warp of compare, 1..32 */
-    uint64_t fingerprint_mask;
+/* Work memory of identify. */
+typedef struct hm_identify_work {
     uint64_t slots, stray_slots;  /* powers of two; stray_slots <= 2^31 and > n */
     unsigned long long *entry;    /* [slots] a fingerprint's or a stray's hash above, smallest row with it below */
     uint32_t *leader;             /* [n] slot, then the class's smallest row; or HM_STRAY + slot for a stray */
@@ -66,6 +59,18 @@ typedef struct hm_identify {
     uint32_t *done[2];            /* [tiles] which tiles have written their numbers */
     uint32_t *ticket;             /* [2] their tile counters, then the number of strays */
     uint64_t zero_bytes;          /* from start to the end of ticket */
+} hm_identify_work_t;
+
+/* Arguments of identify's kernels, which run one after another:
+ * clear, print (table of fingerprints), gather (classes of one fingerprint and their sizes), number (ids, and rows
+ * class by class), compare (all bytes; strays find their own class), label (ids and masks of all rows; ids anew if
+ * there were strays), count. */
+typedef struct hm_identify {
+    hm_table_t table;
+    uint32_t n;
+    uint32_t compare_rows; /* rows of one warp of compare, 1..32 */
+    uint64_t fingerprint_mask;
+    hm_identify_work_t work;
     hm_identity_t out;
     const hm_bits_t *group;
     uint32_t groups;
@@ -99,8 +104,13 @@ typedef struct hm_map {
     uint32_t rows, first_tile;
 } hm_map_t;
 
-/* A block takes `unit_bytes` of each of `unit_rows` rows; rows longer than that take several rounds of `row_units`
- * blocks, so that blocks that run together read the same part of all rows. */
+/* What one block of a move takes: `bytes` of each of `rows` rows, by words of `access` bytes. Rows longer than that
+ * take several rounds of `across` blocks, so that blocks that run together read the same part of all rows. */
+typedef struct hm_move_unit {
+    uint32_t across, bytes;
+    uint16_t rows, access;
+} hm_move_unit_t;
+
 typedef struct hm_move {
     unsigned char *dst;
     union {
@@ -111,8 +121,8 @@ typedef struct hm_move {
     const uint32_t *index, *via;
     uint32_t via_last, src_last; /* largest index into via, largest row of the source */
     uint32_t segments;           /* 0: rows are at src */
-    uint32_t rows, first_unit, row_units, unit_bytes;
-    uint16_t unit_rows, access;
+    uint32_t rows, first_unit;   /* first_unit: of all blocks, the first one of this job */
+    hm_move_unit_t unit;
 } hm_move_t;
 
 #endif

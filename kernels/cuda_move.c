@@ -81,13 +81,13 @@ static uint64_t move_describe(const hm_context_t *context, const hm_move_job_t *
                         .rows = job->rows};
     uint64_t bits = source_describe(job, segments, move);
     bits |= (uintptr_t)job->dst | move->src_offset | move->width | (move->rows > 1 ? move->dst_stride : 0);
-    move->access = (uint16_t)cuda_access(bits);
+    move->unit.access = (uint16_t)cuda_access(bits);
     uint64_t piece = piece_bytes(context, job);
-    move->unit_bytes = (uint32_t)(move->width < piece ? move->width : piece);
-    uint32_t fit = HM_MOVE_UNIT / move->unit_bytes;
-    move->unit_rows = fit > HM_MOVE_ROWS ? HM_MOVE_ROWS : (uint16_t)fit;
-    move->row_units = (uint32_t)cuda_tiles(move->rows, move->unit_rows);
-    return move->row_units * cuda_tiles(move->width, move->unit_bytes);
+    move->unit.bytes = (uint32_t)(move->width < piece ? move->width : piece);
+    uint32_t fit = HM_MOVE_UNIT / move->unit.bytes;
+    move->unit.rows = fit > HM_MOVE_ROWS ? HM_MOVE_ROWS : (uint16_t)fit;
+    move->unit.across = (uint32_t)cuda_tiles(move->rows, move->unit.rows);
+    return move->unit.across * cuda_tiles(move->width, move->unit.bytes);
 }
 
 static size_t segments_count(const hm_move_job_t *jobs, int count)

@@ -39,11 +39,11 @@ static __device__ __forceinline__ void leaders_number(const hm_identify_t &job, 
     for (uint32_t k = 0; k < 4; k++) {
         if (begin + k >= job.n || leader[k] != begin + k) continue;
         uint32_t id = (uint32_t)(before >> 31);
-        job.number[begin + k] = id;
+        job.work.number[begin + k] = id;
         job.out.first[id] = (uint32_t)begin + k;
         uint32_t *mask = (uint32_t *)(job.out.mask + id * job.out.mask_bytes);
         for (uint64_t w = 0; w < job.out.mask_bytes / 4; w++) mask[w] = 0;
-        if (size != nullptr) job.start[begin + k] = (uint32_t)before & 0x7FFFFFFFu;
+        if (size != nullptr) job.work.start[begin + k] = (uint32_t)before & 0x7FFFFFFFu;
         before += 1ull << 31 | (size != nullptr ? size[k] : 0);
     }
     if (tile == gridDim.x - 1 && threadIdx.x == 0) job.out.counts[0] = (uint32_t)(total >> 31);

@@ -17,8 +17,8 @@ HM_KERNEL(clear, HM_BLOCK, 4)
     const unsigned long long *staged = (const unsigned long long *)tables.staged;
     for (uint64_t i = thread_number(); i < tables.jobs; i += thread_count())
         carried[i] = staged != nullptr ? __ldcv(staged + i) : tables.held[i];
-    memory_fill(job.entry, job.slots * 8, 0xFFFFFFFFu);
-    memory_fill(job.start, job.zero_bytes, 0);
+    memory_fill(job.work.entry, job.work.slots * 8, 0xFFFFFFFFu);
+    memory_fill(job.work.start, job.work.zero_bytes, 0);
     for (uint64_t i = thread_number(); i <= job.groups; i += thread_count()) job.out.counts[i] = 0;
 }
 
@@ -44,12 +44,12 @@ static __device__ __forceinline__ uint64_t slot_enter(const hm_identify_t &job, 
     uint64_t mixed = word_mix(print);
     unsigned long long own = (mixed >> 33) << 32 | row;
     for (uint64_t slot = mixed;; slot++) {
-        slot &= job.slots - 1;
-        unsigned long long seen = __ldcg(job.entry + slot);
-        if (seen == HM_SLOT_EMPTY) seen = atomicCAS(job.entry + slot, HM_SLOT_EMPTY, own);
+        slot &= job.work.slots - 1;
+        unsigned long long seen = __ldcg(job.work.entry + slot);
+        if (seen == HM_SLOT_EMPTY) seen = atomicCAS(job.work.entry + slot, HM_SLOT_EMPTY, own);
         if (seen == HM_SLOT_EMPTY) return slot;
         if (seen >> 32 != own >> 32) continue;
-        if (seen > own) atomicMin(job.entry + slot, own);
+        if (seen > own) atomicMin(job.work.entry + slot, own);
         return slot;
     }
 }
@@ -98,7 +98,7 @@ HM_KERNEL(print, HM_BLOCK, 4)(const __grid_constant__ hm_identify_t job)
     unsigned long long print = 0;
     access_choose(job.table.access, [&](auto word) { print = rows_print<decltype(word)>(at, job.table.row_bytes); });
     uint32_t row = first + print_row(lane);
-    if (row < job.n) job.leader[row] = (uint32_t)slot_enter(job, print & job.fingerprint_mask, row);
+    if (row < job.n) job.work.leader[row] = (uint32_t)slot_enter(job, print & job.fingerprint_mask, row);
 }
 
 /* Classes may be huge (rows of zeros), so rows of one warp are counted together. */
@@ -107,14 +107,14 @@ HM_KERNEL(gather, HM_BLOCK, 4)(const __grid_constant__ hm_identify_t job)
     work_await();
     work_announce();
     uint64_t row = thread_number();
-    uint32_t leader = row < job.n ? (uint32_t)job.entry[job.leader[row]] : 0xFFFFFFFFu;
+    uint32_t leader = row < job.n ? (uint32_t)job.work.entry[job.work.leader[row]] : 0xFFFFFFFFu;
     uint32_t same = __match_any_sync(HM_ALL_LANES, leader), lane = lane_number(), begin = 0;
     int speaker = __ffs(same) - 1;
-    if (row < job.n && (int)lane == speaker) begin = atomicAdd(job.start + leader, __popc(same));
+    if (row < job.n && (int)lane == speaker) begin = atomicAdd(job.work.start + leader, __popc(same));
     begin = __shfl_sync(HM_ALL_LANES, begin, speaker);
     if (row >= job.n) return;
-    job.leader[row] = leader;
-    job.rank[row] = begin + __popc(same & ((1u << lane) - 1));
+    job.work.leader[row] = leader;
+    job.work.rank[row] = begin + __popc(same & ((1u << lane) - 1));
 }
 
 /* Numbers the leaders in row order, and puts rows in their class's place, which an earlier tile may have made. */
@@ -122,14 +122,14 @@ HM_KERNEL(number, HM_BLOCK, 4)(const __grid_constant__ hm_identify_t job)
 {
     work_await();
     work_announce();
-    uint32_t tile = tile_take(job.ticket), leader[4], size[4], rank[4];
+    uint32_t tile = tile_take(job.work.ticket), leader[4], size[4], rank[4];
     uint64_t begin = (uint64_t)tile * HM_NUMBER_TILE + threadIdx.x * 4;
-    rows_read(leader, job.leader, begin, job.n);
-    rows_read(size, job.start, begin, job.n);
-    rows_read(rank, job.rank, begin, job.n);
-    leaders_number(job, job.state[0], tile, begin, leader, size);
-    tiles_await(job.done[0], tile);
+    rows_read(leader, job.work.leader, begin, job.n);
+    rows_read(size, job.work.start, begin, job.n);
+    rows_read(rank, job.work.rank, begin, job.n);
+    leaders_number(job, job.work.state[0], tile, begin, leader, size);
+    tiles_await(job.work.done[0], tile);
 #pragma unroll
     for (uint32_t k = 0; k < 4; k++)
-        if (begin + k < job.n) job.order[__ldcg(job.start + leader[k]) + rank[k]] = (uint32_t)begin + k;
+        if (begin + k < job.n) job.work.order[__ldcg(job.work.start + leader[k]) + rank[k]] = (uint32_t)begin + k;
 }

@@ -77,26 +77,26 @@ static __device__ void stray_place(const hm_identify_t &job, uint32_t row, const
     hash &= job.fingerprint_mask;
     unsigned long long own = (hash >> 32 | 0x80000000u) << 32 | row;
     uint32_t compares = 0, place = row;
-    uint64_t slot = word_mix(hash) & (job.stray_slots - 1);
+    uint64_t slot = word_mix(hash) & (job.work.stray_slots - 1);
     for (;;) {
         unsigned long long seen = 0;
-        if (lane_number() == 0) seen = stray_enter(job.entry + slot, own);
+        if (lane_number() == 0) seen = stray_enter(job.work.entry + slot, own);
         seen = __shfl_sync(HM_ALL_LANES, seen, 0);
         bool here = seen == HM_SLOT_EMPTY;
         if (!here && seen >> 32 == own >> 32) {
             here = rows_equal<T>(at, row_at(job.table, (uint32_t)seen), bytes / sizeof(T));
             if (!here && ++compares == HM_MOST_STRAY_COMPARES) break;
-            if (here && lane_number() == 0) atomicMin(job.entry + slot, own);
+            if (here && lane_number() == 0) atomicMin(job.work.entry + slot, own);
         }
         if (here) {
             place = HM_STRAY | (uint32_t)slot;
             break;
         }
-        slot = (slot + 1) & (job.stray_slots - 1);
+        slot = (slot + 1) & (job.work.stray_slots - 1);
     }
     if (lane_number() != 0) return;
-    job.leader[row] = place;
-    atomicAdd(job.ticket + 2, 1);
+    job.work.leader[row] = place;
+    atomicAdd(job.work.ticket + 2, 1);
 }
 
 HM_KERNEL(compare, HM_COMPARE_BLOCK, 5)(const __grid_constant__ hm_identify_t job)
@@ -110,8 +110,8 @@ HM_KERNEL(compare, HM_COMPARE_BLOCK, 5)(const __grid_constant__ hm_identify_t jo
     uint32_t row = 0, leader = 0;
     const unsigned char *row_bytes = nullptr, *leader_bytes = nullptr;
     if (lane < count) {
-        row = job.order[begin + lane];
-        leader = job.leader[row];
+        row = job.work.order[begin + lane];
+        leader = job.work.leader[row];
         row_bytes = row_at(job.table, row);
         leader_bytes = row_at(job.table, leader);
     }

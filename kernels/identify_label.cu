@@ -15,20 +15,20 @@ HM_KERNEL(label, HM_BLOCK, 4)(const __grid_constant__ hm_identify_t job)
 {
     work_await();
     if (job.groups > 0) work_announce();
-    bool strays = job.ticket[2] > 0;
-    uint32_t tile = strays ? tile_take(job.ticket + 1) : blockIdx.x, leader[4], id[4];
+    bool strays = job.work.ticket[2] > 0;
+    uint32_t tile = strays ? tile_take(job.work.ticket + 1) : blockIdx.x, leader[4], id[4];
     uint64_t begin = (uint64_t)tile * HM_NUMBER_TILE + threadIdx.x * 4;
-    rows_read(leader, job.leader, begin, job.n);
+    rows_read(leader, job.work.leader, begin, job.n);
     if (strays) {
 #pragma unroll
         for (uint32_t k = 0; k < 4; k++)
-            if (begin + k < job.n && leader[k] & HM_STRAY) leader[k] = (uint32_t)job.entry[leader[k] & ~HM_STRAY];
-        leaders_number(job, job.state[1], tile, begin, leader, nullptr);
-        tiles_await(job.done[1], tile);
+            if (begin + k < job.n && leader[k] & HM_STRAY) leader[k] = (uint32_t)job.work.entry[leader[k] & ~HM_STRAY];
+        leaders_number(job, job.work.state[1], tile, begin, leader, nullptr);
+        tiles_await(job.work.done[1], tile);
     }
 #pragma unroll
     for (uint32_t k = 0; k < 4; k++)
-        if (begin + k < job.n) id[k] = __ldcg(job.number + leader[k]);
+        if (begin + k < job.n) id[k] = __ldcg(job.work.number + leader[k]);
 #pragma unroll
     for (uint32_t k = 0; k < 4; k++) {
         if (begin + k >= job.n) break;

@@ -73,15 +73,15 @@ HM_KERNEL(move, HM_MOVE_BLOCK, 8)(const __grid_constant__ hm_tables_t tables)
     __shared__ const unsigned char *source[HM_MOVE_ROWS];
     work_await();
     const hm_move_t job = table_take(tables, 0, tables.jobs, &hm_move_t::first_unit, blockIdx.x);
-    uint32_t unit = blockIdx.x - job.first_unit, first = unit % job.row_units * job.unit_rows;
-    uint64_t begin = (uint64_t)(unit / job.row_units) * job.unit_bytes;
-    uint32_t rows = min((uint32_t)job.unit_rows, job.rows - first);
-    uint32_t bytes = (uint32_t)min((uint64_t)job.unit_bytes, job.width - begin);
+    uint32_t unit = blockIdx.x - job.first_unit, first = unit % job.unit.across * job.unit.rows;
+    uint64_t begin = (uint64_t)(unit / job.unit.across) * job.unit.bytes;
+    uint32_t rows = min((uint32_t)job.unit.rows, job.rows - first);
+    uint32_t bytes = (uint32_t)min((uint64_t)job.unit.bytes, job.width - begin);
     for (uint32_t r = threadIdx.x; r < rows; r += HM_MOVE_BLOCK) source[r] = source_row(tables, job, first + r) + begin;
     __syncthreads();
     unsigned char *dst = job.dst + first * job.dst_stride + begin;
     uint64_t stride = job.dst_stride;
-    access_choose(job.access, [&](auto word) {
+    access_choose(job.unit.access, [&](auto word) {
         rows_move<decltype(word)>(dst, stride, source, rows, (uint32_t)(bytes / sizeof(word)));
     });
 }
