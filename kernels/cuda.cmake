@@ -30,16 +30,16 @@ else()
 endif()
 
 # Uncompressed: drivers before 12.4 cannot unpack what newer compilers pack by default.
-set(image ${CMAKE_CURRENT_BINARY_DIR}/device.fatbin)
+set(image ${CMAKE_CURRENT_BINARY_DIR}/image.fatbin)
 set(device_sources)
-foreach(source device.cu identify_class.cu identify_compare.cu identify_label.cu move.cu pick.cu device.cuh identify.cuh
+foreach(source image.cu identify_class.cu identify_compare.cu identify_label.cu move.cu pick.cu device.cuh identify.cuh
         scan.cuh cuda_jobs.h kernels.h)
     list(APPEND device_sources ${CMAKE_CURRENT_LIST_DIR}/${source})
 endforeach()
 add_custom_command(
     OUTPUT ${image}
     COMMAND ${HM_NVCC} -fatbin --no-compress -O3 -std=c++17 ${architectures} -I${CMAKE_CURRENT_LIST_DIR}
-            ${CMAKE_CURRENT_LIST_DIR}/device.cu -o ${image}
+            ${CMAKE_CURRENT_LIST_DIR}/image.cu -o ${image}
     DEPENDS ${device_sources}
     COMMENT "CUDA kernels"
     VERBATIM)
