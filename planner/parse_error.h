@@ -1,4 +1,4 @@
-/* What a parser has to say about text that it does not take. */
+/* Why a parser refused a text. */
 #ifndef HM_PARSE_ERROR_H
 #define HM_PARSE_ERROR_H
 

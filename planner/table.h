@@ -1,6 +1,7 @@
-/* Row counts of one all-to-all, known alike to all ranks.
+/* Row counts of one all-to-all, the same on all ranks.
  *
- * Source s sends raw rows, copies and all, to each rank; a group of a level gets distinct ones: each row once. */
+ * Raw rows of a source for a rank are what plain NCCL would send, copies included. Distinct rows for a group of a level
+ * are those without copies: each row once. */
 #ifndef HM_TABLE_H
 #define HM_TABLE_H
 

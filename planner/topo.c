@@ -6,11 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What ranks are compared by while they are lined up: outer labels first, then the rank itself. */
+/* What ranks are sorted by: labels, outermost first, then the key, then the rank itself. */
 typedef struct sort_keys {
     int levels;
     const int *const *label;
-    const uint64_t *key; /* compared after all labels; may be NULL */
+    const uint64_t *key; /* may be NULL */
 } sort_keys_t;
 
 static int ranks_compare(const void *left, const void *right, void *context)
@@ -19,7 +19,7 @@ static int ranks_compare(const void *left, const void *right, void *context)
     int a = *(const int *)left, b = *(const int *)right;
     for (int l = 0; l < keys->levels; l++)
         if (keys->label[l][a] != keys->label[l][b]) return keys->label[l][a] < keys->label[l][b] ? -1 : 1;
-    if (keys->key && keys->key[a] != keys->key[b]) return keys->key[a] < keys->key[b] ? -1 : 1;
+    if (keys->key != NULL && keys->key[a] != keys->key[b]) return keys->key[a] < keys->key[b] ? -1 : 1;
     return (a > b) - (a < b);
 }
 
@@ -106,7 +106,7 @@ int topo_create(int ranks, int key_levels, const uint64_t *const *key, hm_topo_t
         label[levels] = memory + (size_t)levels * (size_t)ranks;
         sort_keys_t keys = {levels, (const int *const *)label, key[l]};
         int groups = level_label(ranks, &keys, order, label[levels]);
-        if (groups == ranks) break; /* each by itself: what comes after groups nobody */
+        if (groups == ranks) break; /* one rank in each: deeper levels add nothing */
         if (groups == above) continue;
         above = groups;
         levels++;
@@ -116,7 +116,7 @@ int topo_create(int ranks, int key_levels, const uint64_t *const *key, hm_topo_t
     return status;
 }
 
-/* Reads "4,2,2" into factors. Returns their number, 0 if the text is something else. */
+/* Reads "4,2,2" into factors. Returns their number, 0 for any other text. */
 static int spec_read(const char *spec, int *factor)
 {
     int count = 0;
@@ -181,7 +181,7 @@ int topo_lane_peer(const hm_topo_t *topo, int level, int group, int rank, int la
 {
     int own = topo->pos[rank] - topo->start[level][topo->group[level][rank]] + lane;
     int first = topo->start[level][group], size = topo->start[level][group + 1] - first;
-    if (own >= size) own = size == 1 ? 0 : own < 2 * size ? own - size : own % size; /* divisions cost most here */
+    if (own >= size) own = size == 1 ? 0 : own < 2 * size ? own - size : own % size; /* division is slow */
     return topo->order[first + own];
 }
 

@@ -1,9 +1,9 @@
 /* Where ranks sit: nested levels of groups, from the whole communicator down to single GPUs.
  *
  * Level 0 is the whole communicator (one group). Level `levels` has one group per rank. Levels between are what the
- * cluster has: nodes, then maybe sockets or NVLink domains (HierMoE 2508.09591, section 1.3: U[i] groups at level i).
- * Any rank may sit anywhere (interleaved, unequal groups); `order` lines ranks up so that every group of every level is
- * an interval of positions. Immutable after creation, so any thread may read it. */
+ * cluster has: nodes, then maybe CPU packages or NVLink domains (HierMoE 2508.09591, section 1.3: U[i] groups at level
+ * i). Groups may be interleaved and of unequal size. `order` sorts the ranks so that every group of every level is an
+ * interval of positions. Immutable after creation, so any thread may read it. */
 #ifndef HM_TOPO_H
 #define HM_TOPO_H
 
@@ -14,21 +14,21 @@
 
 typedef struct hm_topo {
     int ranks;
-    int levels;                     /* >= 1; 1: no grouping is known or useful */
-    int groups[HM_MAX_LEVELS + 1];  /* U[i]; groups[0] = 1, groups[levels] = ranks */
-    int *order;                     /* [ranks] position -> rank */
-    int *pos;                       /* [ranks] rank -> position */
-    int *group[HM_MAX_LEVELS + 1];  /* [level][rank] -> group, numbered by position */
-    int *start[HM_MAX_LEVELS + 1];  /* [level][group] -> first position; start[level][groups[level]] = ranks */
+    int levels;                    /* >= 1; 1: no groups are known or useful */
+    int groups[HM_MAX_LEVELS + 1]; /* U[i]; groups[0] = 1, groups[levels] = ranks */
+    int *order;                    /* [ranks] position -> rank */
+    int *pos;                      /* [ranks] rank -> position */
+    int *group[HM_MAX_LEVELS + 1]; /* [level][rank] -> group, numbered by position */
+    int *start[HM_MAX_LEVELS + 1]; /* [level][group] -> first position; start[level][groups[level]] = ranks */
 } hm_topo_t;
 
-/* Builds a topology from domain keys: key[l][rank] for l < key_levels (outermost first); ranks with equal keys at level
- * l and at all levels before it are in one group. Levels that group nothing new (same groups as the level above, or one
- * rank each) are dropped. 0, -EINVAL, -ENOMEM. */
+/* Builds a topology from domain keys: key[l][rank] for l < key_levels, outermost first. Ranks with equal keys at level
+ * l and at all levels before it are in one group. Levels that add nothing (the groups of the level above, or one rank
+ * in each) are dropped. 0, -EINVAL (no ranks), -ENOMEM. */
 int topo_create(int ranks, int key_levels, const uint64_t *const *key, hm_topo_t **topo);
 
 /* Builds the topology that a spec like "4,2,2" names: 4 groups of 2 groups of 2 ranks, in rank order. The product must
- * be `ranks`. -EINVAL with *why set to a sentence that says what was expected. */
+ * be `ranks`. 0; -EINVAL or -ENOMEM with *why set to a sentence that says what was expected. */
 int topo_parse(const char *spec, int ranks, hm_topo_t **topo, const char **why);
 
 void topo_destroy(hm_topo_t *topo);
@@ -38,16 +38,16 @@ static inline int topo_group_size(const hm_topo_t *topo, int level, int group)
     return topo->start[level][group + 1] - topo->start[level][group];
 }
 
-/* The rank of `group` (at `level`) that has `rank`'s place in its own group of that level, counted round where the
- * groups are unequal: its rail peer. */
+/* The rail peer of `rank` in `group` of a level: the rank with the same place in that group as `rank` has in its own,
+ * modulo the group's size. */
 int topo_rail_peer(const hm_topo_t *topo, int level, int group, int rank);
 
-/* The rank `lane` places behind the rail peer, counted round. */
+/* The rank `lane` places behind the rail peer, modulo the group's size. */
 int topo_lane_peer(const hm_topo_t *topo, int level, int group, int rank, int lane);
 
-/* Between how many of them the bytes of a row can be spread: the ranks of an outermost group, 2 to HM_MAX_LANES, where
- * all are equal and have levels below; else 1, as beyond HM_MAX_LANE_RANKS, where routes of all lanes would take long
- * to make. */
+/* How many lanes (route.h) a topology can have: as many as an outermost group has ranks, where all these groups are of
+ * one size up to HM_MAX_LANES and levels lie below them. Else 1; so too beyond HM_MAX_LANE_RANKS ranks, where routes of
+ * all lanes would take long to make. */
 #define HM_MAX_LANES 8
 #define HM_MAX_LANE_RANKS 256
 int topo_lanes(const hm_topo_t *topo);

@@ -12,11 +12,12 @@ int cost_predict(const hm_topo_t *topo, const hm_profile_t *profile, const hm_ta
 {
     hm_cost_t result;
     hm_hits_t hits;
-    int sliced = options->model == HM_COST_PADDED_SLICED || options->model == HM_COST_LINKS_SLICED;
+    bool sliced = options->model == HM_COST_PADDED_SLICED || options->model == HM_COST_LINKS_SLICED;
     int slices = sliced ? options->slices : 1;
     if ((unsigned)options->model >= HM_COST_MODELS || slices < 1) return -EINVAL;
     if (options->lanes != 0 && options->lanes != 1 && options->lanes != topo_lanes(topo)) return -EINVAL;
-    int links = options->model >= HM_COST_LINKS, rc = 0;
+    bool links = options->model >= HM_COST_LINKS;
+    int rc = 0;
     result = (hm_cost_t){.levels = topo->levels};
     if (!links) {
         cost_hits(topo, table, &hits);
@@ -48,7 +49,7 @@ int cost_depth_choose(const hm_cost_t *cost)
     return cost->ms[best] + cost->extra_ms[best] < (1 - margin) * cost->ms[0] ? best : 0;
 }
 
-/* The least that a buffer can take, without start-up: at whichever of its two slopes is less. */
+/* Lower bound of a buffer's time without start-up: by the smaller of the link's two slopes. */
 static double link_floor(const hm_link_t *link, double bytes)
 {
     double held = bytes - link->free_bytes, beta = link->beta_ms + (link->turn_ms < 0 ? link->turn_ms : 0);

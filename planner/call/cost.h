@@ -19,9 +19,9 @@ size_t cost_memory(const hm_topo_t *topo, hm_cost_model_t model);
 /* Eq. 6: the best depth of 1..levels by ms alone; 1 only where it beats all others. */
 int cost_depth_best(const hm_cost_t *cost);
 
-/* What a depth must gain, of the time of a call left alone. Predictions are easily off by that; with more, calls that
- * gain as much are missed. Where nothing is a copy, a gain is the difference of two measured curves, which are off each
- * by itself; with fewer copies than HM_COST_COPIES the margin lies between the two. */
+/* What a depth must gain, as a share of the time of a call left alone. 3 % is the model's usual error; a larger margin
+ * would miss real gains. Without copies a gain is the difference of two measured curves, each with its own error, so
+ * more is asked; below HM_COST_COPIES the margin lies between the two. */
 #define HM_COST_MARGIN 0.03
 #define HM_COST_MARGIN_NO_COPIES 0.10
 #define HM_COST_COPIES 0.05
@@ -30,8 +30,9 @@ int cost_depth_best(const hm_cost_t *cost);
  * the call alone. */
 int cost_depth_choose(const hm_cost_t *cost);
 
-/* Time in which the bytes of a call can leave the outermost groups at all, without start-up and with perfect balance,
- * by the flat link or the one between groups: rows_out of `row_bytes` leave the group of an average rank. */
+/* Lower bound in ms of any way to carry out a call: its bytes leave the outermost groups at the speed of the flat link
+ * or of the one between groups, whichever is faster, in perfect balance and without start-up. rows_out rows of
+ * `row_bytes` leave the group of an average rank. */
 double cost_floor(const hm_topo_t *topo, const hm_profile_t *profile, size_t row_bytes, double rows_out);
 
 #endif

@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
-/* Doubles that the counts of all depths fit in; the flat exchange takes 4 for each rank. */
+/* Doubles that the counts of any depth fit in; the flat exchange takes 4 for each rank. */
 static size_t links_bytes(const hm_topo_t *topo)
 {
     size_t depth = (size_t)topo->levels, kinds = 2 * depth * depth;
@@ -19,10 +19,10 @@ size_t cost_links_memory(const hm_topo_t *topo)
     return links_bytes(topo) + (size_t)topo->ranks + traffic_scratch(topo, topo->levels); /* see cost_links_predict */
 }
 
-/* The most bytes, as one rank's, that a wire between the groups of a level carries. The fit had all ranks busy alike;
- * where those of a group share a wire, a rank that is busier than its neighbours only pays `alone` of the fitted time
- * for what it has, and the group pays for its mean; as far as groups share one, they pay for the mean of all. bytes:
- * [2 * ranks] sent, received. */
+/* The bytes of one rank that take the fitted time of a wire between the groups of a level. The fit had all ranks
+ * equally busy. Where the ranks of a group share a wire, a busier rank pays for `alone` of its bytes, or for the mean
+ * of its group if that is more; as far as groups share one (`shared`), for the mean of all. bytes: [2 * ranks] sent,
+ * received. */
 static double busiest(const hm_topo_t *topo, int level, const double *bytes, double alone, double shared)
 {
     double most = 0, all = 0;
@@ -42,14 +42,14 @@ static double busiest(const hm_topo_t *topo, int level, const double *bytes, dou
     return all < most ? most + shared * (all - most) : most;
 }
 
-/* Time of so many bytes to `peers` groups. The fit's bytes include an own share that stays. */
+/* Time of so many bytes that leave a rank among `peers` groups. The fit's bytes include the share that stays. */
 static double wire_ms(const hm_link_t *link, double bytes, double peers)
 {
     return link_ms(link, peers > 1 ? bytes * peers / (peers - 1) : 0);
 }
 
-/* Time of the steps: kinds of link work side by side within a step, and so do the steps of different slices; the first
- * slice goes through all steps, the longest step paces the others. */
+/* Time of all steps. Within a step all kinds of link work at once, and steps of different slices overlap: the first
+ * slice goes through all steps, then the longest step sets the pace. */
 static double depth_time(const hm_topo_t *topo, const hm_profile_t *profile, const double *bytes, int depth, int slices)
 {
     double sum = 0, longest = 0;
@@ -63,7 +63,7 @@ static double depth_time(const hm_topo_t *topo, const hm_profile_t *profile, con
             if (most <= 0) continue;
             const hm_link_t *link = last ? &profile->intra[used] : &profile->inter[used + 1];
             double ms = wire_ms(link, most, (double)topo->groups[level] / topo->groups[used]) / slices;
-            /* Links between groups were timed in slices. */
+            /* Links between groups were timed in slices, so that their alpha is that of all slices. */
             if (last) ms += link->alpha_ms - link->alpha_ms / slices;
             if (ms > slowest) slowest = ms;
         }
@@ -73,8 +73,8 @@ static double depth_time(const hm_topo_t *topo, const hm_profile_t *profile, con
     return sum + (slices - 1) * longest;
 }
 
-/* Time of the flat exchange that `bytes` holds: what leaves the outermost group takes the measured flat speed, the rest
- * that of the inside. */
+/* Time of the flat exchange counted in `bytes`: what leaves the outermost group goes at the measured flat speed, the
+ * rest at that of the inside. */
 static double flat_time(const hm_topo_t *topo, const hm_profile_t *profile, const double *bytes)
 {
     size_t ranks = (size_t)topo->ranks;
@@ -88,8 +88,8 @@ static double flat_time(const hm_topo_t *topo, const hm_profile_t *profile, cons
     return out > in ? out : in;
 }
 
-/* Of the flat exchange that `bytes` holds counts of: bytes that the busiest rank looks at, that the one which keeps
- * most moves beside the wires, and (received, as many doubles as ranks) that each writes to its receive buffers
+/* From the flat exchange of plain rows counted in `bytes`: bytes that the busiest rank looks at, the most bytes that
+ * any rank moves beside the transfers, and received[rank], bytes that each rank writes to its receive buffers
  * otherwise. */
 static void raw_count(const hm_topo_t *topo, const hm_table_t *table, const double *bytes, bool own_beside,
                       double *looked, double *kept, double *received)
@@ -105,7 +105,7 @@ static void raw_count(const hm_topo_t *topo, const hm_table_t *table, const doub
     }
 }
 
-/* Of the rows of the flat exchange, those that an outermost group gets again. */
+/* Share of the rows of the flat exchange that their outermost group gets more than once. */
 static double copies_count(const hm_topo_t *topo, const hm_table_t *table, const double *bytes)
 {
     size_t ranks = (size_t)topo->ranks, groups = (size_t)topo->groups[1];
@@ -132,8 +132,8 @@ static double written_most(const hm_topo_t *topo, const double *bytes, size_t ki
     return most;
 }
 
-/* What comes on top of an exchange of `ms` because of us. Where ranks share a wire, some pack later slices while others
- * keep it busy, as far as one rank alone would not need all of its time. */
+/* What replacing a call adds to an exchange of `ms`. Where ranks share a wire, some pack later slices while others keep
+ * it busy, in the time that one rank alone would not need. */
 static double depth_extra(const hm_profile_t *profile, double looked, double written, double ms, double alone,
                           int slices)
 {
@@ -148,7 +148,7 @@ int cost_links_predict(const hm_topo_t *topo, const hm_profile_t *profile, const
     hm_profile_t room;
     double looked, kept, *memory = options->memory;
     int lanes = options->lanes > 1 ? options->lanes : 1;
-    double *bytes = memory != NULL ? memory : malloc(cost_links_memory(topo) * sizeof(*bytes));
+    double *bytes = memory != NULL ? memory : malloc(cost_links_memory(topo) * sizeof *bytes);
     if (bytes == NULL) return -ENOMEM;
     double *received = bytes + links_bytes(topo), *scratch = received + topo->ranks;
     profile = profile_adapt(profile, topo, false, &room);

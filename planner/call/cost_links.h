@@ -6,8 +6,8 @@
 #include "table.h"
 #include "wires/profile.h"
 
-/* Fills cost->copies and, for all depths, cost->ms and cost->extra_ms from the messages that would be sent, cut into
- * slices[depth]; lanes, own_beside and memory of the options count. 0, -ENOMEM. */
+/* Fills in cost->copies and, for all depths, cost->ms and cost->extra_ms from the messages that would be sent in
+ * slices[depth] slices. Of the options, lanes, own_beside and memory are read. 0, -ENOMEM. */
 int cost_links_predict(const hm_topo_t *topo, const hm_profile_t *profile, const hm_table_t *table, const int *slices,
                        const hm_cost_options_t *options, hm_cost_t *cost);
 

@@ -2,7 +2,7 @@
 
 #include <errno.h>
 
-enum { COLUMNS = 64 }; /* summed side by side, as they lie in memory */
+enum { COLUMNS = 64 }; /* summed together, row by row as they lie in memory */
 
 static double column_max(const hm_topo_t *topo, const uint32_t *rows, int columns)
 {
@@ -34,8 +34,8 @@ void cost_hits(const hm_topo_t *topo, const hm_table_t *table, hm_hits_t *hits)
                                      rows_sum(table->raw, ranks * ranks));
 }
 
-/* Of a rank's buffer at the term's level: counts are summed over all senders, so it holds U[i] / G of (heaviest group)
- * rows. */
+/* Share of the heaviest group's rows that one rank's buffer holds at a level: counts are summed over all senders, so
+ * U[i] / G. */
 static double term_share(const hm_topo_t *topo, int level)
 {
     return (double)topo->groups[level] / topo->ranks;
@@ -55,7 +55,7 @@ int cost_terms(const hm_topo_t *topo, const hm_profile_t *profile, size_t row_by
     return depth;
 }
 
-/* A stage's time without its start-up: what a term says, bends and all. */
+/* A stage's time without its start-up, as a term has it, but with the link's bends. */
 static double stage_ms(const hm_topo_t *topo, const hm_link_t *link, const hm_hits_t *hits, int level)
 {
     return link_wire_ms(link, hits->level[level] * term_share(topo, level) * (double)hits->row_bytes);

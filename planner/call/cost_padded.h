@@ -6,11 +6,10 @@
 #include "table.h"
 #include "wires/profile.h"
 
-/* Rows of one all-to-all summed over all sources, as the padded models see it. Real numbers: expectations are welcome.
- */
+/* Rows of one all-to-all, summed over all sources. Real numbers, so that expected values can be given too. */
 typedef struct hm_hits {
     size_t row_bytes;
-    double raw;                      /* of the rank that gets most raw rows */
+    double raw;                      /* raw rows of the rank that gets most */
     double level[HM_MAX_LEVELS + 1]; /* [1..levels] distinct rows of the group that gets most */
     double copies;                   /* 0..1 of all rows, as in hm_cost_t */
 } hm_hits_t;

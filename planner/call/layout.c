@@ -53,7 +53,8 @@ void layout_fill(hm_route_t *route, const hm_table_t *table, size_t width, hm_la
     }
 }
 
-/* Lists of row numbers that both ends of a message keep: what the sender picked, what the receiver picks for itself. */
+/* Bytes of a list of row numbers. Both ends of a message keep one: rows that the sender picked, rows for the receiver.
+ */
 static size_t list_bytes(size_t rows)
 {
     return rows * sizeof(uint32_t) + HM_ALIGN;
@@ -83,8 +84,8 @@ static void lane_need(const hm_paths_t *paths, const hm_table_t *table, size_t w
         }
 }
 
-/* The same for a single lane at depth 2, without a look at each path: a source's rows for another group come to its
- * rail peer there, which sends them on. */
+/* The same for a single lane at depth 2, faster: a source's rows for another group go to its rail peer there, which
+ * forwards them, so that no path need be looked up. */
 static void rails_need(const hm_paths_t *paths, const hm_table_t *table, size_t width, size_t *bytes)
 {
     const hm_topo_t *topo = paths->topo;
@@ -111,8 +112,8 @@ static void rails_need(const hm_paths_t *paths, const hm_table_t *table, size_t 
         }
 }
 
-/* The same for all lanes at depth 2, where every rank of a group is once each source's gateway, and otherwise gets its
- * rows from each of the others: the lanes need not be gone through one by one. */
+/* The same for all lanes at depth 2 together: every rank of another group is a source's gateway in one lane, and in the
+ * others receives from each other rank of its group. */
 static void lanes_need(const hm_paths_t *paths, const hm_table_t *table, size_t width, size_t *bytes)
 {
     const hm_topo_t *topo = paths->topo;
@@ -137,7 +138,7 @@ size_t layout_need(hm_paths_t *const *paths, const hm_table_t *table, const uint
                    size_t *work)
 {
     size_t n = (size_t)paths[0]->topo->ranks, most = 0;
-    /* Places of the source's distinct rows for every destination. */
+    /* Where each of a rank's own distinct rows is, for every destination. */
     for (size_t s = 0; s < n; s++) work[s] = n * (distinct[s] * sizeof(uint32_t) + HM_ALIGN);
     if (paths[0]->lanes > 1 && paths[0]->depth == 2) {
         lanes_need(paths[0], table, width, work);

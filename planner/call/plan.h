@@ -1,6 +1,5 @@
-/* What to do with one all-to-all: a pure function of topology, profile and the table that all ranks agreed on.
- *
- * Same input, same code, same answer on every rank; no clock, no random number, no environment. */
+/* What to do with one all-to-all: a pure function of topology, profile and the table that all ranks agreed on. The same
+ * input gives the same answer on every rank: no clock, no random number, no environment. */
 #ifndef HM_PLAN_H
 #define HM_PLAN_H
 
@@ -17,29 +16,30 @@ typedef struct hm_plan {
     double model_ms[HM_MAX_LEVELS + 1];     /* the same before it was multiplied by the factor */
 } hm_plan_t;
 
-/* What is set for all ranks alike. */
+/* The same on all ranks. */
 typedef struct hm_plan_options {
-    int force_depth;      /* >= 0: taken, cut to levels */
-    int most_slices;      /* >= 1: that plan_slices may take where none are forced */
+    int force_depth;      /* >= 0: taken, at most the number of levels */
+    int most_slices;      /* >= 1: plan_slices takes no more where none are forced */
     int force_slices;     /* > 0: taken at every depth */
     int lanes;            /* of deep calls, see hm_cost_options_t */
     bool own_beside;      /* see hm_cost_options_t */
     const double *factor; /* [levels + 1] what to multiply the model's times with (refine.h); NULL: 1 */
 } hm_plan_options_t;
 
-/* Slices of a deep call in which a rank sends so many bytes to other groups: as many as `most` if each still fills the
- * wires. */
+/* Slices of a deep call in which a rank sends so many bytes to other groups: up to `most`, as long as each still fills
+ * the wires. */
 int plan_slices_of(uint64_t bytes, int most);
 
-/* Slices of one call at a depth; deep ones are cut so that their steps overlap. */
+/* Slices of one call at a depth. Deep calls are cut so that their steps overlap. */
 int plan_slices(const hm_topo_t *topo, const hm_table_t *table, int depth, const hm_plan_options_t *options);
 
-/* Doubles that plan_choose counts in, enough for any topology of so many ranks. */
+/* Doubles that plan_choose needs for any topology of so many ranks. */
 size_t plan_memory(int ranks);
 
-/* Takes the depth of least predicted time, or the forced one. memory: plan_memory(ranks) doubles, so that no rank can
- * fail where others go on. Without a profile nothing is predicted, and what is not forced is left alone. predicted_ms
- * holds the exchange, cut as plan_slices says, and all that comes on top of it. */
+/* Chooses the depth of least predicted time, or takes the forced one. memory: plan_memory(ranks) doubles; given, so
+ * that no rank fails for lack of memory where others go on. Without a profile nothing is predicted, and calls are left
+ * alone unless a depth is forced. predicted_ms is the exchange, cut as plan_slices says, and all that comes on top of
+ * it. */
 void plan_choose(const hm_topo_t *topo, const struct hm_profile *profile, const hm_table_t *table,
                  const hm_plan_options_t *options, double *memory, hm_plan_t *plan);
 

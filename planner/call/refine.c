@@ -1,6 +1,6 @@
 #include "refine.h"
 
-#define RATIO_MOST 256 /* of a ratio, up or down: beyond this something else happened */
+#define RATIO_MOST 256 /* larger errors, up or down, have other causes than the model */
 #define SIZE_FIRST 1e6
 
 int refine_size(double bytes)
@@ -10,7 +10,7 @@ int refine_size(double bytes)
     return size;
 }
 
-static int known(const hm_ratios_t *ratios)
+static bool known(const hm_ratios_t *ratios)
 {
     return ratios->count > HM_REFINE_LEAST;
 }
@@ -26,14 +26,14 @@ void refine_add(hm_refine_t *refine, int size, int depth, double predicted_ms, d
     ratios->count = ratios->count < UINT32_MAX - HM_REFINE_KEPT ? ratios->count + 1 : HM_REFINE_KEPT + 1;
 }
 
-int refine_take(hm_refine_t *refine, int size, int depth)
+bool refine_take(hm_refine_t *refine, int size, int depth)
 {
-    int counts = known(&refine->depth[size][depth]);
+    bool counts = known(&refine->depth[size][depth]);
     if (counts || !known(&refine->depth[size][refine->latest[size]])) refine->latest[size] = depth;
-    if (!counts) return 0;
-    int alone = known(&refine->depth[size][0]);
+    if (!counts) return false;
+    bool alone = known(&refine->depth[size][0]);
     uint32_t *since = &refine->since[size][depth > 0];
-    if (++*since < (depth > 0 && alone ? HM_REFINE_CHECK : HM_REFINE_TRIAL)) return 0;
+    if (++*since < (depth > 0 && alone ? HM_REFINE_CHECK : HM_REFINE_TRIAL)) return false;
     *since = 0;
     for (int d = 1; alone && d <= HM_MAX_LEVELS; d++)
         if (d != depth) refine->depth[size][d].count = 0;

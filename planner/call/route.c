@@ -52,9 +52,9 @@ void paths_destroy(hm_paths_t *paths)
     free(paths);
 }
 
-/* Counts, or with `route` filled in lists, the messages from or to `me`: for each step and peer those sources whose
- * rows make that hop. */
-static void messages_list(const hm_paths_t *paths, int me, int outgoing, hm_route_t *route, int *messages, int *parts)
+/* Counts the messages from or to `me` and their parts, and lists them where `route` has the memory: for each step and
+ * peer the sources whose rows make that hop. */
+static void messages_list(const hm_paths_t *paths, int me, bool outgoing, hm_route_t *route, int *messages, int *parts)
 {
     int n = paths->topo->ranks;
     hm_message_t *list = route == NULL ? NULL : outgoing ? route->out : route->in;
@@ -88,8 +88,8 @@ static void messages_list(const hm_paths_t *paths, int me, int outgoing, hm_rout
 int route_create(const hm_paths_t *paths, int me, hm_route_t **out)
 {
     int outs = 0, ins = 0, parts = 0;
-    messages_list(paths, me, 1, NULL, &outs, &parts);
-    messages_list(paths, me, 0, NULL, &ins, &parts);
+    messages_list(paths, me, true, NULL, &outs, &parts);
+    messages_list(paths, me, false, NULL, &ins, &parts);
     hm_route_t *route = calloc(1, sizeof *route);
     if (route == NULL) return -ENOMEM;
     *route = (hm_route_t){.paths = paths, .me = me, .outs = outs, .ins = ins, .parts = parts};
@@ -103,8 +103,8 @@ int route_create(const hm_paths_t *paths, int me, hm_route_t **out)
     }
     for (int r = 0; r < paths->topo->ranks; r++) route->in_part[r] = -1;
     outs = ins = parts = 0;
-    messages_list(paths, me, 1, route, &outs, &parts);
-    messages_list(paths, me, 0, route, &ins, &parts);
+    messages_list(paths, me, true, route, &outs, &parts);
+    messages_list(paths, me, false, route, &ins, &parts);
     *out = route;
     return 0;
 }

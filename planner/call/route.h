@@ -1,15 +1,14 @@
 /* The way rows take from rank to rank at a given depth, and the messages that carry them.
  *
- * A row goes from its source towards a destination through rail peers (2508.09591, 1.3): at the first used level where
- * the two are in different groups it is sent, once, to the rail peer in the destination's group, which forwards it at
- * deeper levels. A rank serves all levels below the one by which a row came in the same step, so its own node's GPUs
- * are fed while the wire is busy. Every rank receives the rows of one source by exactly one hop.
+ * A row goes from its source to a destination through rail peers (2508.09591, 1.3). At the first used level where the
+ * two are in different groups it is sent, once, to the rail peer in the destination's group, which forwards it at
+ * deeper levels. A rank sends to all deeper levels in the same step, so that the GPUs of its own node are busy while
+ * the wire is. Every rank receives the rows of one source by exactly one hop.
  *
- * Lanes: where the wires between outermost groups are sockets, one connection with one rail peer may carry less than
- * the wire could. Then the bytes of every row are cut into as many pieces as such a group has ranks, and piece `lane`
- * goes by the rank that many places behind the rail peer: every rank of a group is, in one lane, the gateway of each
- * source. Paths and routes are those of one lane; lanes differ besides only in whose maps they carry. Immutable once
- * made. */
+ * Lanes: over TCP, one connection between two rail peers may carry less than the wire could. Then the bytes of every
+ * row are cut into as many pieces as an outermost group has ranks, and piece `lane` goes by the rank `lane` places
+ * behind the rail peer. So every rank of a group is the gateway of each source in one lane. Paths and routes are those
+ * of one lane; otherwise lanes differ only in the maps that they carry. Immutable once made. */
 #ifndef HM_ROUTE_H
 #define HM_ROUTE_H
 
@@ -18,8 +17,8 @@
 
 #include <stdbool.h>
 
-/* How rows of one source reach one rank: sent by `prev` in step 1..depth, by a hop at used level 1..depth, whose rows
- * are those for the rank's group at that level. For the source itself prev is -1, level and step are 0. */
+/* The hop by which rows of one source reach one rank: sent by `prev` in step 1..depth at used level 1..depth, together
+ * with all rows for the rank's group at that level. For the source itself prev is -1, level and step are 0. */
 typedef struct hm_path {
     int prev;
     short level, step;
@@ -48,8 +47,8 @@ void paths_destroy(hm_paths_t *paths);
 int route_create(const hm_paths_t *paths, int me, hm_route_t **route);
 void route_destroy(hm_route_t *route);
 
-/* Whether this lane's messages carry the map of a source for a rank: every map goes once, in the lane in which it comes
- * straight from its source, so that it is there before the first row that needs it. */
+/* Whether this lane's messages carry the map of a source for a rank. Every map goes in one lane only, the one in which
+ * the rank receives straight from the source: so it arrives no later than the first row that needs it. */
 static inline bool paths_map_here(const hm_paths_t *paths, int source, int rank)
 {
     const hm_topo_t *topo = paths->topo;

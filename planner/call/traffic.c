@@ -17,14 +17,14 @@ static inline double leaf_bytes(uint32_t rows, uint32_t raw, double width)
     return (double)rows * width + (double)message_maps_bytes(raw);
 }
 
-/* Whether a lane carries a source's maps for a group inside an outermost one: see paths_map_here. In the source's own,
- * the first lane carries them all; elsewhere the gateway alone gets a map in this lane, from the source itself. */
+/* Whether a lane carries a source's maps for all ranks of the group of `member` (paths_map_here): inside the source's
+ * own outermost group the first lane does. In other groups a lane carries the map of its gateway alone. */
 static bool maps_here(const hm_topo_t *topo, const lane_t *lane, int source, int member)
 {
     return lane->lanes == 1 || (lane->lane == 0 && topo->group[1][source] == topo->group[1][member]);
 }
 
-/* The same for one source and one group, by way of its rank `to`: rows and the head before them. */
+/* The same for one source and a group of a level, sent to its rank `to`: rows and the head before them. */
 static double group_bytes(const hm_topo_t *topo, const hm_table_t *table, const lane_t *lane, int source, int level,
                           int group, int to)
 {
@@ -37,26 +37,26 @@ static double group_bytes(const hm_topo_t *topo, const hm_table_t *table, const 
     return (double)rows * lane->width + (double)message_head_bytes(rows, raw, topo_group_size(topo, level, group));
 }
 
-/* What is counted for one source. */
+/* Counting one source's messages. */
 typedef struct count {
     const hm_topo_t *topo;
     const hm_table_t *table;
     int source, depth;
-    double *bytes;  /* as in traffic_deep */
-    int *carrier;   /* [groups of the level before] the rank that holds the source's rows for a group */
-    int *held;      /* [groups] since the end of this step */
-    double *spread; /* [step * ranks + rank] several lanes: bytes of a row that a rank holds since a step */
+    double *bytes; /* as in traffic_deep */
+    int *carrier;  /* [groups of the level before] the rank that holds the source's rows for a group */
+    int *held;     /* [groups] since the end of this step */
+    double *part;  /* [step * ranks + rank] several lanes: bytes of each row that a rank holds since a step */
 } count_t;
 
-/* Where what is sent in a step at a used level, both from 0, is counted; behind it, what is received. */
+/* [ranks] bytes sent in a step at a used level, both from 0; followed by [ranks] bytes received. */
 static double *kind_at(const count_t *count, int step, int level)
 {
     return count->bytes + (size_t)(step * count->depth + level) * 2 * (size_t)count->topo->ranks;
 }
 
-/* One source's rows come down the levels in a lane, to whoever then holds them for each group of level depth - 1.
- * Groups are gone through backwards, because a level has at least as many as the one above: the parent's entry must be
- * read before its place is written. */
+/* Follows one source's rows down the levels in a lane, to the rank that then holds them for each group of level
+ * depth - 1. Goes through groups backwards: a level has at least as many as the one above, and the parent's entry must
+ * be read before it is overwritten. */
 static void groups_count(const count_t *count, const lane_t *lane)
 {
     const hm_topo_t *topo = count->topo;
@@ -83,7 +83,7 @@ static void groups_count(const count_t *count, const lane_t *lane)
     }
 }
 
-/* From the rank that holds a source's rows for a group, whole and with their maps, to the group's other ranks. */
+/* From the one rank that holds a source's rows for a group, with their maps, to the group's other ranks. */
 static void leaves_count(const count_t *count, int group)
 {
     const hm_topo_t *topo = count->topo;
@@ -102,9 +102,9 @@ static void leaves_count(const count_t *count, int group)
     sent[carrier] += sum;
 }
 
-/* The same where a group's ranks hold different lanes of the rows, and have their maps: each sends its lanes to all
- * others, and gets theirs. Clears `spread` for the group. */
-static void spread_count(const count_t *count, int group)
+/* The same where each rank of a group holds the rows of other lanes, and all have their maps: each sends its part of
+ * the rows to all others. Clears `part` for the group. */
+static void parts_count(const count_t *count, int group)
 {
     const hm_topo_t *topo = count->topo;
     size_t ranks = (size_t)topo->ranks;
@@ -113,19 +113,19 @@ static void spread_count(const count_t *count, int group)
     double rows = 0;
     for (int p = first; p < end; p++) rows += distinct[p];
     for (int step = 1; step < count->depth; step++) {
-        double *spread = count->spread + (size_t)step * ranks, all = 0;
+        double *part = count->part + (size_t)step * ranks, all = 0;
         double *sent = kind_at(count, step, above), *received = sent + ranks;
-        for (int p = first; p < end; p++) all += spread[topo->order[p]];
+        for (int p = first; p < end; p++) all += part[topo->order[p]];
         for (int p = first; all > 0 && p < end; p++) {
             int rank = topo->order[p];
-            sent[rank] += spread[rank] * (rows - distinct[p]);
-            received[rank] += (all - spread[rank]) * distinct[p];
-            spread[rank] = 0;
+            sent[rank] += part[rank] * (rows - distinct[p]);
+            received[rank] += (all - part[rank]) * distinct[p];
+            part[rank] = 0;
         }
     }
 }
 
-/* Whether a group of level depth - 1 lies in the source's outermost group, where lanes do not part. */
+/* Whether a group of level depth - 1 lies in the source's outermost group, where all lanes take the same way. */
 static bool group_near(const count_t *count, int group)
 {
     const hm_topo_t *topo = count->topo;
@@ -140,19 +140,19 @@ static void source_count(const count_t *count, const lane_t *lane, int lanes)
         groups_count(count, &lane[l]);
         for (int g = 0; g < groups && lanes > 1; g++)
             if (!group_near(count, g))
-                count->spread[count->held[g] * count->topo->ranks + count->carrier[g]] += lane[l].width;
+                count->part[count->held[g] * count->topo->ranks + count->carrier[g]] += lane[l].width;
     }
     for (int g = 0; g < groups; g++) {
         if (lanes == 1 || group_near(count, g))
             leaves_count(count, g);
         else
-            spread_count(count, g);
+            parts_count(count, g);
     }
 }
 
 size_t traffic_scratch(const hm_topo_t *topo, int depth)
 {
-    return ((size_t)depth + 1) * (size_t)topo->ranks; /* spread, and the two ints for each rank */
+    return ((size_t)depth + 1) * (size_t)topo->ranks; /* part, and two ints for each rank */
 }
 
 void traffic_deep(const hm_topo_t *topo, const hm_table_t *table, int depth, int lanes, size_t width, double *bytes,
@@ -161,23 +161,21 @@ void traffic_deep(const hm_topo_t *topo, const hm_table_t *table, int depth, int
     size_t ranks = (size_t)topo->ranks, each = (size_t)depth * ranks;
     lane_t lane[HM_MAX_LANES];
     int *carrier = (int *)(scratch + each);
-    count_t count = {.topo = topo, .table = table, .depth = depth, .bytes = bytes, .spread = scratch};
+    count_t count = {.topo = topo, .table = table, .depth = depth, .bytes = bytes, .part = scratch};
     count.carrier = carrier;
     count.held = carrier + ranks;
-    memset(bytes, 0, 2 * (size_t)depth * each * sizeof(*bytes));
-    memset(scratch, 0, each * sizeof(*scratch));
+    memset(bytes, 0, 2 * (size_t)depth * each * sizeof *bytes);
+    memset(scratch, 0, each * sizeof *scratch);
     for (int l = 0; l < lanes; l++)
         lane[l] = (lane_t){l, lanes, (double)message_lane_bytes(table->row_bytes, width, lanes, l)};
     for (count.source = 0; count.source < topo->ranks; count.source++) source_count(&count, lane, lanes);
 }
 
-/* Bytes of the flat exchange, of plain rows or of messages with heads: [0, ranks) sent to other outermost groups, then
- * received from them, then the same inside groups. */
 void traffic_flat(const hm_topo_t *topo, const hm_table_t *table, bool messages, double *bytes)
 {
     size_t ranks = (size_t)topo->ranks;
     double width = (double)table->row_bytes;
-    memset(bytes, 0, 4 * ranks * sizeof(*bytes));
+    memset(bytes, 0, 4 * ranks * sizeof *bytes);
     for (size_t s = 0; s < ranks; s++) {
         const uint32_t *raw = table->raw + s * ranks, *distinct = table->distinct[topo->levels] + s * ranks;
         for (int g = 0; g < topo->groups[1]; g++) {

@@ -11,7 +11,7 @@ size_t count_scratch(const hm_topo_t *topo)
     return words;
 }
 
-/* seen[g] is one more than the last token that hit group g, so it need not be cleared between tokens. */
+/* seen[g] is 1 + the last token that hit group g, so that it need not be cleared between tokens. */
 static void token_count(const hm_topo_t *topo, int level, const hm_placement_t *placement, const uint16_t *ids,
                         int top_k, uint32_t stamp, uint32_t *distinct, uint32_t *seen)
 {
@@ -30,13 +30,13 @@ int count_source(const hm_topo_t *topo, const hm_placement_t *placement, const u
     for (size_t i = 0; i < tokens * (size_t)top_k; i++)
         if (ids[i] >= placement->experts) return -EINVAL;
     if (raw != NULL) {
-        memset(raw, 0, (size_t)topo->ranks * sizeof(*raw));
+        memset(raw, 0, (size_t)topo->ranks * sizeof *raw);
         for (size_t i = 0; i < tokens * (size_t)top_k; i++) raw[placement->rank[ids[i]]]++;
     }
     for (int l = 1; l <= topo->levels; seen += topo->groups[l], l++) {
         if (distinct[l] == NULL) continue;
-        memset(distinct[l], 0, (size_t)topo->groups[l] * sizeof(**distinct));
-        memset(seen, 0, (size_t)topo->groups[l] * sizeof(*seen));
+        memset(distinct[l], 0, (size_t)topo->groups[l] * sizeof **distinct);
+        memset(seen, 0, (size_t)topo->groups[l] * sizeof *seen);
         for (size_t t = 0; t < tokens; t++)
             token_count(topo, l, placement, ids + t * (size_t)top_k, top_k, (uint32_t)t + 1, distinct[l], seen);
     }
@@ -48,7 +48,7 @@ int count_trace(const hm_topo_t *topo, const hm_placement_t *placement, const hm
 {
     int rc = 0;
     if (trace->ranks != topo->ranks || layer < 0 || layer >= trace->layers) return -EINVAL;
-    uint32_t *seen = malloc(count_scratch(topo) * sizeof(*seen));
+    uint32_t *seen = malloc(count_scratch(topo) * sizeof *seen);
     if (seen == NULL) return -ENOMEM;
     for (int s = 0; s < topo->ranks && rc == 0; s++) {
         uint32_t *row[HM_MAX_LEVELS + 1] = {NULL};

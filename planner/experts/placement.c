@@ -9,6 +9,6 @@ void placement_contiguous(int experts, int ranks, int *rank)
 
 void placement_count(const hm_topo_t *topo, const hm_placement_t *placement, int level, int *local)
 {
-    memset(local, 0, (size_t)topo->groups[level] * sizeof(*local));
+    memset(local, 0, (size_t)topo->groups[level] * sizeof *local);
     for (int e = 0; e < placement->experts; e++) local[topo->group[level][placement->rank[e]]]++;
 }

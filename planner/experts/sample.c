@@ -6,12 +6,13 @@
 #include <errno.h>
 #include <locale.h>
 #include <math.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define SAMPLE_MAX_EXPERTS 65536
-/* Draws that may hit taken experts before the tree is asked. It is asked at once where less than SAMPLE_RARE of the
- * weight is left: most draws would be in vain, and the 32 bits that decide one are coarse for so small a part. */
+/* So many draws may hit experts already taken before the tree is asked. It is asked at once where less than SAMPLE_RARE
+ * of the weight is left: most draws would be in vain, and the 32 bits of a draw are too coarse for so small a part. */
 #define SAMPLE_TRIES 64
 #define SAMPLE_RARE 0.0625
 
@@ -42,23 +43,23 @@ static uint32_t bits_below(uint64_t bits, uint32_t n)
     return (uint32_t)(((bits >> 32) * n) >> 32);
 }
 
-static int spec_whole(const char **at, int *value)
+static bool spec_whole(const char **at, int *value)
 {
     char *end;
-    if (**at < '0' || **at > '9') return 0;
+    if (**at < '0' || **at > '9') return false;
     long number = strtol(*at, &end, 10);
-    if (number < 1 || number > SAMPLE_MAX_EXPERTS) return 0;
+    if (number < 1 || number > SAMPLE_MAX_EXPERTS) return false;
     *at = end;
     *value = (int)number;
-    return 1;
+    return true;
 }
 
-static int spec_exponent(const char *text, double *value)
+static bool spec_exponent(const char *text, double *value)
 {
     char *end;
-    if (*text == '\0' || strspn(text, "0123456789.") != strlen(text)) return 0;
+    if (*text == '\0' || strspn(text, "0123456789.") != strlen(text)) return false;
     locale_t plain = newlocale(LC_ALL_MASK, "C", (locale_t)0);
-    if (plain == (locale_t)0) return 0;
+    if (plain == (locale_t)0) return false;
     *value = strtod_l(text, &end, plain);
     freelocale(plain);
     return *end == '\0' && *value >= 0 && *value <= 8;
@@ -108,7 +109,7 @@ static void alias_build(hm_sampler_t *sampler, uint16_t *work)
             work[low++] = large;
         }
     }
-    /* What is left is 1 up to rounding. */
+    /* What is left differs from 1 by rounding only. */
     while (low > 0) sampler->keep[work[--low]] = 1;
 }
 
@@ -145,17 +146,19 @@ int sampler_create(const hm_routing_t *routing, int experts, int top_k, uint64_t
     if (*why != NULL) return -EINVAL;
     *why = "out of memory";
     size_t n = (size_t)experts;
-    hm_sampler_t *sampler = calloc(1, sizeof(*sampler));
+    hm_sampler_t *sampler = calloc(1, sizeof *sampler);
     if (sampler == NULL) return -ENOMEM;
     *sampler = (hm_sampler_t){.routing = *routing, .experts = experts, .top_k = top_k, .state = seed};
-    int treeless = weight_tree_create(n, &sampler->tree);
-    sampler->keep = malloc(n * sizeof(*sampler->keep));
-    sampler->alias = malloc(n * sizeof(*sampler->alias));
-    sampler->taken = calloc(n, sizeof(*sampler->taken));
-    sampler->group = malloc(n * sizeof(*sampler->group));
-    if (treeless || !sampler->keep || !sampler->alias || !sampler->taken || !sampler->group) {
+    int status = weight_tree_create(n, &sampler->tree);
+    sampler->keep = malloc(n * sizeof *sampler->keep);
+    sampler->alias = malloc(n * sizeof *sampler->alias);
+    sampler->taken = calloc(n, sizeof *sampler->taken);
+    sampler->group = malloc(n * sizeof *sampler->group);
+    if (sampler->keep == NULL || sampler->alias == NULL || sampler->taken == NULL || sampler->group == NULL)
+        status = -ENOMEM;
+    if (status != 0) {
         sampler_destroy(sampler);
-        return -ENOMEM;
+        return status;
     }
     if (routing->kind == HM_ROUTING_ZIPF) weights_fill(sampler, sampler->group);
     for (size_t g = 0; g < n; g++) sampler->group[g] = (uint16_t)g;
@@ -174,22 +177,22 @@ void sampler_destroy(hm_sampler_t *sampler)
     free(sampler);
 }
 
-static int zipf_alias(hm_sampler_t *sampler, uint16_t *id)
+static bool zipf_alias(hm_sampler_t *sampler, uint16_t *id)
 {
     for (int i = 0; i < SAMPLE_TRIES; i++) {
         uint64_t bits = sampler_bits(sampler);
         uint32_t e = bits_below(bits, (uint32_t)sampler->experts);
         if ((double)(uint32_t)bits * 0x1p-32 >= sampler->keep[e]) e = sampler->alias[e];
         *id = (uint16_t)e;
-        if (sampler->taken[e] != sampler->stamp) return 1;
+        if (sampler->taken[e] != sampler->stamp) return true;
     }
-    return 0;
+    return false;
 }
 
 static void zipf_token(hm_sampler_t *sampler, uint16_t *ids)
 {
     double spent = 0, most = weight_tree_total(&sampler->tree) * (1 - SAMPLE_RARE);
-    int out = 0; /* so many of ids are taken out of the tree */
+    int out = 0; /* ids taken out of the tree so far */
     for (int k = 0; k < sampler->top_k; k++) {
         if (spent > most || !zipf_alias(sampler, &ids[k])) {
             while (out < k) weight_tree_take(&sampler->tree, ids[out++]);
@@ -238,7 +241,7 @@ static void even_token(hm_sampler_t *sampler, uint16_t *ids)
 static void token_draw(hm_sampler_t *sampler, uint16_t *ids)
 {
     if (++sampler->stamp == 0) {
-        memset(sampler->taken, 0, (size_t)sampler->experts * sizeof(*sampler->taken));
+        memset(sampler->taken, 0, (size_t)sampler->experts * sizeof *sampler->taken);
         sampler->stamp = 1;
     }
     if (sampler->routing.kind == HM_ROUTING_ZIPF)

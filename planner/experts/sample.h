@@ -27,7 +27,7 @@ int sampler_create(const hm_routing_t *routing, int experts, int top_k, uint64_t
                    const char **why);
 void sampler_destroy(hm_sampler_t *sampler);
 
-/* Draws `tokens` tokens of top_k different ids each. */
+/* Draws `tokens` tokens of top_k different ids each into ids[tokens * top_k]. */
 void sampler_draw(hm_sampler_t *sampler, size_t tokens, uint16_t *ids);
 
 #endif

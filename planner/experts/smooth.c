@@ -25,7 +25,7 @@ static double power_of_two(int n)
 {
     uint64_t bits = (uint64_t)(n + 1023) << 52;
     double value;
-    memcpy(&value, &bits, sizeof(value));
+    memcpy(&value, &bits, sizeof value);
     return value;
 }
 
@@ -46,7 +46,7 @@ double smooth_log(double x)
 {
     const double ln2 = 0.69314718055994530942;
     uint64_t bits;
-    memcpy(&bits, &x, sizeof(bits));
+    memcpy(&bits, &x, sizeof bits);
     double y = ((int)(bits >> 52 & 0x7ff) - 1023) * ln2;
     for (int i = 0; i < 6; i++) {
         double e = smooth_exp(y);

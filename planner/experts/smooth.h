@@ -1,6 +1,5 @@
-/* Maxima that notice more than the largest entry, in arithmetic that gives the same bits on every machine.
- *
- * No libm: its pow and exp differ between versions and processors, and ranks must not come to different decisions. */
+/* Powers, roots, exponentials and logarithms for smooth maxima, with the same bits on every machine: libm's differ
+ * between versions and processors, and ranks must come to the same decisions. */
 #ifndef HM_SMOOTH_H
 #define HM_SMOOTH_H
 

@@ -5,13 +5,14 @@
 #include "swap_bound.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define FORBIDDEN 1e30f
-/* A gain below this share of the time is rounding. */
+/* Share of the time below which a gain is rounding. */
 #define WORTH 1e-9
-/* How far off exact scores may be. */
+/* Relative error of exact scores. */
 #define ROUNDING 1e-12
 
 struct hm_swap {
@@ -19,11 +20,11 @@ struct hm_swap {
     hm_swap_options_t options;
     hm_swap_term_t term[HM_MAX_LEVELS + 1];
     hm_swap_shape_t shape;
-    double move_ms[HM_MAX_LEVELS + 1]; /* by the outermost level at which the two ranks part */
+    double move_ms[HM_MAX_LEVELS + 1]; /* by the outermost level at which the two ranks are in different groups */
     float *change, *pair; /* [stride * stride] of one term; [stride * stride] lower bounds of the change, a < b */
     double *loads;        /* behind all terms' load and weight */
     int32_t *homes;       /* behind all terms' home */
-    uint8_t *touched[HM_MAX_LEVELS + 1]; /* [level][group] whose sums are out of date */
+    uint8_t *touched[HM_MAX_LEVELS + 1]; /* [level][group] 1: sums are out of date */
     size_t touched_bytes;
 };
 
@@ -39,7 +40,7 @@ static void terms_create(hm_swap_t *swap, const hm_topo_t *topo, const hm_profil
                                          .alpha_ms = cost[i].alpha_ms};
     if (swap->options.compute_ms > 0)
         swap->term[swap->terms++] = (hm_swap_term_t){
-            .level = topo->levels, .compute = 1, .ms_per_row = swap->options.compute_ms * swap->options.scale};
+            .level = topo->levels, .compute = true, .ms_per_row = swap->options.compute_ms * swap->options.scale};
     profile = profile_adapt(profile, topo, false, &room);
     for (int l = 1; l <= topo->levels && swap->options.horizon > 0; l++) {
         const hm_link_t *link = l < topo->levels ? &profile->inter[l] : &profile->intra[l - 1];
@@ -52,12 +53,13 @@ static int memory_create(hm_swap_t *swap, const hm_topo_t *topo)
 {
     size_t n = swap_pair_stride(swap->experts), ranks = (size_t)topo->ranks;
     swap->touched_bytes = (size_t)topo->levels * ranks;
-    swap->change = calloc(n * n, sizeof(*swap->change));
-    swap->pair = calloc(n * n, sizeof(*swap->pair));
+    swap->change = calloc(n * n, sizeof *swap->change);
+    swap->pair = calloc(n * n, sizeof *swap->pair);
     swap->loads = malloc(2 * ranks * (size_t)swap->terms * sizeof(double));
     swap->homes = calloc(n * (size_t)swap->terms, sizeof(int32_t));
     swap->touched[1] = calloc(swap->touched_bytes, 1);
-    if (!swap->change || !swap->pair || !swap->loads || !swap->homes || !swap->touched[1]) return -ENOMEM;
+    if (swap->change == NULL || swap->pair == NULL || swap->loads == NULL || swap->homes == NULL) return -ENOMEM;
+    if (swap->touched[1] == NULL) return -ENOMEM;
     for (int l = 2; l <= topo->levels; l++) swap->touched[l] = swap->touched[1] + (size_t)(l - 1) * ranks;
     for (int i = 0; i < swap->terms; i++) {
         swap->term[i].load = swap->loads + 2 * ranks * (size_t)i;
@@ -73,7 +75,7 @@ int swap_create(const hm_topo_t *topo, const hm_profile_t *profile, const hm_pla
     int runs = options->routing_groups;
     if (depth < 1 || depth > topo->levels || options->gamma < 1 || options->gamma > HM_SMOOTH_MAX_GAMMA) return -EINVAL;
     if (!(options->scale > 0) || runs < 0 || (runs > 1 && placement->experts % runs != 0)) return -EINVAL;
-    hm_swap_t *swap = calloc(1, sizeof(*swap));
+    hm_swap_t *swap = calloc(1, sizeof *swap);
     if (swap == NULL) return -ENOMEM;
     swap->experts = placement->experts;
     swap->levels = topo->levels;
@@ -121,7 +123,7 @@ double swap_score(hm_swap_t *swap, const hm_swap_stats_t *stats, int a, int b)
     return prepared_score(swap, stats, a, b);
 }
 
-/* The outermost level at which two experts' ranks part; 0 if they share one. */
+/* The outermost level at which two experts' ranks are in different groups; 0 if they share a rank. */
 static int level_parting(const hm_swap_stats_t *stats, int a, int b)
 {
     for (int l = 1; l <= stats->levels; l++)
@@ -129,17 +131,17 @@ static int level_parting(const hm_swap_stats_t *stats, int a, int b)
     return 0;
 }
 
-/* Once they part they stay apart at all deeper levels. */
-static int pair_touched(const hm_swap_t *swap, const hm_swap_stats_t *stats, int a, int b, int from)
+/* Whether either expert's group is out of date at level `from`, at which the two part, or deeper. */
+static bool pair_touched(const hm_swap_t *swap, const hm_swap_stats_t *stats, int a, int b, int from)
 {
     for (int l = from; l <= stats->levels; l++)
-        if (swap->touched[l][stats->group[l][a]] || swap->touched[l][stats->group[l][b]]) return 1;
-    return 0;
+        if (swap->touched[l][stats->group[l][a]] || swap->touched[l][stats->group[l][b]]) return true;
+    return false;
 }
 
-/* What moving the two costs each all-to-all of the horizon, FORBIDDEN for pairs that may not or need not be looked at.
- */
-static void pairs_start(hm_swap_t *swap, const hm_swap_stats_t *stats, int any_touched)
+/* Sets each pair to the cost of moving the two, as each all-to-all of the horizon pays it; FORBIDDEN for pairs that may
+ * not or need not be scored. */
+static void pairs_start(hm_swap_t *swap, const hm_swap_stats_t *stats, bool any_touched)
 {
     int n = swap->experts, run = swap->options.routing_groups > 1 ? n / swap->options.routing_groups : n;
     const uint16_t *rank = stats->group[stats->levels];
@@ -159,8 +161,8 @@ static void pairs_start(hm_swap_t *swap, const hm_swap_stats_t *stats, int any_t
     }
 }
 
-/* Lower bounds of how all pairs, a < b, change the time, in swap->pair; returns the place of the least. */
-static size_t pairs_bound(hm_swap_t *swap, const hm_swap_stats_t *stats, int any_touched)
+/* Sets swap->pair, a < b, to lower bounds of how exchanges change the time; returns the place of the least. */
+static size_t pairs_bound(hm_swap_t *swap, const hm_swap_stats_t *stats, bool any_touched)
 {
     size_t n = (size_t)swap->experts, stride = swap_pair_stride(swap->experts), least = 0;
     pairs_start(swap, stats, any_touched);
@@ -171,7 +173,7 @@ static size_t pairs_bound(hm_swap_t *swap, const hm_swap_stats_t *stats, int any
     return least;
 }
 
-/* The best so far: net, its time with the move; below, what a pair's bound must not exceed to be worth a look. */
+/* The best exchange so far: `net` is its time with the move; pairs with a bound not below `below` cannot beat it. */
 typedef struct best {
     double net, below;
     size_t at; /* in swap->pair */
@@ -182,7 +184,7 @@ static void best_set(best_t *best, double now, double net, size_t at)
     *best = (best_t){net, net - now + now * ROUNDING, at};
 }
 
-/* Scores one pair exactly and takes it if it is the best so far; of equals the first. */
+/* Scores one pair exactly and takes it if it is the best so far, the first among equals. */
 static void consider(const hm_swap_t *swap, const hm_swap_stats_t *stats, size_t at, best_t *best,
                      hm_swap_choice_t *choice)
 {
@@ -198,7 +200,7 @@ static void consider(const hm_swap_t *swap, const hm_swap_stats_t *stats, size_t
     choice->move_ms = move;
 }
 
-static void choose(hm_swap_t *swap, const hm_swap_stats_t *stats, int any_touched, hm_swap_choice_t *choice)
+static void choose(hm_swap_t *swap, const hm_swap_stats_t *stats, bool any_touched, hm_swap_choice_t *choice)
 {
     best_t best;
     swap_prepare(swap, stats);
@@ -207,7 +209,8 @@ static void choose(hm_swap_t *swap, const hm_swap_stats_t *stats, int any_touche
     best_set(&best, now, now * (1 - WORTH), 0);
     size_t n = (size_t)swap->experts, stride = swap_pair_stride(swap->experts);
     size_t least = pairs_bound(swap, stats, any_touched);
-    if (swap->pair[least] < best.below) consider(swap, stats, least, &best, choice); /* leaves few others */
+    if (swap->pair[least] < best.below)
+        consider(swap, stats, least, &best, choice); /* first, so that few others are left to score */
     for (size_t a = 0; a < n; a++)
         for (size_t b = a + 1; b < n; b++)
             if (swap->pair[a * stride + b] < best.below) consider(swap, stats, a * stride + b, &best, choice);
@@ -215,10 +218,10 @@ static void choose(hm_swap_t *swap, const hm_swap_stats_t *stats, int any_touche
 
 void swap_choose(hm_swap_t *swap, const hm_swap_stats_t *stats, hm_swap_choice_t *choice)
 {
-    choose(swap, stats, 0, choice);
+    choose(swap, stats, false, choice);
 }
 
-/* Without tokens: hits of the two groups are known in closed form, all else about them is not. */
+/* Exchanges two experts without tokens: hits of the two groups are known in closed form, other sums are not. */
 static void place_untold(hm_swap_t *swap, hm_swap_stats_t *stats, int a, int b)
 {
     for (int l = 1; l <= stats->levels; l++) {

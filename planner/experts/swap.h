@@ -1,8 +1,8 @@
 /* Which two experts should trade places so that the next all-to-alls move less (HierMoE 2508.09591, Eq. 8-11).
  *
- * The modelled time of a placement is Eq. 3 at a fixed depth with each level's maximum taken by `objective`; all
- * E(E-1)/2 pairs are scored in closed form from swap_stats.h. Same statistics and options, same answer on every rank.
- */
+ * The modelled time of a placement is Eq. 3 at a fixed depth, with each level's maximum taken by `objective`. All
+ * E(E-1)/2 pairs are scored in closed form from swap_stats.h. The same statistics and options give the same answer on
+ * every rank. */
 #ifndef HM_SWAP_H
 #define HM_SWAP_H
 
@@ -13,18 +13,19 @@
 typedef struct hm_swap_options {
     hm_swap_objective_t objective;
     int gamma;           /* 1..HM_SMOOTH_MAX_GAMMA; the paper's default is 10 */
-    double scale;        /* the statistics stand for this many times as many tokens; 1 if they are complete */
-    int routing_groups;  /* > 1: experts lie in this many equal runs of ids, only pairs inside one run are swapped */
-    double compute_ms;   /* > 0: ms of compute per chosen row, added for the rank with most of them */
+    double scale;        /* tokens that each one in the statistics stands for; 1 if they are complete */
+    int routing_groups;  /* > 1: ids are parted into so many equal runs, and only pairs inside one run are swapped */
+    double compute_ms;   /* > 0: ms of compute per row of the rank that gets most raw rows; added to the time */
     double expert_bytes; /* what moves with one expert, each way: weights and optimizer state */
-    double horizon;      /* all-to-alls that will profit; <= 0: moving is not counted */
+    double horizon;      /* all-to-alls that will profit from a swap; <= 0: moving costs nothing */
 } hm_swap_options_t;
 #define HM_SWAP_DEFAULTS \
     { \
         .objective = HM_SWAP_SMOOTH_MAX, .gamma = 10, .scale = 1 \
     }
 
-/* One exchange. a == b == -1: none is worth it. Times are of one all-to-all, by the objective; move_ms is paid once. */
+/* One exchange. a == b == -1: none is worth it. Times are of one all-to-all, by the objective; move_ms is paid once for
+ * the exchange. */
 typedef struct hm_swap_choice {
     int a, b;
     double before_ms, after_ms, move_ms;
@@ -32,26 +33,26 @@ typedef struct hm_swap_choice {
 
 typedef struct hm_swap hm_swap_t;
 
-/* A scorer for one size of problem with its working memory (8 bytes * experts^2). options is copied; profile and
- * topology are not kept. -EINVAL (depth, gamma, scale or routing groups out of range), -ENOMEM. */
+/* A scorer with its working memory, 8 * experts^2 bytes. options is copied; profile and topology are not kept. 0,
+ * -EINVAL (depth, gamma, scale or routing groups out of range), -ENOMEM. */
 int swap_create(const hm_topo_t *topo, const hm_profile_t *profile, const hm_placement_t *placement, size_t row_bytes,
                 int depth, const hm_swap_options_t *options, hm_swap_t **swap);
 void swap_destroy(hm_swap_t *swap);
 
-/* The best single exchange, of equals the first. O(levels * E^2), no allocation. */
+/* The best single exchange, the first among equals. O(levels * E^2), no allocation. */
 void swap_choose(hm_swap_t *swap, const hm_swap_stats_t *stats, hm_swap_choice_t *choice);
 
-/* The modelled time with a and b exchanged (a == b: as they are), by the objective. */
+/* The modelled time with a and b exchanged (a == b: the present time), by the objective. */
 double swap_score(hm_swap_t *swap, const hm_swap_stats_t *stats, int a, int b);
 
 /* Brings statistics up to date after a and b traded places: places and sums. Returns 0 or a negative errno, which ends
  * swap_choose_several with it. */
 typedef int (*hm_swap_update_t)(void *context, hm_swap_stats_t *stats, int a, int b);
 
-/* Up to `most` exchanges one after the other, each scored after the one before. Without `update` the sums cannot
- * follow; then an exchange may only touch groups that no earlier one touched (at any level where its two experts
- * differ), for which the sums are still exact, and stats' group maps alone follow. Returns how many, or a negative
- * errno. */
+/* Up to `most` exchanges, each scored after the one before. Without `update`, stats' sums stay those of the first
+ * placement, and only its group maps follow. Then an exchange may only touch groups that no earlier one touched, at any
+ * level where its two experts differ: for these the sums are still exact. Returns the number of exchanges, or a
+ * negative errno. */
 int swap_choose_several(hm_swap_t *swap, hm_swap_stats_t *stats, hm_swap_update_t update, void *context, int most,
                         hm_swap_choice_t *choice);
 

@@ -9,7 +9,7 @@
 static inline double line_load(const hm_swap_shape_t *shape, int cell)
 {
     double both;
-    memcpy(&both, &shape->line[cell], sizeof(both));
+    memcpy(&both, &shape->line[cell], sizeof both);
     return both;
 }
 
@@ -58,7 +58,8 @@ typedef struct quad {
 /* What change_row's entries share. */
 typedef struct row {
     hm_swap_objective_t objective;
-    int gamma, compute, group;
+    int gamma, group;
+    bool compute;
     int32_t now, top, rest; /* rows of the group, of the largest; what b's counts come on top of */
     float scale, less;      /* of rows to be weighed; what keeps a weight below the exact one */
     float4_t weight;        /* of `now`, rounded up */
@@ -95,7 +96,7 @@ static inline __attribute__((always_inline)) void change_row(const hm_swap_term_
     row.weight = weigh4(objective, shape->gamma, (float4_t){x, x, x, x}) * (1 + shape->slack);
     for (; b + 4 <= n; b += 4) {
         float4_t four = change4(&row, at);
-        memcpy(change + b, &four, sizeof(four));
+        memcpy(change + b, &four, sizeof four);
         at = (quad_t){at.cnt + 4, at.hit + 4, at.alone + 4, at.home + 4};
     }
     if (b == n) return;
@@ -105,7 +106,7 @@ static inline __attribute__((always_inline)) void change_row(const hm_swap_term_
     memcpy(padded[1], at.hit, left);
     memcpy(padded[2], at.alone, left);
     float4_t four = change4(&row, (quad_t){padded[0], padded[1], padded[2], at.home});
-    memcpy(change + b, &four, sizeof(four));
+    memcpy(change + b, &four, sizeof four);
 }
 
 static void change_fill(const hm_swap_term_t *term, const hm_swap_shape_t *shape, const hm_swap_stats_t *stats,

@@ -5,9 +5,9 @@
 
 #include "swap_term.h"
 
-/* Adds to pair[a * stride + b], a < b, a lower bound of how the term's summand changes, exactly 0 where no load does;
- * entries less than 4 before and, at the end of a row, behind those may be overwritten. change: [stride * stride],
- * scratch, but initialised. */
+/* Adds to pair[a * stride + b], a < b, a lower bound of how the term's summand changes: exactly 0 where no load
+ * changes. Up to 3 entries before these, and behind them at the end of a row, may be overwritten too. change: scratch,
+ * [stride * stride], initialised. */
 void swap_bound_add(const hm_swap_term_t *term, const hm_swap_shape_t *shape, const hm_swap_stats_t *stats,
                     float *change, float *pair);
 

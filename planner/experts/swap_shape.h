@@ -16,9 +16,9 @@ typedef enum hm_swap_objective {
     HM_SWAP_LOG_SUM_EXP /* max/gamma * log(sum(exp(gamma * x / max))), max being that of the present placement */
 } hm_swap_objective_t;
 
-/* How a term changes with its sum of weights, as lines that bound it from below: two loads and a multiplication. The
- * function is concave, so a chord lies below it. Cells are the leading bits of a float: relative to the change, for
- * most exchanges change next to nothing and must not pass for gains. */
+/* How a term changes with its sum of weights, bounded from below by lines: two loads and a multiplication. The function
+ * is concave, so that a chord lies below it. Cells are the leading bits of a float, so that bounds are tight relative
+ * to the change: most exchanges change next to nothing, and must not look like gains. */
 #define HM_SHAPE_CELL_BITS 5
 #define HM_SHAPE_LOW (-30)
 #define HM_SHAPE_OCTAVES 50
@@ -35,7 +35,7 @@ typedef struct hm_swap_line {
 typedef struct hm_swap_shape {
     hm_swap_objective_t objective;
     int gamma;
-    float slack; /* how far off a weight made in float may be, relative */
+    float slack; /* relative error of a weight worked out in float */
     hm_swap_line_t line[HM_SHAPE_PARTS * HM_SHAPE_CELLS];
 } hm_swap_shape_t;
 
@@ -60,7 +60,7 @@ static inline float swap_shape_cell(int cell)
 {
     uint32_t bits = ((uint32_t)(HM_SHAPE_LOW + 127) << 23) + ((uint32_t)cell << (23 - HM_SHAPE_CELL_BITS));
     float start;
-    memcpy(&start, &bits, sizeof(start));
+    memcpy(&start, &bits, sizeof start);
     return start;
 }
 

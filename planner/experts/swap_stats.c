@@ -1,6 +1,7 @@
 #include "swap_stats.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -31,14 +32,14 @@ int swap_stats_create(const hm_topo_t *topo, const hm_placement_t *placement, hm
 {
     /* Groups are kept in 16 bits, as expert ids are. */
     if (placement->experts < 1 || placement->experts > 65536 || topo->ranks > 65536) return -EINVAL;
-    hm_swap_stats_t *stats = calloc(1, sizeof(*stats));
+    hm_swap_stats_t *stats = calloc(1, sizeof *stats);
     if (stats == NULL) return -ENOMEM;
     stats->experts = placement->experts;
     stats->levels = topo->levels;
-    memcpy(stats->groups, topo->groups, sizeof(stats->groups));
+    memcpy(stats->groups, topo->groups, sizeof stats->groups);
     stats->words = swap_stats_words(topo, placement->experts);
-    stats->data = calloc(stats->words, sizeof(*stats->data));
-    uint16_t *group = malloc((size_t)topo->levels * (size_t)placement->experts * sizeof(*group));
+    stats->data = calloc(stats->words, sizeof *stats->data);
+    uint16_t *group = malloc((size_t)topo->levels * (size_t)placement->experts * sizeof *group);
     if (stats->data == NULL || group == NULL) {
         free(group);
         free(stats->data);
@@ -60,7 +61,7 @@ void swap_stats_destroy(hm_swap_stats_t *stats)
     free(stats);
 }
 
-/* uint32_t arithmetic wraps, so adding (uint32_t)-1 takes away. */
+/* `one` is 1 or, to take a token out, (uint32_t)-1: the sums wrap. */
 static void token_add(hm_swap_stats_t *stats, int level, const uint16_t *ids, int top_k, uint32_t one)
 {
     const uint16_t *group = stats->group[level];
@@ -113,15 +114,14 @@ void swap_stats_place(hm_swap_stats_t *stats, int a, int b)
     }
 }
 
-static int token_touched(const uint16_t *ids, int top_k, int a, int b)
+static bool token_touched(const uint16_t *ids, int top_k, int a, int b)
 {
-    int has_a = 0, has_b = 0;
+    bool has = false;
     for (int k = 0; k < top_k; k++) {
-        has_a |= ids[k] == a;
-        has_b |= ids[k] == b;
+        has = has || ids[k] == a || ids[k] == b;
     }
-    /* With both: the groups hit stay, but which of the two is alone where does not. */
-    return has_a | has_b;
+    /* Also with both: the groups hit stay the same, but not which of the two is alone in which. */
+    return has;
 }
 
 static void touched_add(hm_swap_stats_t *stats, const uint16_t *ids, size_t tokens, int top_k, int a, int b,

@@ -1,12 +1,12 @@
-/* What must be known of a routing to say what any exchange of two experts would do to the de-duplicated traffic.
+/* Statistics of a routing from which the de-duplicated traffic after any exchange of two experts follows.
  *
  * For every level with group map g(.), over tokens t with chosen experts S_t:
  *   cnt[e]    tokens that chose e (one array for all levels)
  *   p[g]      tokens that hit group g
  *   H[g][e]   tokens that chose e and hit group g
  *   S[a][b]   tokens that chose a and b, a being the only choice within g(a); S[a][a]: all tokens with a alone in g(a)
- * All are sums over tokens: the sum of all ranks' arrays is that of all tokens, so one all-reduce of `data` (uint32_t,
- * `words` of them) makes them global. One owner at a time. */
+ * All are sums over tokens, so one all-reduce of `data` (`words` uint32_t) makes those of all ranks. One owner at a
+ * time. */
 #ifndef HM_SWAP_STATS_H
 #define HM_SWAP_STATS_H
 
@@ -36,12 +36,11 @@ void swap_stats_destroy(hm_swap_stats_t *stats);
 #define HM_SWAP_MAX_TOPK 64
 int swap_stats_add(hm_swap_stats_t *stats, const uint16_t *ids, size_t tokens, int top_k, int sign);
 
-/* Experts a and b trade places: only moves them in the group maps. The sums are then those of the old places. */
+/* Experts a and b trade places in the group maps only. The sums stay those of the old places. */
 void swap_stats_place(hm_swap_stats_t *stats, int a, int b);
 
-/* The same with the sums brought up to date from the tokens they were made of (the same ids as added before): exact,
- * and only tokens with either of the two cost anything. A rank does this with its own tokens, then the sums over ranks
- * are taken anew. -EINVAL as swap_stats_add. */
+/* The same, and the sums follow exactly. ids: the tokens that were added before; only those with either of the two cost
+ * time. Each rank does this with its own tokens, and the sums over ranks are taken anew. Returns as swap_stats_add. */
 int swap_stats_swap(hm_swap_stats_t *stats, const uint16_t *ids, size_t tokens, int top_k, int a, int b);
 
 /* Tokens that would hit g(a) if a and b traded places (closed form; g(a) != g(b) at this level). */

@@ -5,15 +5,18 @@
 #include "swap_shape.h"
 #include "swap_stats.h"
 
-/* Tables of pairs are worked at in blocks of 4 by 4, so their rows and columns are that many. */
+#include <stdbool.h>
+
+/* Rows and columns of tables of pairs, which are worked on in blocks of 4 by 4. */
 static inline size_t swap_pair_stride(int experts)
 {
     return ((size_t)experts + 3) & ~(size_t)3;
 }
 
-/* ms_per_row * (maximum over the level's groups) + alpha_ms. Compute terms count raw rows by rank. */
+/* ms_per_row * (maximum over the level's groups) + alpha_ms. */
 typedef struct hm_swap_term {
-    int level, compute;
+    int level;
+    bool compute; /* counts raw rows by rank, not hits */
     double ms_per_row, alpha_ms;
     int32_t *home;  /* [stride] each expert's group */
     double *load;   /* [groups] rows now */
@@ -26,7 +29,7 @@ typedef struct hm_swap_term {
 /* Sets home, load, weight, top, base and first from the statistics. */
 void swap_term_prepare(hm_swap_term_t *term, const hm_swap_shape_t *shape, const hm_swap_stats_t *stats);
 
-/* The maximum with a and b exchanged (a == b: as it is), to the last bits. */
+/* The maximum with a and b exchanged (a == b: the present one), exact up to the last bits. */
 double swap_term_maximum(const hm_swap_term_t *term, const hm_swap_shape_t *shape, const hm_swap_stats_t *stats, int a,
                          int b);
 

@@ -35,21 +35,21 @@ static inline float4_t min4(float4_t x, float4_t y)
 static inline int4_t load4(const uint32_t *from)
 {
     int4_t value;
-    memcpy(&value, from, sizeof(value));
+    memcpy(&value, from, sizeof value);
     return value;
 }
 
 static inline float4_t float4_load(const float *from)
 {
     float4_t value;
-    memcpy(&value, from, sizeof(value));
+    memcpy(&value, from, sizeof value);
     return value;
 }
 
 static inline void float4_add(float *to, float4_t value)
 {
     value += float4_load(to);
-    memcpy(to, &value, sizeof(value));
+    memcpy(to, &value, sizeof value);
 }
 
 /* Four rows of four, read as columns. */

@@ -26,7 +26,7 @@ __attribute__((format(printf, 3, 4))) static int trace_fail(hm_parse_error_t *er
     va_list args;
     va_start(args, format);
     error->line = line;
-    vsnprintf(error->text, sizeof(error->text), format, args);
+    vsnprintf(error->text, sizeof error->text, format, args);
     va_end(args);
     return -EINVAL;
 }
@@ -111,8 +111,8 @@ int trace_parse(const void *data, size_t length, hm_trace_t *trace, hm_parse_err
                        .top_k = (int)value[TOPK],
                        .experts = (int)value[EXPERTS],
                        .tokens = value[TOKENS]};
-    size_t *seen = calloc((size_t)read.experts, sizeof(*seen));
-    read.ids = malloc(entries * sizeof(*read.ids));
+    size_t *seen = calloc((size_t)read.experts, sizeof *seen);
+    read.ids = malloc(entries * sizeof *read.ids);
     if (seen == NULL || read.ids == NULL) {
         trace_fail(error, 0, "expected memory for %zu expert ids", entries);
         rc = -ENOMEM;

@@ -1,8 +1,8 @@
 /* Routing traces: the experts that a real router chose.
  *
  * One ASCII line "HMTRACE1 ranks=R layers=L tokens=T topk=K experts=E\n" (plain decimal numbers without leading zeros,
- * single blanks), then R*L*T*K little-endian uint16_t expert ids in the order [rank][layer][token][k], and nothing
- * more. The experts of one token differ from each other. */
+ * single blanks), then exactly R*L*T*K little-endian uint16_t expert ids in the order [rank][layer][token][k]. The
+ * experts of one token differ from each other. */
 #ifndef HM_TRACE_H
 #define HM_TRACE_H
 

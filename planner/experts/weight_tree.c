@@ -7,9 +7,9 @@
 int weight_tree_create(size_t leaves, hm_weight_tree_t *tree)
 {
     tree->leaves = leaves;
-    tree->whole = calloc(2 * leaves, sizeof(*tree->whole));
-    tree->left = calloc(2 * leaves, sizeof(*tree->left));
-    return tree->whole && tree->left ? 0 : -ENOMEM;
+    tree->whole = calloc(2 * leaves, sizeof *tree->whole);
+    tree->left = calloc(2 * leaves, sizeof *tree->left);
+    return tree->whole != NULL && tree->left != NULL ? 0 : -ENOMEM;
 }
 
 void weight_tree_destroy(hm_weight_tree_t *tree)
@@ -21,7 +21,7 @@ void weight_tree_destroy(hm_weight_tree_t *tree)
 void weight_tree_sum(hm_weight_tree_t *tree)
 {
     for (size_t node = tree->leaves; node-- > 1;) tree->whole[node] = tree->whole[2 * node] + tree->whole[2 * node + 1];
-    memcpy(tree->left, tree->whole, 2 * tree->leaves * sizeof(*tree->left));
+    memcpy(tree->left, tree->whole, 2 * tree->leaves * sizeof *tree->left);
 }
 
 void weight_tree_take(hm_weight_tree_t *tree, size_t leaf)
@@ -31,7 +31,7 @@ void weight_tree_take(hm_weight_tree_t *tree, size_t leaf)
     while (node >>= 1) tree->left[node] = tree->left[2 * node] + tree->left[2 * node + 1];
 }
 
-/* Right for the whole tree once all that were taken are back: no other node differs. */
+/* Correct once all taken leaves are back. */
 void weight_tree_restore(hm_weight_tree_t *tree, size_t leaf)
 {
     for (size_t node = tree->leaves + leaf; node > 0; node >>= 1) tree->left[node] = tree->whole[node];

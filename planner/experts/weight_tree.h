@@ -1,6 +1,5 @@
-/* Weights in a complete binary tree of sums: a leaf is drawn, taken out or put back in O(log leaves).
- *
- * Sums are always made of sums, never by subtraction: what is left keeps its precision however little it is. */
+/* Weights in a complete binary tree of sums: a leaf is drawn, taken out or put back in O(log leaves). Sums are never
+ * made by subtraction, so that however little is left keeps its precision. */
 #ifndef HM_WEIGHT_TREE_H
 #define HM_WEIGHT_TREE_H
 
@@ -16,7 +15,7 @@ typedef struct hm_weight_tree {
 int weight_tree_create(size_t leaves, hm_weight_tree_t *tree);
 void weight_tree_destroy(hm_weight_tree_t *tree);
 
-/* Sums up after the caller has set weight_tree_weights(); none is taken out. */
+/* Sums up the weights that the caller has set by weight_tree_weights(); no leaf is taken out. */
 void weight_tree_sum(hm_weight_tree_t *tree);
 
 void weight_tree_take(hm_weight_tree_t *tree, size_t leaf);

@@ -2,15 +2,16 @@
 
 #include <errno.h>
 #include <math.h>
+#include <stdbool.h>
 #include <string.h>
 
-/* Below this spread of sizes (relative to their mean square) a slope is noise. */
+/* Below this spread of sizes, relative to their mean square, a slope is noise. */
 #define FIT_MIN_SPREAD 1e-6
 #define FIT_ROUNDS 12
-#define FIT_TURN 0.75 /* of beta that a turn adds or takes at most: what seems to do more is a stalled timing */
-#define FIT_NEAR 0.01 /* relative; timings nearer than this to the link all count alike */
+#define FIT_TURN 0.75 /* share of beta that a turn adds or takes at most: more is a stalled timing */
+#define FIT_NEAR 0.01 /* relative error up to which all timings weigh the same */
 
-static int sample_valid(double bytes, double ms)
+static bool sample_valid(double bytes, double ms)
 {
     return isfinite(bytes) && isfinite(ms) && bytes >= 0 && ms >= 0;
 }
@@ -35,7 +36,7 @@ static double fit_error(const hm_fit_t *fit, double alpha, double beta)
     return fit->syy - 2 * beta * fit->sxy + beta * beta * fit->sxx + fit->weight * offset * offset;
 }
 
-static int fit_has_spread(const hm_fit_t *fit)
+static bool fit_has_spread(const hm_fit_t *fit)
 {
     return fit->weight > 0 && fit->sxx > FIT_MIN_SPREAD * fit->weight * fit->mean_bytes * fit->mean_bytes;
 }
@@ -67,16 +68,16 @@ static double timing_off(const hm_timing_t *timing, const hm_link_t *link)
     return link_ms(link, timing->bytes) / timing->ms - 1;
 }
 
-/* Which timings give the start-up time (the first `flat`), the line, and the steeper or flatter one (from `turn` on).
- */
+/* Which timings the parts of a link are fitted to: the first `flat` to the start-up time, those from `turn` on to the
+ * second line, the rest to the first line. */
 typedef struct bend {
     int flat, turn;
 } bend_t;
 
-/* Sums of each part. A timing counts the less the further it is off `before`. */
+/* Sums of each part. The further a timing is off `before`, the less it weighs. */
 static int bend_sums(const hm_timing_t *timing, int count, bend_t bend, const hm_link_t *before, hm_fit_t sums[3])
 {
-    memset(sums, 0, 3 * sizeof(*sums));
+    memset(sums, 0, 3 * sizeof *sums);
     for (int i = 0; i < count; i++) {
         double off = before != NULL ? fabs(timing_off(&timing[i], before)) : 1;
         double weight = timing[i].weight / (timing[i].ms * timing[i].ms) / (off > FIT_NEAR ? off : FIT_NEAR);
@@ -87,12 +88,12 @@ static int bend_sums(const hm_timing_t *timing, int count, bend_t bend, const hm
     return 0;
 }
 
-static int line_exists(const hm_fit_t *fit)
+static bool line_exists(const hm_fit_t *fit)
 {
     return fit->samples >= 2 && fit_has_spread(fit) && fit->sxy > 0;
 }
 
-/* Parts must meet at ascending sizes above 0, or there is no such link. */
+/* -ENODATA where the parts do not meet at ascending sizes above 0: there is no such link. */
 static int bend_solve(const hm_timing_t *timing, int count, bend_t bend, const hm_link_t *before, hm_link_t *link)
 {
     hm_fit_t sums[3], *start = &sums[0], *line = &sums[1], *turned = &sums[2];
@@ -116,8 +117,8 @@ static int bend_solve(const hm_timing_t *timing, int count, bend_t bend, const h
     return 0;
 }
 
-/* Least sum of relative errors, by least squares with weights that follow from the round before: one stalled timing
- * does not bend the link. *error: that sum. */
+/* Least sum of relative errors: least squares in rounds, with weights from the errors of the round before. So one
+ * stalled timing does not bend the link. *error: that sum. */
 static int bend_settle(const hm_timing_t *timing, int count, bend_t bend, hm_link_t *link, double *error)
 {
     hm_link_t before;
@@ -131,7 +132,7 @@ static int bend_settle(const hm_timing_t *timing, int count, bend_t bend, hm_lin
     return rc;
 }
 
-/* The share of the (relative) spread of timings that a link explains. */
+/* The r2 of a link: share of the timings' relative spread that it explains. */
 static double bend_quality(const hm_timing_t *timing, int count, const hm_link_t *link)
 {
     hm_fit_t all = {0};

@@ -11,12 +11,12 @@ typedef struct hm_link {
     double beta_ms;    /* ms per byte */
     double r2;         /* 0..1; NaN where nothing was fitted */
     uint32_t samples;  /* 0: a prior */
-    double free_bytes; /* that buffers on the way and shapers' allowances take before the wire holds anything back */
-    double turn_bytes; /* where flows begin to get in each other's way, or another protocol to pay */
-    double turn_ms;    /* ms per byte on top from there, less than 0 where bytes get cheaper; at least -beta_ms */
+    double free_bytes; /* taken by buffers on the way and shapers' allowances before the wire slows anything down */
+    double turn_bytes; /* from where on flows disturb each other, or a faster protocol is used */
+    double turn_ms;    /* ms per byte on top from there, below 0 where bytes get cheaper; at least -beta_ms */
 } hm_link_t;
 
-/* Without the start-up time. */
+/* Time of so many bytes without start-up. */
 static inline double link_wire_ms(const hm_link_t *link, double bytes)
 {
     double held = bytes - link->free_bytes, turned = bytes - link->turn_bytes;

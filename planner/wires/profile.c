@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* The cluster of the HierMoE paper (its Fig. 9): 4 nodes of 2 sockets of 2 NVLink pairs of RTX A6000, one 200 Gb/s NIC.
- */
+/* The cluster of the HierMoE paper (its Fig. 9): 4 nodes of 2 CPU packages of 2 NVLink pairs of RTX A6000, one 200 Gb/s
+ * NIC. */
 static const hm_profile_t profile_builtins[] = {
     {.name = "a6000-4x8",
      .device = "NVIDIA RTX A6000",
@@ -25,7 +25,7 @@ static const hm_profile_t profile_builtins[] = {
 
 const hm_profile_t *profile_builtin_at(int index)
 {
-    int count = (int)(sizeof(profile_builtins) / sizeof(profile_builtins[0]));
+    int count = (int)(sizeof profile_builtins / sizeof profile_builtins[0]);
     return index >= 0 && index < count ? &profile_builtins[index] : NULL;
 }
 
@@ -37,11 +37,11 @@ const hm_profile_t *profile_builtin(const char *name)
     return NULL;
 }
 
-int profile_same_cluster(const hm_profile_t *stored, const hm_profile_t *wanted)
+bool profile_same_cluster(const hm_profile_t *stored, const hm_profile_t *wanted)
 {
-    if (stored->levels != wanted->levels) return 0;
+    if (stored->levels != wanted->levels) return false;
     for (int l = 1; l <= stored->levels; l++)
-        if (stored->groups[l] != wanted->groups[l]) return 0;
+        if (stored->groups[l] != wanted->groups[l]) return false;
     return strcmp(stored->device, wanted->device) == 0 && strcmp(stored->versions, wanted->versions) == 0 &&
            strcmp(stored->transport, wanted->transport) == 0;
 }
@@ -54,8 +54,8 @@ bool profile_within_node(const hm_profile_t *profile)
 
 /* Start-up: NCCL's own base and per-hop latencies for rings of the Simple protocol (its tuning.cc), NET with its
  * posting overhead. Speed: what sends and receives between two H200 reach over 18 NVLinks, PCIe 3 x16, a 400 Gb/s NIC.
- * TCP is what small all-gathers over sockets were seen to take, and a 10 Gb/s port that 8 ranks share; SHM is CPU ranks
- * that copy through shared memory. */
+ * TCP: what small all-gathers over TCP were seen to take, and a 10 Gb/s port that 8 ranks share. SHM: CPU ranks that
+ * copy through shared memory. */
 static const struct {
     const char *name;
     double base_us, hop_us, gb_per_s;
@@ -77,8 +77,8 @@ int profile_wire_find(const char *name, size_t length)
     return -1;
 }
 
-/* The all-to-all over the groups of levels outer+1..inner, each byte of the buffer equally likely for any of them:
- * every wire in between carries its share at the same time, the slowest one counts. */
+/* The all-to-all among the groups of levels outer+1..inner, in equal shares: all wires in between carry their shares at
+ * the same time, and the slowest one counts. */
 static hm_link_t profile_guess(const hm_topo_t *topo, const hm_wire_t *wire, const double *gb_per_s, int outer,
                                int inner)
 {
@@ -97,13 +97,13 @@ static hm_link_t profile_guess(const hm_topo_t *topo, const hm_wire_t *wire, con
 
 void profile_prior(const hm_topo_t *topo, const hm_wire_t *wire, const double *gb_per_s, hm_profile_t *profile)
 {
-    memset(profile, 0, sizeof(*profile));
-    snprintf(profile->name, sizeof(profile->name), "prior");
-    snprintf(profile->device, sizeof(profile->device), "unknown");
-    snprintf(profile->versions, sizeof(profile->versions), "unknown");
-    snprintf(profile->transport, sizeof(profile->transport), "%s", profile_wires[wire[1]].name);
+    memset(profile, 0, sizeof *profile);
+    snprintf(profile->name, sizeof profile->name, "prior");
+    snprintf(profile->device, sizeof profile->device, "unknown");
+    snprintf(profile->versions, sizeof profile->versions, "unknown");
+    snprintf(profile->transport, sizeof profile->transport, "%s", profile_wires[wire[1]].name);
     profile->levels = topo->levels;
-    memcpy(profile->groups, topo->groups, sizeof(profile->groups));
+    memcpy(profile->groups, topo->groups, sizeof profile->groups);
     for (int l = 0; l < topo->levels; l++) {
         profile->intra[l] = profile_guess(topo, wire, gb_per_s, l, topo->levels);
         if (l > 0) profile->inter[l] = profile_guess(topo, wire, gb_per_s, l - 1, l);
@@ -111,9 +111,8 @@ void profile_prior(const hm_topo_t *topo, const hm_wire_t *wire, const double *g
         if (l > 0 && wire[l] == HM_WIRE_TCP)
             profile->alone_ms[l] = profile->inter[l].beta_ms * topo->groups[l] / topo->ranks;
     }
-    /* A dozen small kernels and the host's wait come with the all-gather, and 5 ns of planning a pair of ranks. Rows
-     * are read once to find equals, and read once and a half to be written once, on an H200 (tests/gpu/kernels_bench).
-     */
+    /* With the all-gather come a dozen small kernels, the host's wait, and 5 ns of planning for each pair of ranks. On
+     * an H200 (tests/gpu/kernels_bench) rows are read once to find equal ones; packing reads and writes them once. */
     profile->agree_ms = 0.06 + 1.5 * profile->intra[0].alpha_ms + 5e-6 * topo->ranks * topo->ranks;
     profile->identify_ms = 1 / 3.2e9;
     profile->pack_ms = 1.5 / 3.35e9;

@@ -1,7 +1,7 @@
-/* What transfers cost on one cluster: alpha and beta of every flavour of all-to-all that a plan can use.
+/* What transfers cost on one cluster: alpha and beta of every kind of all-to-all that a plan can use.
  *
- * HierMoE (2508.09591) measures 2D - 1 flavours on a cluster of D levels: the flat all-to-all, between the groups of
- * each level i (Inter-level-i: ranks with the same place in sibling groups), and inside one group of each level
+ * HierMoE (2508.09591) measures 2D - 1 kinds on a cluster of D levels: the flat all-to-all, one between the groups of
+ * each level i (Inter-level-i: ranks with the same place in sibling groups), and one inside a group of each level
  * (Intra). The flat one is Intra of level 0. Units: ms, and ms per byte of one rank's whole buffer, own share included.
  * A profile is plain data: copy it freely; any thread may read it. */
 #ifndef HM_PROFILE_H
@@ -26,47 +26,47 @@ typedef struct hm_profile {
     int levels;                      /* D */
     int groups[HM_MAX_LEVELS + 1];   /* U[i]; groups[0] = 1, groups[levels] = ranks */
     hm_link_t intra[HM_MAX_LEVELS];  /* [0..levels-1]; [0] is the flat all-to-all */
-    hm_link_t inter[HM_MAX_LEVELS];  /* [1..levels-1], cut into slices as calls are; [0] unused */
-    double alone_ms[HM_MAX_LEVELS];  /* [1..levels-1] beta of inter with one rank of each group at it: less where the
-                                      * ranks of a group share a wire; 0: not known, taken for the same */
-    double few_ms[HM_MAX_LEVELS];    /* the same where every other group sends: less where all groups share a wire */
+    hm_link_t inter[HM_MAX_LEVELS];  /* [1..levels-1], timed in slices as calls are cut; [0] unused */
+    double alone_ms[HM_MAX_LEVELS];  /* [1..levels-1] beta of inter when one rank of each group sends: less where the
+                                      * ranks of a group share a wire; 0: not known, taken as equal */
+    double few_ms[HM_MAX_LEVELS];    /* the same when every other group sends: less where all groups share a wire */
     double agree_ms;                 /* one agreement between all ranks */
     double identify_ms;              /* per byte of a send buffer: finding its equal rows */
     double pack_ms;                  /* per byte written: pack, forward, expand */
 } hm_profile_t;
 
-/* Built-in profiles by name; NULL where there is none. profile_builtin_at counts them up, NULL ends. */
+/* The built-in profile of a name, or number `index` of them; NULL where there is none. */
 const hm_profile_t *profile_builtin(const char *name);
 const hm_profile_t *profile_builtin_at(int index);
 
 /* Whether a stored profile was made on the cluster that `wanted` describes: levels, groups, device, versions and
- * transport are equal (the name is not looked at). */
-int profile_same_cluster(const hm_profile_t *stored, const hm_profile_t *wanted);
+ * transport are equal; the name may differ. */
+bool profile_same_cluster(const hm_profile_t *stored, const hm_profile_t *wanted);
 
-/* The profile of a usual start, from those that several starts of a job measured on one cluster; starts differ where
- * nodes are joined by sockets. Each link is that of the start which is nearest to what all say of each size (the first
- * of several), numbers are medians. 0; -EINVAL (*middle unchanged) for no profile or one of another cluster than the
- * first; -ENOMEM. */
+/* The profile of a usual start, from those that several starts of a job measured on one cluster; over TCP, starts
+ * differ. Each link is that of the start nearest to the medians of all starts, size by size (the first of several);
+ * numbers are medians. 0; -EINVAL for no profile or one of another cluster than the first, -ENOMEM, with *middle
+ * unchanged. */
 int profile_middle(const hm_profile_t *start, int count, hm_profile_t *middle);
 
 /* Whether the outermost groups are joined inside a node, as `transport` says. */
 bool profile_within_node(const hm_profile_t *profile);
 
-/* The profile for another topology: the same wires, between other groups. What joins the profile's outermost groups
- * joins the topology's, or, `inside`, the topology lies within one of the profile's outermost groups. As many levels go
- * one to one, others by the size of their groups. A rank's share of a wire stays what it was, and how far groups share
- * one; betas are per byte of a buffer of which another part leaves among more groups or fewer. Returns `profile` itself
- * where it has the topology's groups, else *room, filled. The cost functions do so with profiles they are given, never
- * `inside`. */
+/* The profile for another topology: the same wires between other groups. The wires between the profile's outermost
+ * groups join the topology's; or, with `inside`, the topology lies within one of the profile's outermost groups. With
+ * as many levels, each matches its own; otherwise levels match by the size of their groups. A rank's share of a wire
+ * stays the same, and so does how far groups share one. Betas change, since they are per byte of a whole buffer, and
+ * another part of it leaves among more groups or fewer. Returns `profile` itself where it has the topology's groups,
+ * else *room. The cost functions do this with the profiles they are given, never `inside`. */
 const hm_profile_t *profile_adapt(const hm_profile_t *profile, const hm_topo_t *topo, bool inside, hm_profile_t *room);
 
-/* Where the levels of a topology lie in a profile then: intra of topology level l is intra[map[l]] there, inter of
- * level l is inter[map[l - 1] + 1] or, where there is none, the innermost intra. */
+/* Which levels of a profile match those of a topology: intra of topology level l is intra[map[l]], inter of level l is
+ * inter[map[l - 1] + 1] or, where there is none, the innermost intra. */
 void profile_map(const hm_profile_t *profile, const hm_topo_t *topo, bool inside, int map[HM_MAX_LEVELS + 1]);
 
-/* The share of inter's beta that one rank alone would pay: 1 where every rank has a wire of its own. */
+/* Share of inter's beta that one rank pays when it sends alone: 1 where every rank has a wire of its own. */
 double profile_alone(const hm_profile_t *profile, int level);
-/* How far the groups of a level share one wire between them: 0 where each has its own, 1 where all use the same. */
+/* How far the groups of a level share one wire: 0 where each has its own, 1 where all use the same. */
 double profile_shared(const hm_profile_t *profile, int level);
 
 /* Kinds of wire for profiles that nobody has measured yet. */
@@ -76,16 +76,17 @@ typedef enum hm_wire { HM_WIRE_NVLINK, HM_WIRE_PCI, HM_WIRE_NET, HM_WIRE_TCP, HM
 const char *profile_wire_name(int wire);
 int profile_wire_find(const char *name, size_t length);
 
-/* Fills a profile with what NCCL itself assumes of such wires, for `topo`'s levels: wire[l] (l in 1..levels) joins the
- * groups of level l; gb_per_s[l] > 0 is its speed per rank where known, 0 or a NULL array takes the wire's usual one.
- */
+/* Fills in a profile from what NCCL itself assumes of such wires, for the topology's levels: wire[l], l in 1..levels,
+ * joins the groups of level l. gb_per_s[l] > 0 is its speed per rank where known; 0 or a NULL array: the wire's usual
+ * one. Rows are taken to be on a GPU. */
 void profile_prior(const hm_topo_t *topo, const hm_wire_t *wire, const double *gb_per_s, hm_profile_t *profile);
 
 /* Reads a profile's text form, one item a line, '#' starts a comment; see profile_text.h for the grammar. It need not
  * end in NUL. 0; -EINVAL with *error filled and *profile unchanged. */
 int profile_parse(const char *text, size_t length, hm_profile_t *profile, hm_parse_error_t *error);
 
-/* Writes at most `size` bytes, NUL included; *length is what it takes without the NUL. -ENOSPC if it did not fit. */
+/* Writes the text form, at most `size` bytes, NUL included; *length is its length without the NUL. 0; -ENOSPC if it did
+ * not fit, -ENOMEM. */
 int profile_write(const hm_profile_t *profile, char *text, size_t size, size_t *length);
 
 #endif

@@ -19,7 +19,7 @@ static int topo_size(const hm_topo_t *topo, int level)
     return largest;
 }
 
-/* The deepest profile level from `least` on whose groups hold so many ranks; `least` if none does. */
+/* The deepest profile level from `least` on whose groups hold that many ranks; `least` if none does. */
 static int level_holding(const hm_profile_t *profile, int least, int ranks)
 {
     int level = least;
@@ -38,16 +38,16 @@ void profile_map(const hm_profile_t *profile, const hm_topo_t *topo, bool inside
     }
 }
 
-/* Of a buffer that goes to so many peers in equal shares, own one included: what leaves. */
+/* Share of a buffer that leaves, where it goes to so many peers in equal parts, the own one included. */
 static double leaving(double peers)
 {
     return (peers - 1) / peers;
 }
 
-/* A link's betas are per byte of such a buffer: the same wire where another share of it leaves. */
+/* A link's betas are per byte of a whole buffer. The same wire where share `to` of the buffer leaves, not `from`. */
 static hm_link_t link_share(hm_link_t link, double from, double to)
 {
-    if (from == to || !(from > 0) || !(to > 0)) return link; /* to the last digit */
+    if (from == to || !(from > 0) || !(to > 0)) return link; /* unchanged to the last digit */
     link.beta_ms *= to / from;
     link.turn_ms *= to / from;
     link.free_bytes *= from / to;
@@ -55,7 +55,7 @@ static hm_link_t link_share(hm_link_t link, double from, double to)
     return link;
 }
 
-/* What leaves the outermost groups paces the flat exchange; inside one of them, all that leaves a rank. */
+/* The flat exchange takes as long as what leaves the outermost groups; one inside a group, as what leaves a rank. */
 static hm_link_t intra_adapt(const hm_profile_t *profile, const hm_topo_t *topo, const int *map, int level)
 {
     int from = map[level] < profile->levels ? map[level] : profile->levels - 1;
@@ -64,7 +64,7 @@ static hm_link_t intra_adapt(const hm_profile_t *profile, const hm_topo_t *topo,
     return link_share(profile->intra[from], leaving(group_size(profile, from)), leaving(topo_size(topo, level)));
 }
 
-/* One over the share of a level's groups that are idle where every other one sends; 0: none is. */
+/* 1 over the share of a level's groups that are idle when every other one sends; 0: none is. */
 static double idle_inverse(const int *groups, int level)
 {
     int count = groups[level] / groups[level - 1], idle = count / 2;
@@ -87,7 +87,7 @@ double profile_shared(const hm_profile_t *profile, int level)
     return shared < 1 ? shared : 1;
 }
 
-/* Between the groups of a level of to's, which has its groups by now. */
+/* Between the groups of a level of `to`, whose groups are set already. */
 static void inter_adapt(const hm_profile_t *profile, const int *map, int level, hm_profile_t *to)
 {
     int outer = map[level - 1] + 1; /* the outermost step between the two levels is the slow one */
@@ -118,12 +118,12 @@ const hm_profile_t *profile_adapt(const hm_profile_t *profile, const hm_topo_t *
     if (groups_equal(profile, topo)) return profile;
     hm_profile_t to = *profile;
     to.levels = topo->levels;
-    memset(to.groups, 0, sizeof(to.groups));
-    memcpy(to.groups, topo->groups, ((size_t)topo->levels + 1) * sizeof(to.groups[0]));
-    memset(to.intra, 0, sizeof(to.intra));
-    memset(to.inter, 0, sizeof(to.inter));
-    memset(to.alone_ms, 0, sizeof(to.alone_ms));
-    memset(to.few_ms, 0, sizeof(to.few_ms));
+    memset(to.groups, 0, sizeof to.groups);
+    memcpy(to.groups, topo->groups, ((size_t)topo->levels + 1) * sizeof to.groups[0]);
+    memset(to.intra, 0, sizeof to.intra);
+    memset(to.inter, 0, sizeof to.inter);
+    memset(to.alone_ms, 0, sizeof to.alone_ms);
+    memset(to.few_ms, 0, sizeof to.few_ms);
     profile_map(profile, topo, inside, map);
     for (int l = 0; l < topo->levels; l++) {
         to.intra[l] = intra_adapt(profile, topo, map, l);

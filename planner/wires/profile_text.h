@@ -20,7 +20,7 @@
 
 #define HM_PROFILE_MAGIC "hiermoe-profile 1"
 
-/* One item of the text, by its first word: where its number or text lies in a profile. */
+/* One item of the text by its first word, and where in a profile it lies. */
 typedef struct hm_profile_item {
     const char *key;
     size_t at;

@@ -11,7 +11,7 @@ int words_fail(hm_words_t *words, const char *format, ...)
     va_list args;
     va_start(args, format);
     words->error->line = words->line;
-    vsnprintf(words->error->text, sizeof(words->error->text), format, args);
+    vsnprintf(words->error->text, sizeof words->error->text, format, args);
     va_end(args);
     return -EINVAL;
 }
@@ -67,7 +67,7 @@ int words_between(hm_words_t *words, const char *what, double least, double most
     size_t length;
     const char *word = words_next(words, &length);
     if (length == 0) return words_fail(words, "the line ends where %s was expected", what);
-    if (length < sizeof(text)) {
+    if (length < sizeof text) {
         memcpy(text, word, length);
         text[length] = '\0';
         double number = strtod(text, &end);
