@@ -7,17 +7,17 @@
 #include <stdbool.h>
 
 /* Memory that other threads' contexts may read. */
-typedef struct host_shared {
-    struct host_shared *next;
+typedef struct hm_host_shared {
+    struct hm_host_shared *next;
     void *memory;
-} host_shared_t;
+} hm_host_shared_t;
 
 struct hm_context {
     const hm_host_stream_t *streams; /* NULL: everything runs at once */
     void *last;                      /* stream of the last work; written by host_stream.c */
     bool used;                       /* there was work */
     atomic_int failed;               /* a kernel ran out of memory on the stream's thread */
-    host_shared_t *shared;           /* freed with the context; written by host_memory.c */
+    hm_host_shared_t *shared;        /* freed with the context; written by host_memory.c */
     atomic_llong mark[HM_MARKS];     /* nanoseconds; 0: unset or still ahead; written by host_stream.c */
 };
 

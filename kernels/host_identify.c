@@ -8,12 +8,12 @@
 #define EMPTY UINT32_MAX
 #define MOST_COMPARES 64 /* rows with one fingerprint but other bytes that are tried before a row passes for new */
 
-host_identify_t *host_rows_pack(const hm_rows_t *rows, const uint32_t *bit, const hm_bits_t *groups, int group_count)
+hm_host_identify_t *host_rows_pack(const hm_rows_t *rows, const uint32_t *bit, const hm_bits_t *groups, int group_count)
 {
     size_t segments = (size_t)rows->segments, count = (size_t)group_count;
-    size_t bytes =
-        sizeof(host_identify_t) + segments * (sizeof(void *) + sizeof(size_t) + sizeof *bit) + count * sizeof *groups;
-    host_identify_t *call = malloc(bytes);
+    size_t bytes = sizeof(hm_host_identify_t) + segments * (sizeof(void *) + sizeof(size_t) + sizeof *bit) +
+                   count * sizeof *groups;
+    hm_host_identify_t *call = malloc(bytes);
     if (call == NULL) return NULL;
     const void **base = (const void **)(call + 1);
     size_t *row_count = (size_t *)(base + segments);
@@ -23,7 +23,7 @@ host_identify_t *host_rows_pack(const hm_rows_t *rows, const uint32_t *bit, cons
     memcpy(row_count, rows->rows, segments * sizeof *row_count);
     if (count > 0) memcpy(group, groups, count * sizeof *group);
     memcpy(bits, bit, segments * sizeof *bits);
-    *call = (host_identify_t){.rows = *rows, .bit = bits, .groups = group, .group_count = group_count};
+    *call = (hm_host_identify_t){.rows = *rows, .bit = bits, .groups = group, .group_count = group_count};
     call->rows.base = base;
     call->rows.rows = row_count;
     return call;
@@ -73,7 +73,7 @@ typedef struct row_table {
 } row_table_t;
 
 /* Gives a row the next distinct number. */
-static uint32_t row_add(row_table_t *table, const char *row, uint32_t number, const host_identify_t *call)
+static uint32_t row_add(row_table_t *table, const char *row, uint32_t number, const hm_host_identify_t *call)
 {
     table->place[table->distinct] = row;
     call->identity.first[table->distinct] = number;
@@ -82,7 +82,7 @@ static uint32_t row_add(row_table_t *table, const char *row, uint32_t number, co
 
 /* The distinct number of a row. A row that would have to be compared with too many others of its fingerprint passes for
  * new and is not entered: rows built to collide must cost no more than a bounded number of compares each. */
-static uint32_t row_find(row_table_t *table, const char *row, uint32_t number, const host_identify_t *call)
+static uint32_t row_find(row_table_t *table, const char *row, uint32_t number, const hm_host_identify_t *call)
 {
     int keep = call->fingerprint_bits;
     uint64_t print = row_fingerprint(row, call->rows.row_bytes);
@@ -108,7 +108,7 @@ static bool mask_hits(const uint8_t *mask, hm_bits_t bits)
     return false;
 }
 
-static void groups_count(const host_identify_t *call, uint32_t distinct)
+static void groups_count(const hm_host_identify_t *call, uint32_t distinct)
 {
     const hm_identity_t *identity = &call->identity;
     identity->counts[0] = distinct;
@@ -120,7 +120,7 @@ static void groups_count(const host_identify_t *call, uint32_t distinct)
 
 void host_rows_identify(const void *arguments)
 {
-    host_identify_t *call = *(host_identify_t *const *)arguments;
+    hm_host_identify_t *call = *(hm_host_identify_t *const *)arguments;
     const hm_identity_t *identity = &call->identity;
     size_t n = 0;
     for (int p = 0; p < call->rows.segments; p++) n += call->rows.rows[p];

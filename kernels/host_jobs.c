@@ -34,7 +34,7 @@ int host_identify(hm_context_t *context, void *stream, const hm_rows_t *rows, co
                   const hm_bits_t *groups, int group_count, int fingerprint_bits, void *work,
                   const hm_identity_t *identity)
 {
-    host_identify_t *call = host_rows_pack(rows, bit, groups, group_count);
+    hm_host_identify_t *call = host_rows_pack(rows, bit, groups, group_count);
     if (call == NULL) return -ENOMEM;
     call->fingerprint_bits = fingerprint_bits;
     call->work = work;

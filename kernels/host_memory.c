@@ -43,7 +43,7 @@ static void process_draw(void)
 
 int host_share(hm_context_t *context, size_t bytes, void **memory, unsigned char *ticket)
 {
-    host_shared_t *shared = malloc(sizeof *shared);
+    hm_host_shared_t *shared = malloc(sizeof *shared);
     if (shared == NULL || host_alloc(context, bytes, &shared->memory) != 0) {
         free(shared);
         return -ENOMEM;
@@ -69,13 +69,13 @@ int host_window_open(hm_context_t *context, const unsigned char *ticket, void **
 
 /* Memory that others may still read. */
 static pthread_mutex_t abandoned_lock = PTHREAD_MUTEX_INITIALIZER;
-static host_shared_t *abandoned;
+static hm_host_shared_t *abandoned;
 
 void host_abandon(hm_context_t *context)
 {
     pthread_mutex_lock(&abandoned_lock);
     while (context->shared != NULL) {
-        host_shared_t *shared = context->shared;
+        hm_host_shared_t *shared = context->shared;
         context->shared = shared->next;
         shared->next = abandoned;
         abandoned = shared;
@@ -86,7 +86,7 @@ void host_abandon(hm_context_t *context)
 void host_share_close(hm_context_t *context)
 {
     while (context->shared != NULL) {
-        host_shared_t *shared = context->shared;
+        hm_host_shared_t *shared = context->shared;
         context->shared = shared->next;
         host_free(context, shared->memory);
         free(shared);

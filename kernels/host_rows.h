@@ -5,18 +5,19 @@
 #include "kernels.h"
 
 /* Arguments of identify with copies of the caller's host arrays, one block to free. */
-typedef struct host_identify {
+typedef struct hm_host_identify {
     hm_rows_t rows;
     const uint32_t *bit;
     const hm_bits_t *groups;
     int group_count, fingerprint_bits;
     void *work;
     hm_identity_t identity;
-} host_identify_t;
+} hm_host_identify_t;
 
-host_identify_t *host_rows_pack(const hm_rows_t *rows, const uint32_t *bit, const hm_bits_t *groups, int group_count);
+hm_host_identify_t *host_rows_pack(const hm_rows_t *rows, const uint32_t *bit, const hm_bits_t *groups,
+                                   int group_count);
 
-/* *arguments points to a host_identify_t *, which is freed. */
+/* *arguments points to a hm_host_identify_t *, which is freed. */
 void host_rows_identify(const void *arguments);
 size_t host_rows_identify_bytes(size_t n);
 

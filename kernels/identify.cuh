@@ -34,7 +34,7 @@ static __device__ __forceinline__ void leaders_number(const hm_identify_t &job, 
 #pragma unroll
     for (uint32_t k = 0; k < 4; k++)
         if (begin + k < job.n && leader[k] == begin + k) own += 1ull << 31 | (size != nullptr ? size[k] : 0);
-    unsigned long long before = scan_before(scan_t<62>{state, 0}, tile, own, &total);
+    unsigned long long before = scan_before(hm_scan_t<62>{state, 0}, tile, own, &total);
 #pragma unroll
     for (uint32_t k = 0; k < 4; k++) {
         if (begin + k >= job.n || leader[k] != begin + k) continue;

@@ -48,7 +48,7 @@ HM_KERNEL(pick, HM_BLOCK, 4)(const __grid_constant__ hm_tables_t tables, const h
     uint32_t begin = (tile - job.first_tile) * HM_SCAN_TILE + threadIdx.x * 8, hits = rows_hit(job, begin);
     uint64_t sub_bytes = (job.bits.count + 7) / 8;
     unsigned long long total;
-    scan_t<64 - 2 - HM_PICK_TAG_BITS> states = {scan.state + job.first_tile, scan.tag};
+    hm_scan_t<64 - 2 - HM_PICK_TAG_BITS> states = {scan.state + job.first_tile, scan.tag};
     uint64_t before = scan_before(states, tile - job.first_tile, __popc(hits), &total);
 #pragma unroll
     for (uint32_t k = 0; k < 8; k++) {

@@ -13,7 +13,7 @@
 #define HM_STATE_PREFIX 2ull /* value: sum of this tile and all before */
 
 /* The states of a scan whose sums have at most VALUE_BITS bits. With 62 there is no tag, and states start as zeros. */
-template <int VALUE_BITS> struct scan_t {
+template <int VALUE_BITS> struct hm_scan_t {
     volatile unsigned long long *state;
     unsigned long long tag;
 
@@ -44,7 +44,7 @@ static __device__ __forceinline__ uint32_t tile_take(uint32_t *ticket)
 
 /* Sum of all tiles before `tile`, for the lanes of one warp; `sum` is this tile's own. */
 template <int BITS>
-static __device__ __forceinline__ unsigned long long tiles_before(const scan_t<BITS> &scan, uint32_t tile,
+static __device__ __forceinline__ unsigned long long tiles_before(const hm_scan_t<BITS> &scan, uint32_t tile,
                                                                   unsigned long long sum)
 {
     uint32_t lane = lane_number();
@@ -73,7 +73,7 @@ static __device__ __forceinline__ unsigned long long tiles_before(const scan_t<B
 /* Sum of `own` over all threads before this one, in this tile and all earlier ones; *total is the sum up to and with
  * this tile. Called by all HM_BLOCK threads. */
 template <int BITS>
-static __device__ __forceinline__ unsigned long long scan_before(const scan_t<BITS> &scan, uint32_t tile,
+static __device__ __forceinline__ unsigned long long scan_before(const hm_scan_t<BITS> &scan, uint32_t tile,
                                                                  unsigned long long own, unsigned long long *total)
 {
     __shared__ unsigned long long warp_sum[HM_BLOCK / 32], tile_before;
