@@ -142,6 +142,20 @@ static void test_hand_counted_exchange(void **state)
     topo_destroy(topo);
 }
 
+/* Of equal depths the first deep one; depth 1 only where it is the fastest alone. */
+static void test_equal_depths_give_the_first_deep_one(void **state)
+{
+    (void)state;
+    hm_cost_t cost = {.levels = 3, .ms = {9, 5, 5, 5}};
+    assert_int_equal(cost_depth_best(&cost), 2);
+    cost.ms[3] = 4;
+    assert_int_equal(cost_depth_best(&cost), 3);
+    cost.ms[1] = 3;
+    assert_int_equal(cost_depth_best(&cost), 1);
+    cost.levels = 1;
+    assert_int_equal(cost_depth_best(&cost), 1);
+}
+
 static void test_no_gain_means_leave_alone(void **state)
 {
     (void)state;
@@ -265,6 +279,7 @@ int main(void)
         cmocka_unit_test(test_hand_counted_exchange),
         cmocka_unit_test(test_gains_without_copies_must_be_larger),
         cmocka_unit_test(test_copies_are_counted_over_all_rows),
+        cmocka_unit_test(test_equal_depths_give_the_first_deep_one),
         cmocka_unit_test(test_no_gain_means_leave_alone),
         cmocka_unit_test(test_variants_keep_their_order),
         cmocka_unit_test(test_floor_is_bytes_over_speed),

@@ -257,9 +257,9 @@ static void test_bad_routing_specs_are_refused(void **state)
 {
     (void)state;
     static const char *const bad[] = {
-        "",          "even",     "zipf",      "zipf:",     "zipf:-1",   "zipf:9",      "zipf:1x",
-        "zipf:0x1",  "group:8",  "group:8:",  "group:4:5", "group:0:0", "group:8:4:2", "group:a:b",
-        "uniform:1", "zipf:1e1", "group:-1:1"};
+        "",          "even",     "zipf",       "zipf:",     "zipf:-1",   "zipf:9",      "zipf:1x",
+        "zipf:0x1",  "group:8",  "group:8:",   "group:4:5", "group:0:0", "group:8:4:2", "group:a:b",
+        "uniform:1", "zipf:1e1", "zipf:1.2.3", "group:-1:1"};
     hm_routing_t routing;
     hm_sampler_t *sampler;
     const char *why;

@@ -87,6 +87,32 @@ static void test_bends_may_follow_the_samples(void **state)
     assert_int_equal(back.intra[0].samples, 12);
 }
 
+/* Bytes may get cheaper from a size on; a turn of -0 is none, and counts of samples are cut to what is read back. */
+static void test_odd_links_survive_writing(void **state)
+{
+    (void)state;
+    char text[2048];
+    hm_profile_t profile, back;
+    hm_parse_error_t error = {0};
+    size_t length;
+    assert_int_equal(parse(good, &profile, &error), 0);
+    hm_link_t *link = &profile.intra[0];
+    link->beta_ms = 2e-7;
+    link->free_bytes = 0;
+    link->turn_bytes = 1e7;
+    link->turn_ms = -1.5e-7;
+    link->samples = UINT32_MAX;
+    assert_int_equal(profile_write(&profile, text, sizeof(text), &length), 0);
+    assert_int_equal(parse(text, &back, &error), 0);
+    assert_float_equal(back.intra[0].turn_ms, -1.5e-7, 0);
+    assert_float_equal(back.intra[0].turn_bytes, 1e7, 0);
+    assert_int_equal(back.intra[0].samples, INT32_MAX);
+    const char *at = strstr(good, "0.99 12");
+    snprintf(text, sizeof(text), "%.*s0.99 12 0 0 -0%s", (int)(at - good), good, at + strlen("0.99 12"));
+    assert_int_equal(parse(text, &back, &error), 0);
+    assert_false(signbit(back.intra[0].turn_ms));
+}
+
 /* Each change spoils the good text at one place; the message must name the line and say what was expected. */
 static void test_bad_text_is_refused_with_its_line(void **state)
 {
@@ -277,6 +303,7 @@ int main(void)
         cmocka_unit_test(test_good_text_is_read),
         cmocka_unit_test(test_what_some_ranks_pay_survives_writing),
         cmocka_unit_test(test_bends_may_follow_the_samples),
+        cmocka_unit_test(test_odd_links_survive_writing),
         cmocka_unit_test(test_bad_text_is_refused_with_its_line),
         cmocka_unit_test(test_empty_text_is_refused),
         cmocka_unit_test(test_number_at_the_very_end_of_the_text),

@@ -20,7 +20,8 @@ static void test_the_median_of_later_calls_counts(void **state)
     static const double took[] = {900, 12, 500, 13, 12, 1};
     hm_refine_t refine = {0};
     for (int i = 0; i < 6; i++) {
-        assert_true(i > HM_REFINE_LEAST || refine_factor(&refine, 2, 1) == 1);
+        if (i <= HM_REFINE_LEAST) assert_float_equal(refine_factor(&refine, 2, 1), 1, 0);
+        if (i == HM_REFINE_LEAST + 1) assert_float_equal(refine_factor(&refine, 2, 1), 1.3, 1e-12); /* 1.2, 50, 1.3 */
         refine_add(&refine, 2, 1, 10, took[i]);
     }
     assert_float_equal(refine_factor(&refine, 2, 1), 1.2, 1e-12);
