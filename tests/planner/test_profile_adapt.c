@@ -113,9 +113,47 @@ static void test_other_groups_share_a_wire_as_far(void **state)
     }
 }
 
+/* What was measured the wrong way round, or of one group in three, is held within bounds. */
+static void test_shares_of_wires_stay_shares(void **state)
+{
+    (void)state;
+    hm_profile_t profile = {.levels = 2, .groups = {1, 3, 12}};
+    profile.inter[1].beta_ms = 1e-6;
+    assert_float_equal(profile_alone(&profile, 1), 1, 0);
+    assert_float_equal(profile_shared(&profile, 1), 0, 0);
+    profile.alone_ms[1] = 0.25e-6;
+    profile.few_ms[1] = 0.9e-6; /* one of three is idle: all of its share is there to take */
+    assert_float_equal(profile_alone(&profile, 1), 0.25, 1e-12);
+    assert_float_equal(profile_shared(&profile, 1), 0.3, 1e-12);
+    profile.alone_ms[1] = 1.5e-6;
+    profile.few_ms[1] = 0.2e-6;
+    assert_float_equal(profile_alone(&profile, 1), 1, 0);
+    assert_float_equal(profile_shared(&profile, 1), 1, 0);
+    profile.few_ms[1] = 1.1e-6;
+    assert_float_equal(profile_shared(&profile, 1), 0, 0);
+    assert_float_equal(profile_alone(&profile, 2), 1, 0); /* the innermost level has no such number */
+}
+
+/* Of 15 ranks in 4 groups, some group holds 4. */
+static void test_uneven_groups_hold_what_the_largest_does(void **state)
+{
+    (void)state;
+    hm_profile_t profile = {.levels = 3, .groups = {1, 2, 4, 15}};
+    hm_topo_t *four = test_topo("4", 4), *five = test_topo("5", 5);
+    int map[HM_MAX_LEVELS + 1];
+    profile_map(&profile, four, true, map);
+    assert_int_equal(map[0], 2);
+    profile_map(&profile, five, true, map);
+    assert_int_equal(map[0], 1);
+    topo_destroy(four);
+    topo_destroy(five);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_shares_of_wires_stay_shares),
+        cmocka_unit_test(test_uneven_groups_hold_what_the_largest_does),
         cmocka_unit_test(test_outermost_levels_meet_and_others_by_size),
         cmocka_unit_test(test_betas_follow_the_number_of_groups),
         cmocka_unit_test(test_bends_follow_the_number_of_groups),
