@@ -307,6 +307,67 @@ static void test_bad_options_are_refused(void **state)
     topo_destroy(topo);
 }
 
+/* What moving experts costs: by the outermost level at which their ranks are in different groups. */
+static double moving_ms(const hm_topo_t *topo, const hm_profile_t *profile, const hm_placement_t *placement, int a,
+                        int b, double expert_bytes)
+{
+    int level = 1;
+    while (topo->group[level][placement->rank[a]] == topo->group[level][placement->rank[b]]) level++;
+    const hm_link_t *link = level < topo->levels ? &profile->inter[level] : &profile->intra[level - 1];
+    double peers = (double)topo->groups[level] / topo->groups[level - 1];
+    return link->alpha_ms + expert_bytes * link->beta_ms * peers / (peers - 1);
+}
+
+/* Every pair scored one by one, with its share of the move; horizons from where nearly none pays to where nearly all
+ * do. */
+static void test_the_best_pair_counts_what_moving_it_costs(void **state)
+{
+    static const double horizons[] = {90, 120, 160, 250, 4000};
+    enum { EXPERTS = 64 };
+    const hm_profile_t *profile = profile_builtin("a6000-4x8");
+    int levels_seen = 0;
+    (void)state;
+    for (size_t i = 0; i < 3 * sizeof horizons / sizeof horizons[0]; i++) {
+        hm_topo_t *topo = test_topo("4,2,2,2", 32);
+        test_batch_t batch;
+        hm_swap_options_t options = HM_SWAP_DEFAULTS;
+        hm_swap_t *swap;
+        hm_swap_choice_t choice;
+        options.objective = (hm_swap_objective_t)(i % 3);
+        options.expert_bytes = 2e6;
+        options.horizon = horizons[i / 3];
+        test_batch_create(&batch, topo, "zipf:1", EXPERTS, 8, 200, 3);
+        hm_swap_stats_t *stats = test_stats_of(topo, &batch);
+        assert_int_equal(swap_create(topo, profile, &batch.placement, 4096, 3, &options, &swap), 0);
+        swap_choose(swap, stats, &choice);
+        double now = swap_score(swap, stats, 0, 0), least = now * (1 - 1e-9);
+        int best_a = -1, best_b = -1;
+        for (int a = 0; a < EXPERTS; a++)
+            for (int b = a + 1; b < EXPERTS; b++) {
+                if (batch.place[a] == batch.place[b]) continue;
+                double move = moving_ms(topo, profile, &batch.placement, a, b, options.expert_bytes);
+                double net = swap_score(swap, stats, a, b) + move / options.horizon;
+                if (net < least) least = net, best_a = a, best_b = b;
+            }
+        assert_int_equal(choice.a, best_a);
+        assert_int_equal(choice.b, best_b);
+        if (best_a >= 0) {
+            double move = moving_ms(topo, profile, &batch.placement, best_a, best_b, options.expert_bytes);
+            assert_float_equal(choice.move_ms, move, 1e-12 * move);
+            for (int l = 1; l <= topo->levels; l++)
+                if (topo->group[l][batch.place[best_a]] != topo->group[l][batch.place[best_b]]) {
+                    levels_seen |= 1 << l;
+                    break;
+                }
+        }
+        swap_destroy(swap);
+        swap_stats_destroy(stats);
+        test_batch_destroy(&batch);
+        topo_destroy(topo);
+    }
+    assert_true((levels_seen & (levels_seen - 1)) != 0); /* not always the same one */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -316,6 +377,7 @@ int main(void)
         cmocka_unit_test(test_bounds_hide_no_better_pair),
         cmocka_unit_test(test_a_swap_within_a_rank_or_without_gain_is_none),
         cmocka_unit_test(test_moving_must_pay_within_the_horizon),
+        cmocka_unit_test(test_the_best_pair_counts_what_moving_it_costs),
         cmocka_unit_test(test_several_swaps_with_tokens_are_scored_exactly),
         cmocka_unit_test(test_several_swaps_without_tokens_are_scored_exactly_too),
         cmocka_unit_test(test_a_failing_update_ends_the_series),
