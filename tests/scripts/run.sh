@@ -101,6 +101,14 @@ case_capture_trace_refuses() {
     ends 2 "--out: /nope/x: No such file" env PYTHONPATH="$path" "${trace[@]}" --out /nope/x --device cpu
 }
 
+case_nccl_versions_refuses() {
+    local versions=$root/tests/nccl_versions
+    ends 0 "cu13:newest" "$versions" --help
+    ends 2 "expected a release such as 2.28.9, cu13:2.28.9 or cu13:newest, got 'latest'" \
+        "$versions" --build "$BUILD" latest
+    ends 2 "expected the library in /nope/lib/libhiermoe.so: was it built?" "$versions" --build /nope
+}
+
 # The first page names every reason and only settings that there are, and stays short.
 case_readme() {
     local readme=$root/README.md lines
