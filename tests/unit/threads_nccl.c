@@ -9,7 +9,7 @@
 #include <string.h>
 #include <time.h>
 
-#define PATIENCE_SECONDS 20
+#define PATIENCE_SECONDS 900 /* only ranks that wait for each other come to it */
 
 typedef struct message {
     struct message *next;
@@ -29,6 +29,7 @@ struct threads_world {
     int ranks, errors;
     size_t bytes;
     message_t **queue; /* [from * ranks + to], oldest first */
+    bool *away;        /* [rank] see threads_world_away */
     struct ncclComm *comm;
 };
 
@@ -56,6 +57,7 @@ threads_world_t *threads_world_create(int ranks)
     pthread_condattr_destroy(&clock);
     world->ranks = ranks;
     world->queue = calloc((size_t)ranks * (size_t)ranks, sizeof *world->queue);
+    world->away = calloc((size_t)ranks, sizeof *world->away);
     world->comm = calloc((size_t)ranks, sizeof *world->comm);
     for (int r = 0; r < ranks; r++) world->comm[r] = (struct ncclComm){world, r};
     return world;
@@ -66,6 +68,7 @@ void threads_world_destroy(threads_world_t *world)
     pthread_cond_destroy(&world->changed);
     pthread_mutex_destroy(&world->lock);
     free(world->queue);
+    free(world->away);
     free(world->comm);
     free(world);
 }
@@ -94,15 +97,23 @@ size_t threads_world_bytes(threads_world_t *world)
     return bytes;
 }
 
+void threads_world_away(threads_world_t *world, int rank, bool away)
+{
+    pthread_mutex_lock(&world->lock);
+    world->away[rank] = away;
+    pthread_cond_broadcast(&world->changed);
+    pthread_mutex_unlock(&world->lock);
+}
+
 static message_t **queue_of(threads_world_t *world, int from, int to)
 {
     return &world->queue[(size_t)from * (size_t)world->ranks + (size_t)to];
 }
 
-/* Waits, with the lock held, until the flag is set or time is up. */
-static bool world_wait(threads_world_t *world, const struct timespec *until)
+/* Waits, with the lock held, for something to change. False where the peer is away or time is up. */
+static bool world_wait(threads_world_t *world, int peer, const struct timespec *until)
 {
-    return pthread_cond_timedwait(&world->changed, &world->lock, until) != ETIMEDOUT;
+    return !world->away[peer] && pthread_cond_timedwait(&world->changed, &world->lock, until) != ETIMEDOUT;
 }
 
 static ncclResult_t rule_broken(threads_world_t *world, const char *what, const operation_t *op, size_t other)
@@ -117,7 +128,7 @@ static ncclResult_t receive(threads_world_t *world, operation_t *op, const struc
 {
     message_t **queue = queue_of(world, op->peer, op->comm->rank);
     while (*queue == NULL)
-        if (!world_wait(world, until)) return rule_broken(world, "nothing was sent", op, 0);
+        if (!world_wait(world, op->peer, until)) return rule_broken(world, "nothing was sent", op, 0);
     message_t *message = *queue;
     *queue = message->next;
     ncclResult_t result = ncclSuccess;
@@ -161,7 +172,7 @@ static ncclResult_t group_execute(void)
         if (!operations[i].send) result_keep(&result, receive(world, &operations[i], &until));
     bool lost = false; /* a message still in a queue must outlive this call */
     for (int i = 0; i < count; i++)
-        while (operations[i].send && !operations[i].message.taken && !lost) lost = !world_wait(world, &until);
+        while (operations[i].send && !operations[i].message.taken && !lost) lost = !world_wait(world, operations[i].peer, &until);
     if (lost) result_keep(&result, rule_broken(world, "nobody received a message", &operations[0], 0));
     pthread_mutex_unlock(&world->lock);
     if (!lost) free(operations);

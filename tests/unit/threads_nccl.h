@@ -5,6 +5,8 @@
 
 #include "../../shim/door/real.h"
 
+#include <stdbool.h>
+
 typedef struct threads_world threads_world_t;
 
 /* Sets up `ranks` communicators: handle r belongs to rank r. */
@@ -14,6 +16,8 @@ ncclComm_t threads_world_comm(threads_world_t *world, int rank);
 
 /* 0 while no rule was broken; a broken rule is said on stderr. */
 int threads_world_errors(threads_world_t *world);
+/* Says that a rank makes no calls for now: others that wait for it are told at once that it does not come. */
+void threads_world_away(threads_world_t *world, int rank, bool away);
 /* Messages left unreceived; 0 after a clean run. */
 int threads_world_unmatched(threads_world_t *world);
 /* Bytes sent from ranks to others since the last call. */

@@ -139,6 +139,7 @@ static void *rank_run(void *argument)
     world->replaced[thread->rank] = world->answer[thread->rank] == HM_ANSWER_DONE;
     if (!world->replaced[thread->rank]) result = call_replay(&call);
     world->result[thread->rank] = result;
+    threads_world_away(world->nccl, thread->rank, true);
     return NULL;
 }
 
@@ -146,11 +147,13 @@ void world_call(world_t *world)
 {
     pthread_t thread[RANKS_MAX];
     rank_thread_t argument[RANKS_MAX];
+    for (int r = 0; r < world->exchange.ranks; r++) threads_world_away(world->nccl, r, false);
     for (int r = 0; r < world->exchange.ranks; r++) {
         argument[r] = (rank_thread_t){world, r};
         pthread_create(&thread[r], NULL, rank_run, &argument[r]);
     }
     for (int r = 0; r < world->exchange.ranks; r++) pthread_join(thread[r], NULL);
+    for (int r = 0; r < world->exchange.ranks; r++) threads_world_away(world->nccl, r, false);
 }
 
 void world_open(world_t *world, int ranks)
