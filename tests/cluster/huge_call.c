@@ -70,7 +70,7 @@ int main(void)
     if (ranks.rank == 0) send = send_map();
     if (ranks.rank == 1) CHECK((recv = calloc(ROWS + 1, ROW)) != NULL);
     CHECK(odd_all_to_all(&ranks, comm, send, recv) == ncclSuccess);
-    CHECK(hostncclStreamWait(NULL, 100) == 0);
+    CHECK(hostncclStreamWait(NULL, RANKS_SECONDS) == 0);
     for (size_t t = 0; t < TOKENS; t++) row_write(rows + t * ROW, t);
     if (ranks.rank == 1) {
         for (size_t i = 0; i < ROWS; i += TOKENS) CHECK(memcmp(recv + i * ROW, rows, TOKENS * ROW) == 0);

@@ -30,13 +30,13 @@ static double round_time(ncclComm_t comm, const unsigned char *out, unsigned cha
 {
     char token = 0;
     CHECK(ncclAllReduce(&token, &token, 1, ncclInt8, ncclSum, comm, NULL) == ncclSuccess);
-    CHECK(hostncclStreamWait(NULL, 100) == 0);
+    CHECK(hostncclStreamWait(NULL, RANKS_SECONDS) == 0);
     double begin = clock_now();
     CHECK(ncclAlltoAll(out, in, bytes, ncclUint8, comm, NULL) == ncclSuccess);
-    CHECK(hostncclStreamWait(NULL, 100) == 0);
+    CHECK(hostncclStreamWait(NULL, RANKS_SECONDS) == 0);
     double mine = clock_now() - begin, slowest = 0;
     CHECK(ncclAllReduce(&mine, &slowest, 1, ncclFloat64, ncclMax, comm, NULL) == ncclSuccess);
-    CHECK(hostncclStreamWait(NULL, 100) == 0);
+    CHECK(hostncclStreamWait(NULL, RANKS_SECONDS) == 0);
     return slowest;
 }
 

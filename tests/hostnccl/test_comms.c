@@ -53,7 +53,7 @@ static void split_body(const ranks_t *ranks)
 static void communicators_split_and_shrink(void **state)
 {
     (void)state;
-    assert_int_equal(ranks_run(4, split_body, 60, NULL, 0), 0);
+    assert_int_equal(ranks_run(4, split_body, NULL, 0), 0);
 }
 
 static void revoke_body(const ranks_t *ranks)
@@ -74,7 +74,7 @@ static void revoke_body(const ranks_t *ranks)
 static void a_revoked_communicator_can_still_split(void **state)
 {
     (void)state;
-    assert_int_equal(ranks_run(3, revoke_body, 60, NULL, 0), 0);
+    assert_int_equal(ranks_run(3, revoke_body, NULL, 0), 0);
 }
 
 typedef struct worker {
@@ -118,7 +118,7 @@ static void two_comms_body(const ranks_t *ranks)
 static void two_communicators_from_two_threads(void **state)
 {
     (void)state;
-    assert_int_equal(ranks_run(3, two_comms_body, 60, NULL, 0), 0);
+    assert_int_equal(ranks_run(3, two_comms_body, NULL, 0), 0);
 }
 
 static void wait_and_set(void *value)
@@ -155,7 +155,7 @@ static void streams_body(const ranks_t *ranks)
 static void streams_keep_order(void **state)
 {
     (void)state;
-    assert_int_equal(ranks_run(2, streams_body, 60, NULL, 0), 0);
+    assert_int_equal(ranks_run(2, streams_body, NULL, 0), 0);
 }
 
 static int files_open(void)
@@ -197,7 +197,7 @@ static void abort_queued_body(const ranks_t *ranks)
 static void an_abort_closes_everything_with_work_still_queued(void **state)
 {
     (void)state;
-    assert_int_equal(ranks_run(2, abort_queued_body, 60, NULL, 0), 0);
+    assert_int_equal(ranks_run(2, abort_queued_body, NULL, 0), 0);
 }
 
 /* Two ranks of one communicator made by one thread, nonblocking. */
@@ -229,7 +229,7 @@ static void one_process_body(const ranks_t *ranks)
 static void ranks_of_one_process(void **state)
 {
     (void)state;
-    assert_int_equal(ranks_run(1, one_process_body, 60, NULL, 0), 0);
+    assert_int_equal(ranks_run(1, one_process_body, NULL, 0), 0);
 }
 
 int main(void)

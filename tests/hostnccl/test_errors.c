@@ -18,13 +18,6 @@ static ncclResult_t async_error(ncclComm_t comm)
     return result;
 }
 
-static double clock_now(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
-}
-
 static void misuse_body(const ranks_t *ranks)
 {
     int value = 1;
@@ -66,7 +59,7 @@ static void misuse_returns_nccls_codes(void **state)
 {
     char said[4096];
     (void)state;
-    assert_int_equal(ranks_run(2, misuse_body, 60, said, sizeof said), 0);
+    assert_int_equal(ranks_run(2, misuse_body, said, sizeof said), 0);
     assert_string_equal(said, "");
 }
 
@@ -93,11 +86,11 @@ static void a_receive_of_another_size_is_reported(void **state)
 {
     char said[4096];
     (void)state;
-    assert_int_equal(ranks_run(2, mismatch_body, 60, said, sizeof said), 0);
+    assert_int_equal(ranks_run(2, mismatch_body, said, sizeof said), 0);
     assert_non_null(
         strstr(said, "hostnccl: rank 1: expected 16 bytes of Send/Recv from rank 0, but rank 0 sent 24 bytes"));
     for (int ranks = 3; ranks <= 4; ranks++) {
-        assert_int_equal(ranks_run(ranks, mismatch_body, 60, said, sizeof said), 0);
+        assert_int_equal(ranks_run(ranks, mismatch_body, said, sizeof said), 0);
         assert_non_null(strstr(said, "expected 1048576 bytes of Send/Recv from rank 0, but rank 0 sent 4194304 bytes"));
     }
 }
@@ -113,7 +106,7 @@ static void leaving_body(const ranks_t *ranks)
     CHECK(buffer);
     if (ranks->rank == 0) {
         CHECK(ncclSend(buffer, bytes, ncclInt8, 1, comm, NULL) == ncclSuccess);
-        CHECK(hostncclStreamWait(NULL, 20) == 0);
+        CHECK(hostncclStreamWait(NULL, RANKS_SECONDS) == 0);
         CHECK(async_error(comm) == ncclRemoteError);
         CHECK(ncclCommAbort(comm) == ncclSuccess);
     } else {
@@ -128,7 +121,7 @@ static void a_peer_that_leaves_under_a_send_is_named(void **state)
     char said[4096];
     (void)state;
     for (leaving_after_ms = 0; leaving_after_ms < 10; leaving_after_ms++) {
-        assert_int_equal(ranks_run(2, leaving_body, 60, said, sizeof said), 0);
+        assert_int_equal(ranks_run(2, leaving_body, said, sizeof said), 0);
         assert_non_null(strstr(said, "hostnccl: rank 0: "));
         assert_non_null(strstr(said, "rank 1 "));
     }
@@ -151,59 +144,70 @@ static void a_collective_does_not_match_a_receive(void **state)
 {
     char said[4096];
     (void)state;
-    assert_int_equal(ranks_run(2, mixup_body, 60, said, sizeof said), 0);
+    assert_int_equal(ranks_run(2, mixup_body, said, sizeof said), 0);
     assert_non_null(
         strstr(said, "rank 1: expected 4 bytes of Send/Recv from rank 0, but rank 0 sent 4 bytes of AllGather"));
 }
 
+/* What HOSTNCCL_TIMEOUT is where it has to end a wait: long enough for the ranks that do come. */
+static char limit[32];
+
+static void limit_set(void)
+{
+    snprintf(limit, sizeof limit, "%g", 1.5 * ranks_pace());
+    setenv("HOSTNCCL_TIMEOUT", limit, 1);
+}
+
 static void silent_body(const ranks_t *ranks)
 {
-    setenv("HOSTNCCL_TIMEOUT", "1.5", 1);
     static int value;
     ncclComm_t comm = ranks_comm(ranks);
-    double begin = clock_now();
     if (ranks->rank == 1) {
         CHECK(ncclRecv(&value, 1, ncclInt32, 2, comm, NULL) == ncclSuccess);
         CHECK(hostncclStreamWait(NULL, 0.3) == 1);
         SYNC(NULL);
         CHECK(async_error(comm) == ncclRemoteError);
-        CHECK(clock_now() - begin > 1.4 && clock_now() - begin < 5);
     } else {
-        sleep(3);
+        ranks_outstay();
     }
     CHECK(ncclCommDestroy(comm) == ncclSuccess);
 }
 
 static void a_silent_peer_is_named(void **state)
 {
-    char said[4096];
+    char said[4096], expected[128];
     (void)state;
-    assert_int_equal(ranks_run(3, silent_body, 60, said, sizeof said), 0);
-    assert_non_null(strstr(said, "hostnccl: rank 1: rank 2 did not send 4 bytes of Send/Recv for 1.5 s"));
+    limit_set();
+    assert_int_equal(ranks_run(3, silent_body, said, sizeof said), 0);
+    unsetenv("HOSTNCCL_TIMEOUT");
+    snprintf(expected, sizeof expected, "hostnccl: rank 1: rank 2 did not send 4 bytes of Send/Recv for %s s", limit);
+    assert_non_null(strstr(said, expected));
 }
 
 static void absent_body(const ranks_t *ranks)
 {
     ncclComm_t comm;
-    setenv("HOSTNCCL_TIMEOUT", "1.5", 1);
-    if (ranks->rank == 0) sleep(3); /* the listener's process must live; it is not a rank below */
+    char expected[96];
+    /* The listener's process must live; it is not a rank below. */
+    if (ranks->rank == 0) ranks_outstay();
     if (ranks->rank == 0) return;
+    snprintf(expected, sizeof expected, "after %s s these of 3 ranks had not joined: 0", limit);
     CHECK(ncclCommInitRank(&comm, 3, ranks->id, ranks->rank) == ncclRemoteError);
-    CHECK(strstr(ncclGetLastError(NULL), "after 1.5 s these of 3 ranks had not joined: 0"));
+    CHECK(strstr(ncclGetLastError(NULL), expected));
     CHECK(comm == NULL);
 }
 
 static void absent_ranks_are_named(void **state)
 {
     (void)state;
-    setenv("HOSTNCCL_TIMEOUT", "1.5", 1); /* read by the listener of rank 0 */
-    assert_int_equal(ranks_run(3, absent_body, 60, NULL, 0), 0);
+    limit_set();
+    assert_int_equal(ranks_run(3, absent_body, NULL, 0), 0);
     unsetenv("HOSTNCCL_TIMEOUT");
 }
 
 static void *abort_main(void *comm)
 {
-    nanosleep(&(struct timespec){.tv_nsec = 300000000}, NULL);
+    ranks_pause(0.3);
     CHECK(ncclCommAbort(comm) == ncclSuccess);
     return NULL;
 }
@@ -220,9 +224,7 @@ static void abort_body(const ranks_t *ranks)
     CHECK(ncclGroupEnd() == ncclSuccess);
     if (ranks->rank == 0) CHECK(ncclRecv(in, bytes, ncclInt8, 1, comm, NULL) == ncclSuccess); /* queued behind */
     CHECK(pthread_create(&thread, NULL, abort_main, comm) == 0);
-    double begin = clock_now();
-    CHECK(hostncclStreamWait(NULL, 5) == 0);
-    CHECK(clock_now() - begin < 1.5);
+    SYNC(NULL); /* nothing else ends it sooner than RANKS_SECONDS */
     pthread_join(thread, NULL);
     free(in);
     free(out);
@@ -231,7 +233,9 @@ static void abort_body(const ranks_t *ranks)
 static void abort_ends_running_work(void **state)
 {
     (void)state;
-    assert_int_equal(ranks_run(2, abort_body, 60, NULL, 0), 0);
+    setenv("HOSTNCCL_TIMEOUT", "100000", 1);
+    assert_int_equal(ranks_run(2, abort_body, NULL, 0), 0);
+    unsetenv("HOSTNCCL_TIMEOUT");
 }
 
 /* The job's other ranks must hear of a rank that dies, over shared memory too. */
@@ -241,7 +245,7 @@ static void death_body(const ranks_t *ranks)
     ncclComm_t comm = ranks_comm(ranks);
     if (ranks->rank == 1) _exit(0);
     CHECK(ncclRecv(buffer, sizeof buffer, ncclInt8, 1, comm, NULL) == ncclSuccess);
-    CHECK(hostncclStreamWait(NULL, 5) == 0);
+    SYNC(NULL);
     CHECK(async_error(comm) == ncclRemoteError);
     CHECK(ncclCommAbort(comm) == ncclSuccess);
 }
@@ -250,10 +254,10 @@ static void a_dead_peer_is_named(void **state)
 {
     char said[4096];
     (void)state;
-    assert_int_equal(ranks_run(2, death_body, 60, said, sizeof said), 0);
+    assert_int_equal(ranks_run(2, death_body, said, sizeof said), 0);
     assert_non_null(strstr(said, "rank 0: rank 1 ended its connection"));
     setenv("UCX_TLS", "tcp", 1);
-    assert_int_equal(ranks_run(2, death_body, 60, said, sizeof said), 0);
+    assert_int_equal(ranks_run(2, death_body, said, sizeof said), 0);
     unsetenv("UCX_TLS");
     assert_non_null(strstr(said, "rank 0: rank 1 ended its connection"));
 }
@@ -271,7 +275,7 @@ static void destroy_tells_of_unread_messages(void **state)
 {
     char said[4096];
     (void)state;
-    assert_int_equal(ranks_run(2, unread_body, 60, said, sizeof said), 0);
+    assert_int_equal(ranks_run(2, unread_body, said, sizeof said), 0);
     assert_non_null(strstr(said, "rank 1 destroys a communicator that still has an unreceived message: 4 bytes of "
                                  "Send/Recv from rank 0"));
 }
@@ -289,5 +293,6 @@ int main(void)
         cmocka_unit_test(a_dead_peer_is_named),
         cmocka_unit_test(destroy_tells_of_unread_messages),
     };
+    ranks_pace_measure();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -40,7 +40,7 @@ static void exchange_body(const ranks_t *ranks)
 static void all_ranks_exchange(void **state)
 {
     (void)state;
-    for (int ranks = 1; ranks <= 8; ranks *= 2) assert_int_equal(ranks_run(ranks, exchange_body, 60, NULL, 0), 0);
+    for (int ranks = 1; ranks <= 8; ranks *= 2) assert_int_equal(ranks_run(ranks, exchange_body, NULL, 0), 0);
 }
 
 /* Sizes above and below UCX's switch to rendezvous, and around those of a piece, must not overtake each other. */
@@ -73,7 +73,7 @@ static void fifo_body(const ranks_t *ranks)
 static void messages_match_first_in_first_out(void **state)
 {
     (void)state;
-    assert_int_equal(ranks_run(2, fifo_body, 60, NULL, 0), 0);
+    assert_int_equal(ranks_run(2, fifo_body, NULL, 0), 0);
 }
 
 /* Between nodes, where messages go in pieces. */
@@ -86,7 +86,7 @@ static void far_fifo_body(const ranks_t *ranks)
 static void pieces_match_first_in_first_out(void **state)
 {
     (void)state;
-    assert_int_equal(ranks_run(2, far_fifo_body, 60, NULL, 0), 0);
+    assert_int_equal(ranks_run(2, far_fifo_body, NULL, 0), 0);
 }
 
 /* Both ends cut alike, whichever of them was given a host id. */
@@ -99,7 +99,7 @@ static void half_far_fifo_body(const ranks_t *ranks)
 static void pieces_match_with_a_host_id_on_one_rank(void **state)
 {
     (void)state;
-    assert_int_equal(ranks_run(2, half_far_fifo_body, 60, NULL, 0), 0);
+    assert_int_equal(ranks_run(2, half_far_fifo_body, NULL, 0), 0);
 }
 
 /* A lone zero-byte Send must be received, or the next receive takes it for its own. */
@@ -127,7 +127,7 @@ static void zero_counts(void **state)
 {
     char said[4096];
     (void)state;
-    assert_int_equal(ranks_run(2, zero_body, 60, said, sizeof said), 0);
+    assert_int_equal(ranks_run(2, zero_body, said, sizeof said), 0);
     assert_string_equal(said, "");
 }
 
@@ -155,7 +155,7 @@ static void self_body(const ranks_t *ranks)
 static void sends_to_oneself(void **state)
 {
     (void)state;
-    assert_int_equal(ranks_run(1, self_body, 60, NULL, 0), 0);
+    assert_int_equal(ranks_run(1, self_body, NULL, 0), 0);
 }
 
 /* More bytes than an int can count. */
@@ -171,7 +171,7 @@ static void huge_body(const ranks_t *ranks)
     } else {
         CHECK(ncclRecv(buffer, bytes, ncclUint8, 0, comm, NULL) == ncclSuccess);
     }
-    CHECK(hostncclStreamWait(NULL, 120) == 0);
+    CHECK(hostncclStreamWait(NULL, RANKS_SECONDS) == 0);
     if (ranks->rank == 1)
         for (size_t i = 0; i < bytes; i++) CHECK(buffer[i] == (unsigned char)(i ^ i >> 8 ^ i >> 20));
     CHECK(ncclCommDestroy(comm) == ncclSuccess);
@@ -182,7 +182,7 @@ static void more_bytes_than_an_int_counts(void **state)
 {
     (void)state;
     if (sysconf(_SC_AVPHYS_PAGES) / (1 << 18) < 6) skip();
-    assert_int_equal(ranks_run(2, huge_body, 180, NULL, 0), 0);
+    assert_int_equal(ranks_run(2, huge_body, NULL, 0), 0);
 }
 
 int main(void)
