@@ -77,7 +77,7 @@ hold() {
         mount -t tmpfs none /dev/shm && hostname "$1" && ip link set lo up && : >"$2.ready" && shift 2 && exec "$@"' \
         hold "$prefix$name" "$state/$name" "${wait[@]}" </dev/null >/dev/null 2>"$state/$name.log" &
     record "$name" $!
-    for _ in $(seq 200); do
+    while [ -n "$(holder "$name")" ]; do # however long it takes on a busy machine
         [ -e "$state/$name.ready" ] && return
         sleep 0.02
     done

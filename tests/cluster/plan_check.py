@@ -3,7 +3,7 @@
 depth it takes the fastest one?
 
     plan_check.py --build BUILD [--rate 1gbit] [--repeats 3] [--only NAME,...] [--json FILE] [--prior]
-                  [--within 10] [--best 3] [--loose] [--gpu]
+                  [--within 10] [--best 3] [--smoke] [--gpu]
 
 On each layout of nodes there are --repeats rounds, since machines get slower and faster: a job that fits a profile
 (HIERMOE_FIT_FILE), then each shape with HIERMOE_DEPTH forced to 0, 1, ... in turn and once with HIERMOE_PROFILE=auto. A
@@ -13,7 +13,7 @@ chosen the depth that the planner takes with it. "same job" holds what the jobs 
 the profile themselves, predicted for the depth they chose against their own times. "refined" is the prediction for the
 last call of the runs at the chosen depth, when earlier ones have taught it. Needs root or user namespaces (netns.sh);
 with --gpu, GPUs and real NCCL (tests/gpu/nodes.sh) instead. --prior uses no profile. Exit status 1 where more shapes
-than half miss a bound; --loose: only where a run fails or a choice is more than half again as slow as the best.
+than half miss a bound; --smoke: only where a run fails or says no prediction or time, on any machine.
 """
 import argparse
 import json
@@ -24,6 +24,7 @@ import subprocess
 import sys
 import tempfile
 
+JOB_SECONDS = 900  # only what hangs comes to it
 HERE = os.path.dirname(os.path.abspath(__file__))
 # name: nodes, ranks a node, HIERMOE_TOPO or None
 LAYOUTS = {"4x2": (4, 2, None), "2x4": (2, 4, None), "8x1": (8, 1, None), "3x2": (3, 2, None), "1x4": (1, 4, None),
@@ -104,16 +105,16 @@ class Cluster:
             if self.topo:
                 env["HIERMOE_TOPO"] = self.topo
             command = [f"{HERE}/netns.sh", "exec", "--prefix", self.prefix, str(node), f"{self.args.build}/bin/moe_perf",
-                       "--check", "0", "--json", f"{folder}/out.json", *options]
+                       "--check", "0", "--timeout", str(JOB_SECONDS), "--json", f"{folder}/out.json", *options]
             said = open(f"{folder}/said.{rank}", "w+")
             jobs.append((subprocess.Popen(command, env=env, stdout=said, stderr=subprocess.STDOUT,
                                           stdin=subprocess.DEVNULL), said))
         failed = None
         for rank, (job, said) in enumerate(jobs):
             try:
-                status = job.wait(120)
+                status = job.wait(JOB_SECONDS)
             except subprocess.TimeoutExpired:
-                status = "none after 120 s"
+                status = f"none after {JOB_SECONDS} s"
                 job.kill()
                 job.wait()
             said.seek(0)
@@ -286,7 +287,7 @@ def main():
     parser.add_argument("--prior", action="store_true")
     parser.add_argument("--within", type=float, default=10)
     parser.add_argument("--best", type=float, default=3)
-    parser.add_argument("--loose", action="store_true")
+    parser.add_argument("--smoke", action="store_true")
     args = parser.parse_args()
     args.build = os.path.abspath(args.build)
     layouts, all_shapes, kind = (GPU_LAYOUTS, GPU_SHAPES, GpuCluster) if args.gpu else (LAYOUTS, SHAPES, Cluster)
@@ -323,8 +324,8 @@ def main():
     if args.json:
         with open(args.json, "w") as file:
             json.dump(rows, file, indent=1)
-    if args.loose:
-        return any(row["behind_percent"] > 50 for row in rows)
+    if args.smoke:
+        return not rows or any(ms <= 0 for row in rows for ms in row["measured_ms"] + row["predicted_ms"])
     return 2 * off > len(rows) or 2 * behind > len(rows)
 
 

@@ -8,7 +8,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 typedef struct call {
     data_buffers_t data;
@@ -62,18 +61,6 @@ static void round_run(const ranks_t *ranks, ncclComm_t comm, cudaStream_t stream
     call_check(ranks, rows, salt, &call);
 }
 
-static double seconds_now(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
-
-static void pause_ms(long ms)
-{
-    nanosleep(&(struct timespec){.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000}, NULL);
-}
-
 static bool comm_lost(ncclComm_t comm)
 {
     ncclResult_t state = ncclSuccess;
@@ -112,11 +99,12 @@ static int run_rank_dies_in_a_call(const ranks_t *ranks)
 
 static void *abort_soon(void *comm)
 {
-    pause_ms(700);
+    ranks_pause(0.7);
     return (void *)(intptr_t)(ncclCommAbort(comm) != ncclSuccess);
 }
 
-/* Some calls go well, then the last rank stays away; an abort from another thread must end the wait of the others. */
+/* Some calls go well, then the last rank stays away; an abort from another thread must end the wait of the others.
+ * Nothing else does: all time-outs are longer than the test. */
 static int run_abort_in_a_later_agreement(const ranks_t *ranks)
 {
     static call_t call;
@@ -125,22 +113,20 @@ static int run_abort_in_a_later_agreement(const ranks_t *ranks)
     ncclComm_t comm = ranks_comm(ranks);
     for (uint64_t i = 0; i < 4; i++) round_run(ranks, comm, NULL, 40, i);
     if (ranks->rank == ranks->ranks - 1) {
-        pause_ms(7000);
+        ranks_outstay();
         ncclCommAbort(comm);
         return 0;
     }
     call_make(ranks, 40, 9, &call);
-    double begin = seconds_now();
     CHECK(pthread_create(&thread, NULL, abort_soon, comm) == 0);
     CHECK(odd_all_to_all(ranks, &call, comm, NULL) != ncclSuccess);
     CHECK(pthread_join(thread, &failed) == 0);
     CHECK(failed == NULL);
-    CHECK(seconds_now() - begin < 6);
     return 0;
 }
 
-/* A communicator aborted with replaced calls still on its stream must neither hold the abort up nor break the process;
- * the job goes on with another one. */
+/* A communicator aborted with replaced calls still on its stream must neither hold the abort up, until time-outs that
+ * are longer than the test, nor break the process; the job goes on with another one. */
 static int run_abort_with_calls_on_the_stream(const ranks_t *ranks)
 {
     ncclComm_t comm = ranks_comm(ranks);
@@ -152,10 +138,8 @@ static int run_abort_with_calls_on_the_stream(const ranks_t *ranks)
             call_make(ranks, 200, i + c, &call[c]);
             odd_all_to_all(ranks, &call[c], child, NULL);
         }
-        double begin = seconds_now();
         CHECK(ncclCommAbort(child) == ncclSuccess);
         SYNC(NULL);
-        CHECK(seconds_now() - begin < 5);
         for (int c = 0; c < 3; c++) data_buffers_free(&call[c].data);
         round_run(ranks, comm, NULL, 40, i);
     }

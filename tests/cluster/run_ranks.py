@@ -2,11 +2,16 @@
 """Runs a program as ranks on this host, preloaded, and holds what they did against what was expected.
 
     run_ranks.py --ranks 8 --preload LIB [--env NAME=VALUE] [--rank-env RANK:NAME=VALUE] [--plain RANK]
-                 [--nodes 0,0,1,1] [--seconds 60] [--stop AFTER:FOR] [--exit 0] [--exit-of RANK:ANY]
+                 [--nodes 0,0,1,1] [--seconds 900] [--outstay RANK] [--exit 0] [--exit-of RANK:ANY]
+                 [--trivial COMMAND [--paced NAME=SECONDS] [--stop AFTER:FOR]]
                  [--said TEXT] [--not-said TEXT] [--replaced all|some|none|any] [--left REASON]
                  [--counted NAME] [--alike] -- COMMAND ...
 
 Each rank gets RANK, WORLD_SIZE, LOCAL_RANK, LOCAL_WORLD_SIZE, the files for the unique id, and NCCL_HOSTID from --nodes.
+Only what hangs comes to --seconds, on any machine. Where a wait has to end by a time-out, it is given as --paced: then
+--trivial, a short command, is run first on the same ranks, and the more often TRIVIAL_SECONDS it takes, the longer are
+the times of --paced and --stop; the ranks find the factor in HM_TEST_PACE. A rank with --outstay reads the end of its
+standard input when all others have ended.
 Statistics of the library are read back: --replaced looks at its counters, some and all
 mean every communicator, any one of each process; --left wants that reason on every rank, --counted that counter above 0,
 --alike wants all ranks to have replaced, agreed and left alone the same on every communicator of all ranks.
@@ -16,12 +21,17 @@ Exit status 77 if all ranks ended with 77: the test does not apply here.
 import argparse
 import glob
 import json
+import math
 import os
+import shlex
 import signal
 import subprocess
 import sys
 import tempfile
 import time
+
+
+TRIVIAL_SECONDS = 0.3  # what one all-to-all of four ranks takes from start to end on an idle core of 2023
 
 
 def arguments():
@@ -34,8 +44,11 @@ def arguments():
     ap.add_argument("--library-of", action="append", default=[], help="RANK:LIB for a rank that has another library")
     ap.add_argument("--plain", type=int, action="append", default=[], help="a rank that runs without the library")
     ap.add_argument("--nodes", default="")
-    ap.add_argument("--seconds", type=float, default=60)
+    ap.add_argument("--seconds", type=float, default=900)
+    ap.add_argument("--trivial", type=shlex.split, help="what --paced and --stop are held against")
+    ap.add_argument("--paced", action="append", default=[], help="NAME=SECONDS, an environment variable")
     ap.add_argument("--stop", help="seconds after which all ranks are stopped, and for how long")
+    ap.add_argument("--outstay", type=int, action="append", default=[], help="a rank that waits for the others' end")
     ap.add_argument("--exit", type=int, default=0)
     ap.add_argument("--exit-of", action="append", default=[])
     ap.add_argument("--said", action="append", default=[])
@@ -45,7 +58,10 @@ def arguments():
     ap.add_argument("--counted", action="append", default=[])
     ap.add_argument("--alike", action="store_true")
     ap.add_argument("command", nargs="+")
-    return ap.parse_args()
+    args = ap.parse_args()
+    if (args.paced or args.stop) and not args.trivial:
+        ap.error("--paced and --stop: expected --trivial too")
+    return args
 
 
 def environment(args, rank, folder):
@@ -82,32 +98,67 @@ def stop(processes, after, seconds):
             process.send_signal(number)
 
 
-def run(args, folder):
-    """Exit status of every rank (None: still running when time was up) and what it said."""
+def start(command, args, folder, env_of):
+    """All ranks of a command, and the files that take what they say."""
     ranks = []
     for rank in range(args.ranks):
         out = open(f"{folder}/said.{rank}", "w+")
-        ranks.append((subprocess.Popen(args.command, env=environment(args, rank, folder), stdout=out,
-                                       stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL), out))
-    end = time.monotonic() + args.seconds
-    if args.stop:
-        stop([process for process, _ in ranks], *map(float, args.stop.split(":")))
-    status = []
-    for process, _ in ranks:
-        try:
-            status.append(process.wait(max(0.01, end - time.monotonic())))
-        except subprocess.TimeoutExpired:
-            status.append(None)
-    for process, _ in ranks:
+        waits = subprocess.PIPE if rank in args.outstay else subprocess.DEVNULL
+        ranks.append((subprocess.Popen(command, env=env_of(rank), stdout=out, stderr=subprocess.STDOUT, stdin=waits), out))
+    return ranks
+
+
+def wait(process, end):
+    try:
+        return process.wait(max(0.01, end - time.monotonic()))
+    except subprocess.TimeoutExpired:
+        return None
+
+
+def finish(ranks, args, end):
+    """Exit status of every rank (None: still running when time was up) and what it said."""
+    status = [None if rank in args.outstay else wait(process, end) for rank, (process, _) in enumerate(ranks)]
+    for rank in args.outstay:
+        ranks[rank][0].stdin.close()
+        status[rank] = wait(ranks[rank][0], end)
+    said = []
+    for process, out in ranks:
         if process.poll() is None:
             process.kill()
             process.wait()
-    said = []
-    for _, out in ranks:
         out.seek(0)
         said.append(out.read())
         out.close()
     return status, said
+
+
+def pace_measure(args):
+    """How many times longer than usual a trivial run takes on this machine just now, at least 1."""
+    plain = argparse.Namespace(**{**vars(args), "rank_env": [], "library_of": [], "plain": []})
+    with tempfile.TemporaryDirectory() as folder:
+        begin = time.monotonic()
+        ranks = start(args.trivial, plain, folder, lambda rank: environment(plain, rank, folder))
+        status, said = finish(ranks, plain, begin + args.seconds)
+        if any(code != 0 for code in status):
+            sys.exit(f"run_ranks: {shlex.join(args.trivial)} ended with {status}: {said}")
+        return max(1.0, (time.monotonic() - begin) / TRIVIAL_SECONDS)
+
+
+def run(args, folder):
+    """Exit status of every rank (None: still running when time was up) and what it said."""
+    pace = pace_measure(args) if args.trivial else 1.0
+
+    def env_of(rank):
+        env = dict(environment(args, rank, folder), HM_TEST_PACE=f"{pace:.2f}")
+        for name, _, value in (item.partition("=") for item in args.paced):
+            env[name] = str(math.ceil(float(value) * pace))
+        return env
+
+    ranks = start(args.command, args, folder, env_of)
+    end = time.monotonic() + args.seconds
+    if args.stop:
+        stop([process for process, _ in ranks], *(float(part) * pace for part in args.stop.split(":")))
+    return finish(ranks, args, end)
 
 
 def judge(args, status, said, stats):
