@@ -1,5 +1,4 @@
-/* spawn_cost LIB LIMIT PROGRAM ARGUMENT: median time of starting PROGRAM with and without LIB preloaded, by turns;
- * fails if the difference is above LIMIT microseconds. */
+/* spawn_cost LIB PROGRAM ARGUMENT: median time of starting PROGRAM with and without LIB preloaded, by turns. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <spawn.h>
@@ -57,14 +56,14 @@ int main(int argc, char **argv)
 {
     static cost_t plain[RUNS], preloaded[RUNS];
     char variable[4096], *none[] = {"PATH=/usr/bin", NULL}, *with[] = {"PATH=/usr/bin", variable, NULL};
-    if (argc != 5) return 2;
+    if (argc != 4) return 2;
     snprintf(variable, sizeof variable, "LD_PRELOAD=%s", argv[1]);
     for (int i = 0; i < RUNS; i++) {
-        plain[i] = start(argv + 3, none);
-        preloaded[i] = start(argv + 3, with);
+        plain[i] = start(argv + 2, none);
+        preloaded[i] = start(argv + 2, with);
     }
     double added = median(preloaded, 1) - median(plain, 1);
     printf("%s: elapsed %.0f us plain, %.0f us preloaded; processor %.0f us plain, %.0f us preloaded, added %.0f us\n",
-           argv[3], median(plain, 0), median(preloaded, 0), median(plain, 1), median(preloaded, 1), added);
-    return added > atof(argv[2]);
+           argv[2], median(plain, 0), median(preloaded, 0), median(plain, 1), median(preloaded, 1), added);
+    return 0;
 }
