@@ -33,7 +33,7 @@ const char *command_folder(void)
 int command_run(const char *arguments, char *text, size_t size)
 {
     char line[4096];
-    snprintf(line, sizeof(line), "cd %s && timeout 60 %s %s 2>&1", folder, HM_COMMAND, arguments);
+    snprintf(line, sizeof(line), "cd %s && timeout 900 %s %s 2>&1", folder, HM_COMMAND, arguments);
     FILE *pipe = popen(line, "r");
     assert_non_null(pipe);
     size_t length = fread(text, 1, size - 1, pipe);

@@ -180,10 +180,10 @@ static void test_fit_hands_on_to_the_job_what_ends_fit(void **state)
     (void)state;
     char text[16384];
     assert_int_equal(
-        command_run("fit --preload bad.profile -- sh -c 'kill -TERM $PPID; exec sleep 20'", text, sizeof(text)), 143);
+        command_run("fit --preload bad.profile -- sh -c 'kill -TERM $PPID; exec sleep 300'", text, sizeof(text)), 143);
     assert_non_null(strstr(text, "the job ended with 143"));
     assert_int_equal(
-        command_run("fit --preload bad.profile -- sh -c 'kill -HUP $PPID; exec sleep 20'", text, sizeof(text)), 129);
+        command_run("fit --preload bad.profile -- sh -c 'kill -HUP $PPID; exec sleep 300'", text, sizeof(text)), 129);
     assert_non_null(strstr(text, "the job ended with 129"));
 }
 
