@@ -89,10 +89,10 @@ def build():
 
 
 class Harness:
-    def __init__(self, out, gpus, nccl=None, budget=480):
+    def __init__(self, out, gpus, nccl=None, budget=480, patience=1):
         self.build, self.out, self.gpus, self.nccl = build(), Path(out).resolve(), gpus, nccl
         self.shim = self.build / "lib" / "libhiermoe.so"
-        self.end = time.monotonic() + budget
+        self.end, self.patience = time.monotonic() + budget, patience
         self.temporary = Path(tempfile.mkdtemp(prefix="hmgpu."))
         self.mps, self.figures, self.runs = None, [], 0
         self.out.mkdir(parents=True, exist_ok=True)
@@ -182,6 +182,7 @@ class Harness:
         self.runs += 1
         folder = self.temporary / f"run{self.runs}"
         folder.mkdir()
+        seconds *= self.patience
         surroundings = dict(os.environ, LOG_DIR=str(folder), TIMEOUT=str(int(seconds)), **dict(env))
         if self.nccl:
             surroundings["NCCL_DIR"] = str(self.nccl)

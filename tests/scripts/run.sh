@@ -16,7 +16,7 @@ fail() { echo "FAILED: $*"; exit 1; }
 ends() {
     local status=$1 text=$2 got=0
     shift 2
-    timeout 60 "$@" >"$work/said" 2>&1 || got=$?
+    timeout 900 "$@" >"$work/said" 2>&1 || got=$?
     [ $got = "$status" ] || fail "exit $got of $*, expected $status: $(cat "$work/said")"
     grep -qF -- "$text" "$work/said" || fail "$* does not say '$text': $(cat "$work/said")"
     ! grep -q Traceback "$work/said" || fail "$*: $(cat "$work/said")"

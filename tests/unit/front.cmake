@@ -11,13 +11,13 @@ foreach(name settings log stats comm group caller caller_hidden symbol torch api
 endforeach()
 foreach(name settings log stats comm group caller api)
     add_test(NAME unit_${name} COMMAND test_${name})
-    set_tests_properties(unit_${name} PROPERTIES LABELS unit TIMEOUT 120)
+    set_tests_properties(unit_${name} PROPERTIES LABELS unit)
 endforeach()
 
 # Names of hidden callers: from their file, and where it cannot be read.
 foreach(case readable unreadable)
     add_test(NAME unit_caller_${case} COMMAND test_caller_hidden ${case})
-    set_tests_properties(unit_caller_${case} PROPERTIES LABELS unit TIMEOUT 120)
+    set_tests_properties(unit_caller_${case} PROPERTIES LABELS unit)
 endforeach()
 target_link_options(test_caller PRIVATE -Wl,--wrap=dladdr,--wrap=_Unwind_Backtrace)
 target_link_options(test_caller_hidden PRIVATE -Wl,--wrap=open,--wrap=dladdr)

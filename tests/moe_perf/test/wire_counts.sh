@@ -8,9 +8,9 @@ trap '"$netns" down --prefix "$prefix"; rm -rf "$folder"' EXIT
 "$netns" up --nodes 2 --rate 1gbit --prefix "$prefix" --owner $$
 pids=()
 for r in 0 1 2 3; do
-    timeout -k 2 60 "$netns" exec --prefix "$prefix" $((r / 2)) env RANK=$r WORLD_SIZE=4 LOCAL_RANK=$((r % 2)) \
+    timeout -k 2 900 "$netns" exec --prefix "$prefix" $((r / 2)) env RANK=$r WORLD_SIZE=4 LOCAL_RANK=$((r % 2)) \
         LOCAL_WORLD_SIZE=2 MOE_PERF_ID_FILE="$folder/id" "$perf" --tokens 512 --hidden 512 --experts 16 --topk 4 \
-        --iters 5 --warmup 1 --timeout 30 --json "$folder/json" &
+        --iters 5 --warmup 1 --timeout 600 --json "$folder/json" &
     pids+=($!)
 done
 for pid in "${pids[@]}"; do wait "$pid"; done
