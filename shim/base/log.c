@@ -1,12 +1,13 @@
 #define _GNU_SOURCE
 #include "log.h"
 
+#include "file.h"
 #include "settings.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -32,23 +33,6 @@ const char *log_host(void)
 bool log_on(hm_log_t level)
 {
     return (int)level <= settings_get()->debug;
-}
-
-static int line_write(int file, const char *line, size_t length)
-{
-    ssize_t done;
-    do done = write(file, line, length);
-    while (done < 0 && errno == EINTR);
-    return done < 0 ? -errno : 0;
-}
-
-int log_append(const char *path, const char *line, size_t length)
-{
-    int file = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
-    if (file < 0) return -errno;
-    int status = line_write(file, line, length);
-    close(file);
-    return status;
 }
 
 static void rank_write(int rank, char *text, size_t size)
@@ -103,6 +87,45 @@ void log_complaints(void)
     pthread_once(&once, complaints_say);
 }
 
+/* A whole line with its end; returns its length. */
+static size_t line_format(char line[HM_LINE], hm_log_t level, int rank, const char *format, va_list arguments)
+{
+    static const char *const names[] = {"", "WARN", "INFO", "TRACE"};
+    char number[16];
+    rank_write(rank, number, sizeof number);
+    int head = snprintf(line, HM_LINE, "%s:%d:%d [%s] HIERMOE %s ", log_host(), (int)getpid(), (int)syscall(SYS_gettid),
+                        number, names[level]);
+    int text = vsnprintf(line + head, HM_LINE - (size_t)head - 1, format, arguments);
+    size_t length = text < 0 ? (size_t)head : strlen(line);
+    line[length++] = '\n';
+    return length;
+}
+
+__attribute__((format(printf, 2, 3))) static void stderr_warn(int rank, const char *format, ...)
+{
+    char line[HM_LINE];
+    va_list arguments;
+    va_start(arguments, format);
+    size_t length = line_format(line, HM_LOG_WARN, rank, format, arguments);
+    va_end(arguments);
+    file_stderr(line, length);
+}
+
+/* To HIERMOE_DEBUG_FILE; to stderr where that is not set or of no use, which is said once. */
+static void line_write(const char *line, size_t length, int rank)
+{
+    static atomic_flag said = ATOMIC_FLAG_INIT;
+    const char *pattern = settings_get()->debug_file;
+    char path[4096];
+    if (pattern != NULL) {
+        int status = log_path(pattern, rank, path, sizeof path) ? file_append(path, line, length) : -ENAMETOOLONG;
+        if (status == 0) return;
+        if (!atomic_flag_test_and_set(&said))
+            stderr_warn(rank, "HIERMOE_DEBUG_FILE=%s: %s; stderr is used instead", pattern, file_error(status));
+    }
+    file_stderr(line, length);
+}
+
 void log_say(hm_log_t level, int rank, const char *format, ...)
 {
     va_list arguments;
@@ -113,19 +136,10 @@ void log_say(hm_log_t level, int rank, const char *format, ...)
 
 void log_list(hm_log_t level, int rank, const char *format, va_list arguments)
 {
-    static const char *const names[] = {"", "WARN", "INFO", "TRACE"};
+    char line[HM_LINE];
     int before = errno;
     if (level == HM_LOG_NONE || !log_on(level)) return;
-    char line[HM_LINE], number[16], path[4096];
-    rank_write(rank, number, sizeof number);
-    int head = snprintf(line, sizeof line, "%s:%d:%d [%s] HIERMOE %s ", log_host(), (int)getpid(),
-                        (int)syscall(SYS_gettid), number, names[level]);
-    int text = vsnprintf(line + head, sizeof line - (size_t)head - 1, format, arguments);
-    size_t length = strlen(line);
-    if (text < 0) length = (size_t)head;
-    line[length++] = '\n';
-    const char *file = settings_get()->debug_file;
-    if (file == NULL || !log_path(file, rank, path, sizeof path) || log_append(path, line, length) != 0)
-        line_write(STDERR_FILENO, line, length);
+    size_t length = line_format(line, level, rank, format, arguments);
+    line_write(line, length, rank);
     errno = before;
 }

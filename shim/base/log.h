@@ -28,10 +28,6 @@ void log_complaints(void);
 /* Fills in %h (host), %p (process id), %r (rank; - for HM_RANK_NONE) and %% of a file name. false: too long. */
 bool log_path(const char *pattern, int rank, char *path, size_t size);
 
-/* Adds one line to a file in one write. The file is opened for each line: a job may close all descriptors, as daemons
- * do, and get the same number for a file of its own. 0 or a negative errno. */
-int log_append(const char *path, const char *line, size_t length);
-
 /* Name of this host up to the first dot. */
 const char *log_host(void);
 

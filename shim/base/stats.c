@@ -1,5 +1,6 @@
 #include "stats.h"
 
+#include "file.h"
 #include "log.h"
 #include "settings.h"
 
@@ -123,6 +124,6 @@ void stats_write(const hm_stats_t *stats, const hm_stats_owner_t *owner)
     hm_line_t line = {.length = 0};
     if (pattern == NULL) return;
     line_fill(&line, stats, owner);
-    int status = log_path(pattern, rank, path, sizeof path) ? log_append(path, line.text, line.length) : -ENAMETOOLONG;
-    if (status != 0) log_say(HM_LOG_WARN, rank, "HIERMOE_STATS_FILE=%s: %s", pattern, strerror(-status));
+    int status = log_path(pattern, rank, path, sizeof path) ? file_append(path, line.text, line.length) : -ENAMETOOLONG;
+    if (status != 0) log_say(HM_LOG_WARN, rank, "HIERMOE_STATS_FILE=%s: %s", pattern, file_error(status));
 }

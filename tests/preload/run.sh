@@ -226,6 +226,18 @@ case_complaints() {
     expect complaints.err 'HIERMOE_MOED is not a setting, did you mean HIERMOE_MODE' 1
 }
 
+# A FIFO that nobody reads, where files are expected: nothing waits for a reader, and the job is told.
+case_fifos() {
+    mkfifo "$work/fifo" || fail mkfifo
+    plain plain -- "$BIN/job" second "$BIN/plugin_linked.so"
+    shim shim HM_DOUBLE=refuse HIERMOE_DEBUG=INFO HIERMOE_DEBUG_FILE="$work/fifo" HIERMOE_STATS_FILE="$work/fifo" -- \
+        "$BIN/job" second "$BIN/plugin_linked.so"
+    same plain.calls shim.calls calls
+    expect shim.err "HIERMOE WARN HIERMOE_DEBUG_FILE=$work/fifo: it is no regular file; stderr is used instead" 1
+    expect shim.err "HIERMOE WARN HIERMOE_STATS_FILE=$work/fifo: it is no regular file" 2
+    expect shim.err 'in front of NCCL' 1
+}
+
 case_no_nccl() {
     shim none -- "$BIN/job" empty "$BIN/plugin_unlinked.so"
     expect none.out ' = 3' 6

@@ -2,14 +2,14 @@
 find_package(Threads REQUIRED)
 find_path(HM_CMOCKA_DIR cmocka.h REQUIRED)
 find_library(HM_CMOCKA cmocka REQUIRED)
-foreach(name settings log stats comm group caller caller_hidden symbol torch api)
+foreach(name settings file log stats comm group caller caller_hidden symbol torch api)
     add_executable(test_${name} ${CMAKE_CURRENT_LIST_DIR}/test_${name}.c ${CMAKE_CURRENT_LIST_DIR}/front_double.c)
     target_include_directories(test_${name} PRIVATE ${HM_CMOCKA_DIR})
     # -rdynamic: callers are known by exported names. Its ncclX must not be mistaken for NCCL: none is linked.
     set_target_properties(test_${name} PROPERTIES ENABLE_EXPORTS ON)
     target_link_libraries(test_${name} PRIVATE hiermoe_front Threads::Threads ${CMAKE_DL_LIBS} ${HM_CMOCKA})
 endforeach()
-foreach(name settings log stats comm group caller api)
+foreach(name settings file log stats comm group caller api)
     add_test(NAME unit_${name} COMMAND test_${name})
     set_tests_properties(unit_${name} PROPERTIES LABELS unit)
 endforeach()
@@ -26,6 +26,7 @@ set_target_properties(symbol_plugin PROPERTIES PREFIX "")
 add_test(NAME unit_symbol COMMAND test_symbol $<TARGET_FILE:symbol_plugin>)
 set_tests_properties(unit_symbol PROPERTIES LABELS unit TIMEOUT 120)
 
+target_link_options(test_file PRIVATE -Wl,--wrap=write)
 target_link_options(test_stats PRIVATE -Wl,--wrap=gethostname)
 
 # Which PyTorch is believed. test_caller's functions are named like PyTorch's and lie in a tree like its own.
