@@ -2,6 +2,7 @@
 #include "profile_file.h"
 
 #include "base/bytes.h"
+#include "base/file.h"
 #include "base/log.h"
 
 #include <errno.h>
@@ -10,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define TEXT_MOST 65536
 
@@ -30,39 +30,25 @@ static void refuse(const hm_comm_t *comm, const char *name, const char *format, 
     comm_say(HM_LOG_WARN, comm, "HIERMOE_PROFILE=%s: %s; all ranks use the prior", name, text);
 }
 
-/* A whole small file; NULL with errno set. */
-static char *file_read(const char *path, size_t *length)
-{
-    FILE *file = fopen(path, "re");
-    if (file == NULL) return NULL;
-    char *text = malloc(TEXT_MOST + 1);
-    *length = text != NULL ? fread(text, 1, TEXT_MOST + 1, file) : 0;
-    int failed = text == NULL ? ENOMEM : ferror(file) ? errno : *length > TEXT_MOST ? EFBIG : 0;
-    fclose(file);
-    if (failed == 0) return text;
-    free(text);
-    errno = failed;
-    return NULL;
-}
-
 bool profile_file_load(const hm_comm_t *comm, const char *name, hm_profile_t *profile)
 {
     hm_parse_error_t error;
     size_t length;
+    char *text;
     const hm_profile_t *builtin = profile_builtin(name);
     if (builtin != NULL) {
         *profile = *builtin;
         return true;
     }
-    char *text = file_read(name, &length);
-    if (text == NULL) {
+    int status = file_read(name, TEXT_MOST, &text, &length);
+    if (status != 0) {
         refuse(comm, name,
                "%s (expected prior, auto, a built-in profile as hiermoe profile lists them, or a file that "
                "hiermoe fit wrote)",
-               strerror(errno));
+               file_error(status));
         return false;
     }
-    int status = profile_parse(text, length, profile, &error);
+    status = profile_parse(text, length, profile, &error);
     free(text);
     if (status != 0) refuse(comm, name, "line %d: %s", error.line, error.text);
     return status == 0;
@@ -70,16 +56,8 @@ bool profile_file_load(const hm_comm_t *comm, const char *name, hm_profile_t *pr
 
 int profile_file_write(const char *path, const hm_profile_t *profile)
 {
-    char text[8192], part[4096];
+    char text[8192];
     size_t length;
     if (profile_write(profile, text, sizeof text, &length) != 0) return -EFBIG;
-    if (snprintf(part, sizeof part, "%s.part.%d", path, (int)getpid()) >= (int)sizeof part) return -ENAMETOOLONG;
-    FILE *file = fopen(part, "we");
-    if (file == NULL) return -errno;
-    bool failed = fwrite(text, 1, length, file) != length;
-    failed = fclose(file) != 0 || failed;
-    if (!failed && rename(part, path) == 0) return 0;
-    int error = errno != 0 ? errno : EIO;
-    unlink(part);
-    return -error;
+    return file_replace(path, text, length);
 }

@@ -1,5 +1,6 @@
 #include "profile_kept.h"
 
+#include "base/file.h"
 #include "base/fork.h"
 #include "base/log.h"
 #include "base/settings.h"
@@ -56,7 +57,7 @@ void profile_kept_add(const hm_comm_t *comm, const hm_profile_t *profile)
     int status = path != NULL ? profile_file_write(path, profile) : 0;
     if (status == 0 && path != NULL) written = *profile;
     pthread_mutex_unlock(&lock);
-    if (status != 0) comm_say(HM_LOG_WARN, comm, "HIERMOE_FIT_FILE=%s: %s", path, strerror(-status));
+    if (status != 0) comm_say(HM_LOG_WARN, comm, "HIERMOE_FIT_FILE=%s: %s", path, file_error(status));
     if (status == 0 && path != NULL) comm_say(HM_LOG_INFO, comm, "measured profile written to %s", path);
 }
 

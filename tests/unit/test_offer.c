@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -214,6 +215,18 @@ static void folder_in_place_of_a_file_is_said(void **context)
     assert_non_null(strstr(doubles_text, "Is a directory"));
 }
 
+/* Nobody writes to it: a rank that waited would make all others wait. */
+static void fifo_in_place_of_a_file_is_said(void **context)
+{
+    (void)context;
+    assert_int_equal(mkfifo(fitted, 0600), 0);
+    doubles_settings.profile = fitted;
+    assert_string_equal(profile_of_all(-1, NULL, 1).name, "prior");
+    assert_int_equal(doubles_said, 1);
+    assert_non_null(strstr(doubles_text, "it is no regular file"));
+    unlink(fitted);
+}
+
 static void sizes_not_understood_are_said(void **context)
 {
     (void)context;
@@ -397,6 +410,7 @@ int main(void)
         cmocka_unit_test_setup(built_in_name_serves_all, setup),
         cmocka_unit_test_setup(file_beyond_all_measure_is_refused, setup),
         cmocka_unit_test_setup(folder_in_place_of_a_file_is_said, setup),
+        cmocka_unit_test_setup(fifo_in_place_of_a_file_is_said, setup),
         cmocka_unit_test_setup(sizes_not_understood_are_said, setup),
         cmocka_unit_test_setup(profile_that_cannot_be_written_is_said_and_used, setup),
         cmocka_unit_test_setup(only_rank_0_can_ask_for_a_measurement, setup),
