@@ -4,6 +4,8 @@
 #include "group.h"
 #include "hooks.h"
 
+#include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 /* Hands captured calls to NCCL first. */
@@ -13,58 +15,78 @@
         if (flushed != ncclSuccess) return flushed; \
     } while (0)
 
-/* What NCCL makes of a config: NCCL_COMM_BLOCKING wins, then the config's field, then blocking. Read after NCCL's call,
- * which may have put settings from its files into the environment. */
-static bool config_blocking(const ncclConfig_t *config)
+/* NCCL_COMM_BLOCKING as NCCL reads it: once, with its first communicator; text that begins with no number is 0. Read
+ * after NCCL's call, which may have put settings from its files into the environment. -1: neither 0 nor 1. */
+static int environment_read(void)
 {
     const char *text = getenv("NCCL_COMM_BLOCKING");
-    char *end;
-    long value = text != NULL ? strtol(text, &end, 0) : -1;
-    if (text != NULL && end != text && (value == 0 || value == 1)) return value == 1;
+    if (text == NULL || *text == '\0') return -1;
+    errno = 0;
+    int value = (int)strtoll(text, NULL, 0); /* NCCL cuts it, too */
+    return errno == 0 && (value == 0 || value == 1) ? value : -1;
+}
+
+/* What the variable was when this NCCL read it. */
+static int environment_blocking(const hm_real_t *real)
+{
+    static atomic_int values[HM_REALS]; /* 2 more than the value; 0: not read yet */
+    int value = atomic_load(&values[real->number]), now;
+    if (value != 0) return value - 2;
+    now = environment_read() + 2;
+    return atomic_compare_exchange_strong(&values[real->number], &value, now) ? now - 2 : value - 2;
+}
+
+/* What NCCL makes of a config: NCCL_COMM_BLOCKING wins, then the config's field, then blocking. */
+static bool config_blocking(const hm_real_t *real, const ncclConfig_t *config)
+{
+    int value = environment_blocking(real);
+    if (value >= 0) return value == 1;
     return config == NULL || config->blocking == HM_NCCL_UNDEF_INT || config->blocking == 1;
 }
 
 /* A child without a config is like its parent; where that is unknown, non-blocking is the safe guess. */
-static bool child_blocking(ncclComm_t parent, const ncclConfig_t *config)
+static bool child_blocking(const hm_real_t *real, ncclComm_t parent, const ncclConfig_t *config)
 {
-    if (config != NULL || parent == NULL) return config_blocking(config);
+    if (config != NULL || parent == NULL) return config_blocking(real, config);
     hm_comm_t *comm = comm_find(parent);
     bool blocking = comm != NULL && comm->blocking;
     if (comm != NULL) comm_release(comm);
     return blocking;
 }
 
+/* NCCL has made *comm, or not. */
+static ncclResult_t life_begin(const hm_real_t *real, ncclComm_t *comm, const ncclConfig_t *config, ncclResult_t result)
+{
+    if (result == ncclSuccess || result == ncclInProgress)
+        group_comm_add(comm, real, config_blocking(real, config), result);
+    return result;
+}
+
 ncclResult_t hook_ncclCommInitRank(const hm_real_t *real, ncclComm_t *comm, int ranks, ncclUniqueId id, int rank)
 {
     HM_FLUSH(real);
-    ncclResult_t result = real->ncclCommInitRank(comm, ranks, id, rank);
-    group_comm_add(comm, real, config_blocking(NULL), result);
-    return result;
+    return life_begin(real, comm, NULL, real->ncclCommInitRank(comm, ranks, id, rank));
 }
 
 ncclResult_t hook_ncclCommInitRankConfig(const hm_real_t *real, ncclComm_t *comm, int ranks, ncclUniqueId id, int rank,
                                          ncclConfig_t *config)
 {
     HM_FLUSH(real);
-    ncclResult_t result = real->ncclCommInitRankConfig(comm, ranks, id, rank, config);
-    group_comm_add(comm, real, config_blocking(config), result);
-    return result;
+    return life_begin(real, comm, config, real->ncclCommInitRankConfig(comm, ranks, id, rank, config));
 }
 
 ncclResult_t hook_ncclCommInitRankScalable(const hm_real_t *real, ncclComm_t *comm, int ranks, int rank, int ids,
                                            ncclUniqueId *id, ncclConfig_t *config)
 {
     HM_FLUSH(real);
-    ncclResult_t result = real->ncclCommInitRankScalable(comm, ranks, rank, ids, id, config);
-    group_comm_add(comm, real, config_blocking(config), result);
-    return result;
+    return life_begin(real, comm, config, real->ncclCommInitRankScalable(comm, ranks, rank, ids, id, config));
 }
 
 ncclResult_t hook_ncclCommInitAll(const hm_real_t *real, ncclComm_t *comms, int devices, const int *list)
 {
     HM_FLUSH(real);
     ncclResult_t result = real->ncclCommInitAll(comms, devices, list);
-    for (int i = 0; comms != NULL && i < devices; i++) group_comm_add(&comms[i], real, config_blocking(NULL), result);
+    for (int i = 0; comms != NULL && i < devices; i++) life_begin(real, &comms[i], NULL, result);
     return result;
 }
 
@@ -73,7 +95,7 @@ ncclResult_t hook_ncclCommSplit(const hm_real_t *real, ncclComm_t comm, int colo
 {
     HM_FLUSH(real);
     ncclResult_t result = real->ncclCommSplit(comm, color, key, child, config);
-    group_comm_add(child, real, child_blocking(comm, config), result);
+    group_comm_add(child, real, child_blocking(real, comm, config), result);
     return result;
 }
 
@@ -81,7 +103,7 @@ ncclResult_t hook_ncclCommShrink(const hm_real_t *real, ncclComm_t comm, int *ex
                                  ncclComm_t *child, ncclConfig_t *config, int flags)
 {
     HM_FLUSH(real);
-    bool blocking = child_blocking(comm, config);
+    bool blocking = child_blocking(real, comm, config);
     if ((flags & HM_NCCL_SHRINK_ABORT) != 0) comm_cancel(comm);
     ncclResult_t result = real->ncclCommShrink(comm, excluded, excluded_count, child, config, flags);
     group_comm_add(child, real, blocking, result);
@@ -93,7 +115,7 @@ ncclResult_t hook_ncclCommGrow(const hm_real_t *real, ncclComm_t comm, int ranks
 {
     HM_FLUSH(real);
     ncclResult_t result = real->ncclCommGrow(comm, ranks, id, rank, child, config);
-    group_comm_add(child, real, child_blocking(comm, config), result);
+    group_comm_add(child, real, child_blocking(real, comm, config), result);
     return result;
 }
 

@@ -12,7 +12,6 @@
 #include <stdbool.h>
 #include <string.h>
 
-#define HM_IMAGES 16    /* NCCL copies in one process; two are rare */
 #define HM_IMAGE_BITS 5 /* of a slot: index into images */
 #define HM_SLOTS 1024   /* call sites remembered */
 #define HM_PROBES 32
@@ -23,7 +22,7 @@ typedef struct hm_image {
 } hm_image_t;
 
 /* An image is written once, before the slots and the count that lead to it. */
-static hm_image_t images[HM_IMAGES];
+static hm_image_t images[HM_REALS];
 static atomic_int image_count;
 static _Atomic uint64_t slots[HM_SLOTS]; /* return address << HM_IMAGE_BITS | index; 0 is free */
 static atomic_bool missing_said;
@@ -129,7 +128,8 @@ static int image_of(const struct link_map *map, bool *fresh)
     int count = atomic_load(&image_count);
     for (int i = 0; i < count; i++)
         if (images[i].map == map) return i;
-    if (count == HM_IMAGES || !image_fill(&images[count], map)) return -1;
+    if (count == HM_REALS || !image_fill(&images[count], map)) return -1;
+    images[count].real.number = count;
     atomic_store_explicit(&image_count, count + 1, memory_order_release);
     *fresh = true;
     return count;

@@ -4,9 +4,12 @@
 
 #include "nccl_abi.h"
 
+#define HM_REALS 16 /* NCCL copies in one process, at most; two are rare */
+
 /* One pointer per call of calls.def, NULL where that NCCL release lacks it; all from one image. Never freed. */
 typedef struct hm_real {
     const char *path; /* file of the image, for messages */
+    int number;       /* 0, 1, ... in the order in which they were found; less than HM_REALS */
     int version;      /* as ncclGetVersion says, 0 if unknown */
     void *handle;     /* dlopen handle of the image */
 #define HM_CALL(name, params, args, comm, treatment) ncclResult_t(*name) params;

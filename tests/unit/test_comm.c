@@ -154,15 +154,15 @@ static ncclResult_t made(ncclComm_t *comm, int ranks, ncclUniqueId id, int rank,
     return ncclSuccess;
 }
 
-static bool blocking_with(const char *environment, int blocking)
+/* Of a new communicator with such a config; environment NULL: not set. */
+static bool blocking_with(const hm_real_t *real, const char *environment, int blocking)
 {
-    hm_real_t real = front_real;
     ncclUniqueId id = {{0}};
     ncclConfig_t config = {sizeof config, 0xcafebeef, 22809, blocking};
     ncclComm_t comm;
-    real.ncclCommInitRankConfig = made;
+    unsetenv("NCCL_COMM_BLOCKING");
     if (environment != NULL) setenv("NCCL_COMM_BLOCKING", environment, 1);
-    assert_int_equal(hook_ncclCommInitRankConfig(&real, &comm, 4, id, 0, &config), ncclSuccess);
+    assert_int_equal(hook_ncclCommInitRankConfig(real, &comm, 4, id, 0, &config), ncclSuccess);
     unsetenv("NCCL_COMM_BLOCKING");
     hm_comm_t *known = comm_find(comm);
     assert_non_null(known);
@@ -172,18 +172,52 @@ static bool blocking_with(const char *environment, int blocking)
     return blocks;
 }
 
-/* As in NCCL: the environment before the config, the config before the default, other text is no answer. */
+/* As in NCCL: the environment before the config, the config before the default. Text is read by strtoll: what begins
+ * with no number is 0. Each in a copy of NCCL of its own, since a copy reads it once. */
 static void environment_decides_what_blocks(void **state)
 {
+    static const struct {
+        const char *environment;
+        int config;
+        bool blocks;
+    } cases[] = {
+        {NULL, HM_NCCL_UNDEF_INT, true},
+        {NULL, 0, false},
+        {"", 0, false},
+        {"1", 0, true},
+        {"0", 1, false},
+        {"0x1", 0, true},
+        {" 1 ", 0, true},
+        {"1yes", 0, true},
+        {"yes", 1, false},
+        {"2", 1, true},
+        {"-1", 0, false},
+        {"4294967296", 1, false},
+        {"99999999999999999999", 1, true},
+    };
+    hm_real_t real = front_real;
     (void)state;
-    unsetenv("NCCL_COMM_BLOCKING");
-    assert_true(blocking_with(NULL, HM_NCCL_UNDEF_INT));
-    assert_true(blocking_with(NULL, 1));
-    assert_false(blocking_with(NULL, 0));
-    assert_true(blocking_with("1", 0));
-    assert_false(blocking_with("0", 1));
-    assert_false(blocking_with("yes", 0));
-    assert_true(blocking_with("2", 1));
+    real.ncclCommInitRankConfig = made;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        real.number = 1 + (int)i;
+        assert_true(real.number < HM_REALS);
+        assert_int_equal(blocking_with(&real, cases[i].environment, cases[i].config), cases[i].blocks);
+    }
+}
+
+/* A rank whose environment changes later must not differ from the others. */
+static void environment_is_read_once(void **state)
+{
+    hm_real_t real = front_real;
+    (void)state;
+    real.ncclCommInitRankConfig = made;
+    real.number = HM_REALS - 1;
+    assert_true(blocking_with(&real, NULL, HM_NCCL_UNDEF_INT));
+    assert_true(blocking_with(&real, "0", HM_NCCL_UNDEF_INT));
+    real.number = HM_REALS - 2;
+    assert_false(blocking_with(&real, "0", HM_NCCL_UNDEF_INT));
+    assert_false(blocking_with(&real, "1", 1));
+    assert_false(blocking_with(&real, NULL, 1));
 }
 
 #define THREADS 4
@@ -235,6 +269,7 @@ int main(void)
         cmocka_unit_test_setup(end_by_abort_is_told_from_others, front_reset),
         cmocka_unit_test_setup(shrink_with_abort_ends_waits_of_the_parent, front_reset),
         cmocka_unit_test_setup(environment_decides_what_blocks, front_reset),
+        cmocka_unit_test_setup(environment_is_read_once, front_reset),
         cmocka_unit_test_setup(threads_find_while_others_drop_and_add, front_reset),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
