@@ -39,6 +39,12 @@ static bool row_parse(const hm_row_t *row, const char *text)
     return settings_value_parse(row->kind, row->accepted, text, (char *)&settings + row->offset);
 }
 
+/* In place of text that is not understood. Who writes something into HIERMOE_MODE most likely wants less, not all. */
+static const char *row_fallback(const hm_row_t *row)
+{
+    return row->kind == HM_KIND_mode ? "off" : row->standard;
+}
+
 static void row_load(int at)
 {
     const hm_row_t *row = &rows[at];
@@ -47,6 +53,7 @@ static void row_load(int at)
     given[at] = value != NULL && *value != '\0' ? strdup(value) : NULL;
     row_parse(row, row->standard);
     refused[at] = given[at] != NULL && !row_parse(row, given[at]);
+    if (refused[at]) row_parse(row, row_fallback(row));
 }
 
 const hm_settings_t *settings_get(void)
@@ -100,7 +107,7 @@ bool settings_complaint(int at, char *text, size_t size)
     for (int i = 0; i < HM_ROWS; i++) {
         if (!refused[i] || at-- > 0) continue;
         snprintf(text, size, "%s=%s is not understood, %s is used instead; accepted: %s", rows[i].name, given[i],
-                 rows[i].standard[0] != '\0' ? rows[i].standard : "nothing", rows[i].accepted);
+                 row_fallback(&rows[i]), rows[i].accepted);
         return true;
     }
     for (char **entry = settings.warn_unused ? environ : NULL; entry != NULL && *entry != NULL; entry++) {
@@ -127,6 +134,7 @@ __attribute__((constructor)) static void settings_fork_prepare(void)
 uint64_t settings_hash(void)
 {
     static const size_t widths[] = {[HM_KIND_choice] = sizeof(hm_choice_t),
+                                    [HM_KIND_mode] = sizeof(hm_mode_t),
                                     [HM_KIND_number] = sizeof(hm_number_t),
                                     [HM_KIND_size] = sizeof(hm_size_t),
                                     [HM_KIND_flag] = sizeof(hm_flag_t)};

@@ -18,7 +18,8 @@ typedef struct hm_settings {
 #include "settings.def"
 } hm_settings_t;
 
-/* The settings in effect; any thread. The first call reads them. A value that is not understood counts as not given. */
+/* The settings in effect; any thread. The first call reads them. A value that is not understood counts as not given, in
+ * HIERMOE_MODE as off. */
 const hm_settings_t *settings_get(void);
 
 /* What is wrong with the environment: writes the complaint at place 0, 1, ... as one line into text, cut at size.

@@ -19,6 +19,16 @@ static int word_find(const char *words, const char *text)
     return -1;
 }
 
+static bool reads_on(const char *text)
+{
+    return word_find("1|on|true|yes|y|enable|enabled", text) >= 0;
+}
+
+static bool reads_off(const char *text)
+{
+    return word_find("0|off|false|no|n|none|never|disable|disabled", text) >= 0;
+}
+
 static bool choice_parse(const char *accepted, const char *text, hm_choice_t *value)
 {
     int at = word_find(accepted, text);
@@ -26,11 +36,17 @@ static bool choice_parse(const char *accepted, const char *text, hm_choice_t *va
     return at >= 0;
 }
 
+static bool mode_parse(const char *accepted, const char *text, hm_mode_t *value)
+{
+    if (choice_parse(accepted, text, value)) return true;
+    if (!reads_on(text) && !reads_off(text)) return false;
+    return choice_parse(accepted, reads_on(text) ? "exact" : "off", value);
+}
+
 static bool flag_parse(const char *text, hm_flag_t *value)
 {
-    bool yes = word_find("1|on|true|yes|y", text) >= 0;
-    if (!yes && word_find("0|off|false|no|n", text) < 0) return false;
-    *value = yes;
+    if (!reads_on(text) && !reads_off(text)) return false;
+    *value = reads_on(text);
     return true;
 }
 
@@ -69,6 +85,8 @@ bool settings_value_parse(hm_kind_t kind, const char *accepted, const char *text
     switch (kind) {
     case HM_KIND_choice:
         return choice_parse(accepted, text, field);
+    case HM_KIND_mode:
+        return mode_parse(accepted, text, field);
     case HM_KIND_number:
         return number_parse(accepted, text, field);
     case HM_KIND_size:

@@ -6,8 +6,16 @@
 #include <stddef.h>
 
 /* The kinds of settings.def, and the C type of each. */
-typedef enum hm_kind { HM_KIND_choice, HM_KIND_number, HM_KIND_size, HM_KIND_flag, HM_KIND_text } hm_kind_t;
+typedef enum hm_kind {
+    HM_KIND_choice,
+    HM_KIND_mode,
+    HM_KIND_number,
+    HM_KIND_size,
+    HM_KIND_flag,
+    HM_KIND_text
+} hm_kind_t;
 typedef int hm_choice_t;
+typedef int hm_mode_t;
 typedef long hm_number_t;
 typedef size_t hm_size_t;
 typedef bool hm_flag_t;

@@ -75,14 +75,46 @@ static void accepted_values(void **state)
     assert_int_equal(settings->test_fail_alloc, 3);
 }
 
+static void what_reads_like_off_is_off(void **state)
+{
+    static const char *const off[] = {"off", "OFF", "0", "no", "n", "None", "false", "never", "disable", "disabled"};
+    static const char *const on[] = {"exact", "1", "on", "yes", "true", "enable", "Enabled"};
+    (void)state;
+    for (size_t i = 0; i < sizeof off / sizeof off[0]; i++) {
+        setenv("HIERMOE_MODE", off[i], 1);
+        setenv("HIERMOE_WINDOWS", off[i], 1);
+        assert_int_equal(load()->mode, HM_MODE_OFF);
+        assert_false(settings_get()->windows);
+        assert_string_equal(said, "");
+    }
+    for (size_t i = 0; i < sizeof on / sizeof on[0]; i++) {
+        setenv("HIERMOE_MODE", on[i], 1);
+        setenv("HIERMOE_WINDOWS", i == 0 ? "1" : on[i], 1);
+        assert_int_equal(load()->mode, HM_MODE_EXACT);
+        assert_true(settings_get()->windows);
+        assert_string_equal(said, "");
+    }
+}
+
+/* Whoever mistypes the mode must not get more than was asked for, on any rank. */
+static void mode_not_understood_is_off(void **state)
+{
+    static const char *const bad[] = {"exakt", "exact|observe", "2", "of", "off ", "-", "observe,exact"};
+    (void)state;
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        setenv("HIERMOE_MODE", bad[i], 1);
+        assert_int_equal(load()->mode, HM_MODE_OFF);
+        assert_non_null(strstr(said, "is not understood, off is used instead; accepted: exact|observe|off"));
+        assert_ptr_equal(strstr(said, "\n"), said + strlen(said) - 1); /* one line */
+    }
+}
+
 /* NCCL takes "abc" for 0 and "12x" for 12; nothing of the kind here. */
 static void refused_values(void **state)
 {
     static const struct {
         const char *name, *value;
     } bad[] = {
-        {"HIERMOE_MODE", "exakt"},
-        {"HIERMOE_MODE", "exact|observe"},
         {"HIERMOE_DEPTH", "7"},
         {"HIERMOE_DEPTH", "-1"},
         {"HIERMOE_DEPTH", "1.0"},
@@ -235,6 +267,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(defaults, clear),
         cmocka_unit_test_setup(accepted_values, clear),
+        cmocka_unit_test_setup(what_reads_like_off_is_off, clear),
+        cmocka_unit_test_setup(mode_not_understood_is_off, clear),
         cmocka_unit_test_setup(refused_values, clear),
         cmocka_unit_test_setup(sizes, clear),
         cmocka_unit_test_setup(empty_value_is_no_value, clear),
