@@ -94,10 +94,23 @@ int hello_exchange(hm_channel_t *channel, hm_hello_t *in, const hm_hello_t *own)
     return silent_count(channel->comm, in) > 0 ? -ENOMSG : 0;
 }
 
+/* Whether a rank wants all calls left alone; said by rank 0 unless all ranks want that. */
+static bool mode_off(const hm_comm_t *comm, const hm_hello_t *in)
+{
+    int off = 0, first = 0;
+    for (int r = comm->ranks - 1; r >= 0; r--)
+        if (in[r].mode == HM_MODE_OFF) off++, first = r;
+    if (off > 0 && off < comm->ranks && comm->rank == 0)
+        comm_say(HM_LOG_WARN, comm,
+                 "rank %d has HIERMOE_MODE=off or a value of it that is not understood; all ranks leave this "
+                 "communicator alone",
+                 first);
+    return off > 0;
+}
+
 hm_reason_t hello_judge(const hm_comm_t *comm, const hm_hello_t *in)
 {
-    for (int r = 0; r < comm->ranks; r++)
-        if (in[r].mode == HM_MODE_OFF) return HM_REASON_MODE_OFF;
+    if (mode_off(comm, in)) return HM_REASON_MODE_OFF;
     for (int r = 1; r < comm->ranks; r++) {
         const char *what = in[r].version != in[0].version     ? "another version of libhiermoe.so"
                            : in[r].settings != in[0].settings ? "other HIERMOE settings"

@@ -60,6 +60,20 @@ static void one_rank_off_leaves_all_alone(void **context)
     assert_int_equal(calls_replaced(&world, 5, ROW), 0);
     for (int r = 0; r < RANKS; r++) assert_int_equal(left(&world, r, HM_REASON_MODE_OFF), 5);
     world_close(&world, RANKS);
+    assert_int_equal(doubles_said, 1);
+    assert_non_null(strstr(doubles_text, "rank 4 has HIERMOE_MODE=off"));
+}
+
+/* Who turns it off everywhere wants to hear nothing. */
+static void all_ranks_off_say_nothing(void **context)
+{
+    (void)context;
+    world_t world;
+    doubles_settings.mode = HM_MODE_OFF;
+    world_open(&world, RANKS);
+    assert_int_equal(calls_replaced(&world, 2, ROW), 0);
+    world_close(&world, RANKS);
+    assert_int_equal(doubles_said, 0);
 }
 
 static void other_settings_leave_all_alone_and_are_said_once(void **context)
@@ -290,6 +304,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(equal_settings_replace, setup),
         cmocka_unit_test_setup(one_rank_off_leaves_all_alone, setup),
+        cmocka_unit_test_setup(all_ranks_off_say_nothing, setup),
         cmocka_unit_test_setup(other_settings_leave_all_alone_and_are_said_once, setup),
         cmocka_unit_test_setup(no_memory_on_one_rank_leaves_all_alone, setup),
         cmocka_unit_test_setup(observe_replaces_nothing, setup),
