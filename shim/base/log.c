@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "log.h"
 
+#include "bytes.h"
 #include "file.h"
 #include "settings.h"
 
@@ -14,6 +15,7 @@
 #include <unistd.h>
 
 #define HM_LINE 1024
+#define HM_WARNINGS 256 /* remembered */
 
 static char host[64];
 
@@ -75,40 +77,46 @@ bool log_path(const char *pattern, int rank, char *path, size_t size)
     return true;
 }
 
-static void complaints_say(void)
+void log_complaints(int rank)
 {
+    static atomic_flag said = ATOMIC_FLAG_INIT;
     char text[HM_LINE];
-    for (int at = 0; settings_complaint(at, text, sizeof text); at++) log_say(HM_LOG_WARN, HM_RANK_NONE, "%s", text);
+    if (atomic_flag_test_and_set(&said)) return;
+    for (int at = 0; settings_complaint(at, text, sizeof text); at++)
+        log_say(rank > 0 ? HM_LOG_INFO : HM_LOG_WARN, rank, "%s", text);
 }
 
-void log_complaints(void)
+/* Whether a warning was said before. With more of them than there is room for, some are said again. */
+static bool warned_before(const char *text)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, complaints_say);
+    static _Atomic uint64_t warned[HM_WARNINGS];
+    uint64_t hash = bytes_hash(HM_BYTES_HASH_START, text, strlen(text)) | 1; /* 0: free */
+    for (int i = 0; i < HM_WARNINGS; i++) {
+        uint64_t there = 0;
+        if (atomic_compare_exchange_strong(&warned[i], &there, hash)) return false;
+        if (there == hash) return true;
+    }
+    return false;
 }
 
 /* A whole line with its end; returns its length. */
-static size_t line_format(char line[HM_LINE], hm_log_t level, int rank, const char *format, va_list arguments)
+static size_t line_format(char line[HM_LINE], hm_log_t level, int rank, const char *text)
 {
     static const char *const names[] = {"", "WARN", "INFO", "TRACE"};
     char number[16];
     rank_write(rank, number, sizeof number);
-    int head = snprintf(line, HM_LINE, "%s:%d:%d [%s] HIERMOE %s ", log_host(), (int)getpid(), (int)syscall(SYS_gettid),
-                        number, names[level]);
-    int text = vsnprintf(line + head, HM_LINE - (size_t)head - 1, format, arguments);
-    size_t length = text < 0 ? (size_t)head : strlen(line);
+    snprintf(line, HM_LINE - 1, "%s:%d:%d [%s] HIERMOE %s %s", log_host(), (int)getpid(), (int)syscall(SYS_gettid),
+             number, names[level], text);
+    size_t length = strlen(line);
     line[length++] = '\n';
     return length;
 }
 
-__attribute__((format(printf, 2, 3))) static void stderr_warn(int rank, const char *format, ...)
+static void stderr_warn(int rank, const char *pattern, int status)
 {
-    char line[HM_LINE];
-    va_list arguments;
-    va_start(arguments, format);
-    size_t length = line_format(line, HM_LOG_WARN, rank, format, arguments);
-    va_end(arguments);
-    file_stderr(line, length);
+    char text[HM_LINE], line[HM_LINE];
+    snprintf(text, sizeof text, "HIERMOE_DEBUG_FILE=%s: %s; stderr is used instead", pattern, file_error(status));
+    file_stderr(line, line_format(line, HM_LOG_WARN, rank, text));
 }
 
 /* To HIERMOE_DEBUG_FILE; to stderr where that is not set or of no use, which is said once. */
@@ -120,8 +128,7 @@ static void line_write(const char *line, size_t length, int rank)
     if (pattern != NULL) {
         int status = log_path(pattern, rank, path, sizeof path) ? file_append(path, line, length) : -ENAMETOOLONG;
         if (status == 0) return;
-        if (!atomic_flag_test_and_set(&said))
-            stderr_warn(rank, "HIERMOE_DEBUG_FILE=%s: %s; stderr is used instead", pattern, file_error(status));
+        if (!atomic_flag_test_and_set(&said)) stderr_warn(rank, pattern, status);
     }
     file_stderr(line, length);
 }
@@ -136,10 +143,11 @@ void log_say(hm_log_t level, int rank, const char *format, ...)
 
 void log_list(hm_log_t level, int rank, const char *format, va_list arguments)
 {
-    char line[HM_LINE];
+    char text[HM_LINE], line[HM_LINE];
     int before = errno;
     if (level == HM_LOG_NONE || !log_on(level)) return;
-    size_t length = line_format(line, level, rank, format, arguments);
-    line_write(line, length, rank);
+    if (vsnprintf(text, sizeof text, format, arguments) < 0) text[0] = '\0';
+    if (level == HM_LOG_WARN && warned_before(text)) level = HM_LOG_INFO;
+    if (log_on(level)) line_write(line, line_format(line, level, rank, text), rank);
     errno = before;
 }

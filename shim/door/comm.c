@@ -139,6 +139,7 @@ void comm_add(ncclComm_t handle, const hm_real_t *real, bool blocking)
     if (blocking && (real->ncclCommCount == NULL || real->ncclCommCount(handle, &ranks) != ncclSuccess ||
                      real->ncclCommUserRank == NULL || real->ncclCommUserRank(handle, &rank) != ncclSuccess))
         ranks = 0;
+    log_complaints(ranks > 0 ? rank : HM_RANK_NONE);
     if (!comm_insert(handle, real, blocking, ranks, rank))
         log_say(HM_LOG_WARN, HM_RANK_NONE,
                 "no memory to record a communicator: rank %d of %d leaves its calls alone, and "

@@ -162,7 +162,7 @@ __attribute__((noinline)) static const hm_real_t *real_resolve(const void *calle
 {
     bool fresh = false;
     int at = -1;
-    log_complaints();
+    settings_get(); /* before the lock, which is held long */
     pthread_mutex_lock(&lock);
     const struct link_map *map = nccl_of_caller(caller);
     if (map != NULL) at = image_of(map, &fresh);

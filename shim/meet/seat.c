@@ -185,7 +185,7 @@ int seats_topology(const hm_comm_t *comm, const hm_seat_t *seats, size_t stride,
         if (status == 0 || status == -ENOMEM)
             return status; /* another topology than the other ranks' is worse than none */
         if (comm->rank == 0)
-            comm_say(HM_LOG_WARN, comm, "HIERMOE_TOPO=%s is not used for %d ranks: %s", spec, comm->ranks, why);
+            comm_say(HM_LOG_WARN, comm, "HIERMOE_TOPO=%s is not used where it does not fit: %s", spec, why);
     }
     size_t n = (size_t)comm->ranks;
     uint64_t *keys = malloc(HM_SEAT_LEVELS * n * sizeof *keys);

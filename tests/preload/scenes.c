@@ -311,7 +311,8 @@ static const struct {
 
 __attribute__((visibility("protected"))) ncclComm_t scenes_world(void)
 {
-    if (world == NULL && ncclCommInitRank(&world, 4, id, 1) != ncclSuccess) world = NULL;
+    const char *rank = getenv("SCENES_RANK"); /* rank 0 says more than others */
+    if (world == NULL && ncclCommInitRank(&world, 4, id, rank != NULL ? atoi(rank) : 1) != ncclSuccess) world = NULL;
     return world;
 }
 

@@ -60,17 +60,34 @@ static void levels(void **state)
     assert_string_equal(read_back(), "");
 }
 
+/* Ranks above 0 leave it to rank 0. */
 static void settings_are_complained_of_once(void **state)
 {
     (void)state;
     setenv("HIERMOE_DEPTH", "nine", 1);
     settings_forget();
-    log_complaints();
-    assert_true(like(read_back(), "^[^\n]* HIERMOE WARN HIERMOE_DEPTH=nine is not understood, auto is used [^\n]*\n$"));
-    log_complaints();
-    log_say(HM_LOG_WARN, HM_RANK_NONE, "more");
-    assert_true(like(read_back(), "^[^\n]*nine[^\n]*\n[^\n]* HIERMOE WARN more\n$"));
+    log_complaints(3);
+    assert_true(like(read_back(), "^[^\n]* \\[3\\] HIERMOE INFO HIERMOE_DEPTH=nine is not understood, [^\n]*\n$"));
+    log_complaints(0);
+    log_say(HM_LOG_INFO, HM_RANK_NONE, "more");
+    assert_true(like(read_back(), "^[^\n]*nine[^\n]*\n[^\n]* HIERMOE INFO more\n$"));
     unsetenv("HIERMOE_DEPTH");
+}
+
+/* The same words for the ninth communicator, or of another rank in this process, are no news. */
+static void warnings_are_said_once(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 3; i++) log_say(HM_LOG_WARN, i, "of no use: %s", "this");
+    log_say(HM_LOG_WARN, 0, "of no use: %s", "that");
+    read_back();
+    assert_true(like(text, "^[^\n]*WARN of no use: this\n[^\n]*INFO of no use: this\n[^\n]*INFO of no use: this\n"
+                           "[^\n]*WARN of no use: that\n$"));
+    setenv("HIERMOE_DEBUG", "WARN", 1);
+    settings_forget();
+    truncate(file, 0);
+    log_say(HM_LOG_WARN, 0, "of no use: %s", "that");
+    assert_string_equal(read_back(), "");
 }
 
 static void errno_is_kept(void **state)
@@ -113,7 +130,7 @@ static void names_of_files(void **state)
 static void *speak(void *unused)
 {
     (void)unused;
-    for (int i = 0; i < 200; i++) log_say(HM_LOG_WARN, HM_RANK_NONE, "0123456789 0123456789 0123456789 0123456789");
+    for (int i = 0; i < 200; i++) log_say(HM_LOG_INFO, HM_RANK_NONE, "0123456789 0123456789 0123456789 0123456789");
     return NULL;
 }
 
@@ -126,7 +143,7 @@ static void lines_of_threads_do_not_mix(void **state)
     for (int i = 0; i < 4; i++) pthread_join(thread[i], NULL);
     read_back();
     for (char *line = strtok(text, "\n"); line != NULL; line = strtok(NULL, "\n"), lines++)
-        assert_true(like(line, "^[^:]+:[0-9]+:[0-9]+ \\[-\\] HIERMOE WARN (0123456789 ?){4}$"));
+        assert_true(like(line, "^[^:]+:[0-9]+:[0-9]+ \\[-\\] HIERMOE INFO (0123456789 ?){4}$"));
     assert_int_equal(lines, 800);
 }
 
@@ -137,6 +154,7 @@ int main(void)
         cmocka_unit_test_setup(levels, clear),
         cmocka_unit_test_setup(errno_is_kept, clear),
         cmocka_unit_test_setup(settings_are_complained_of_once, clear),
+        cmocka_unit_test_setup(warnings_are_said_once, clear),
         cmocka_unit_test_setup(long_text_is_cut_to_one_line, clear),
         cmocka_unit_test_setup(names_of_files, clear),
         cmocka_unit_test_setup(lines_of_threads_do_not_mix, clear),
