@@ -12,14 +12,17 @@
 #include <dlfcn.h>
 #include <stdatomic.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 #include <unwind.h>
 
 #define HM_FRAMES 8 /* of the job, innermost first: part of the decision and of its key */
-#define HM_OURS 8   /* our own frames before them, at most */
+#define HM_OURS 12  /* our own frames before them, at most */
 #define HM_SLOTS 1024
 #define HM_PROBES 16
+#define HM_NAMED 200 /* bytes of a name that is said */
+#define HM_MORE 2    /* names of callers' callers that are said */
 
 /* Parts of mangled names: PyTorch's group all-to-alls, and those of its second back end (2.13). */
 static const char *const known[] = {
@@ -141,6 +144,14 @@ static bool walk_believed(const hm_walk_t *walk, const char *trust)
     return believed;
 }
 
+/* From the job's innermost frame to the outermost one that counts. */
+static void walk_go_on(hm_walk_t *walk)
+{
+    walk->judged = walk->frames;
+    walk->frames = 0;
+    _Unwind_Backtrace(walk_step, walk);
+}
+
 hm_belief_t caller_belief(const void *return_address, bool far)
 {
     const char *trust = settings_get()->trust;
@@ -149,8 +160,42 @@ hm_belief_t caller_belief(const void *return_address, bool far)
     hm_walk_t walk = {.from = return_address, .frame = {return_address}, .frames = 1};
     if (walk_believed(&walk, trust)) return HM_BELIEF_ISSUER;
     if (!far) return HM_BELIEF_NOBODY;
-    walk.frames = 0;
-    walk.judged = 1;
-    _Unwind_Backtrace(walk_step, &walk);
+    walk_go_on(&walk);
     return walk.frames > 1 && walk_believed(&walk, trust) ? HM_BELIEF_OUTER : HM_BELIEF_NOBODY;
+}
+
+static bool name_take(const char *name, const void *context)
+{
+    char *text = *(char *const *)context;
+    snprintf(text, HM_NAMED, "%s", name);
+    return true;
+}
+
+/* The name of the function that goes on at this address. */
+static bool frame_name(const void *frame, char text[HM_NAMED])
+{
+    Dl_info info;
+    const void *call = (const void *)((uintptr_t)frame - 1);
+    if (dladdr(call, &info) == 0 || info.dli_sname == NULL) return symbol_any(call, name_take, &text);
+    return name_take(info.dli_sname, &text);
+}
+
+bool caller_describe(const void *return_address, char *text, size_t size)
+{
+    char name[HM_NAMED];
+    Dl_info info = {.dli_fname = NULL};
+    hm_walk_t walk = {.from = return_address};
+    if (return_address != NULL) walk_go_on(&walk);
+    if (walk.frames == 0) walk.frame[walk.frames++] = return_address;
+    bool named = frame_name(walk.frame[0], name);
+    if (!named && dladdr(return_address, &info) == 0) info.dli_fname = NULL;
+    size_t used = (size_t)(named ? snprintf(text, size, "%s", name)
+                                 : snprintf(text, size, "a function without a name in %.*s", HM_NAMED,
+                                            info.dli_fname != NULL ? info.dli_fname : "no file"));
+    for (int i = 1, more = 0; i < walk.frames && more < HM_MORE && used < size; i++)
+        if (frame_name(walk.frame[i], name)) {
+            used += (size_t)snprintf(text + used, size - used, " < %s", name);
+            more++;
+        }
+    return named;
 }

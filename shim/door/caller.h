@@ -3,6 +3,7 @@
 #define HM_CALLER_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 typedef enum hm_belief {
     HM_BELIEF_NOBODY, /* the group may be anything */
@@ -18,5 +19,10 @@ typedef enum hm_belief {
  * that is not exported is known by the symbol table of its file: files must be stripped on all ranks or on none, or
  * ranks that believe the caller wait for those that do not. */
 hm_belief_t caller_belief(const void *return_address, bool far);
+
+/* Names the function that made a call and some that it was called by, "inner < outer < ...", as HIERMOE_TRUST would
+ * have them; cut at size. false: the inner one has no name, its file is named instead. Same thread; takes milliseconds.
+ */
+bool caller_describe(const void *return_address, char *text, size_t size);
 
 #endif

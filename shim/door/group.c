@@ -3,6 +3,7 @@
 #include "group.h"
 
 #include "base/fork.h"
+#include "base/settings.h"
 #include "hooks.h"
 
 #include <stdlib.h>
@@ -250,14 +251,32 @@ hm_answer_t group_run(const hm_call_t *call, ncclResult_t *result)
     return answer;
 }
 
+/* Once for each communicator; the log says the same words once in a process. Rank 0 speaks for the others unless the
+ * function has no name here: then they may know it by one. */
+static void stranger_say(const hm_segment_t *segment, hm_comm_t *comm, const void *caller)
+{
+    hm_call_t call;
+    char names[700];
+    bool whole = false;
+    if (settings_get()->mode == HM_MODE_OFF || comm->stats.left[HM_REASON_UNTRUSTED] != 0) return;
+    if (legs_lay(legs_mine()->leg + segment->first, segment->count, comm, &call, &whole) != HM_REASON_NONE) return;
+    bool named = caller_describe(caller, names, sizeof names);
+    comm_say(
+        named && comm->rank > 0 ? HM_LOG_INFO : HM_LOG_WARN, comm,
+        "an all-to-all is left alone, as its caller is not known to issue whole ones on every rank: %s; if it does, "
+        "set HIERMOE_TRUST to a part of its name, or to shape",
+        names);
+}
+
 /* What becomes of a group that is one segment on one communicator, as nearly all are. */
-static hm_answer_t segment_run(hm_group_t *group, ncclResult_t *result)
+static hm_answer_t segment_run(hm_group_t *group, const void *caller, ncclResult_t *result)
 {
     hm_call_t call;
     hm_comm_t *comm = group->comm[0];
     const hm_segment_t *segment = &group->segment[0];
     if (!segment_joins(segment, comm, &call)) {
         bool stranger = segment->belief == HM_BELIEF_NOBODY && segment->count == 2 * comm->ranks;
+        if (stranger) stranger_say(segment, comm, caller);
         comm_leave(comm, stranger ? HM_REASON_UNTRUSTED : HM_REASON_PARTIAL);
         return HM_ANSWER_LEAVE;
     }
@@ -266,11 +285,11 @@ static hm_answer_t segment_run(hm_group_t *group, ncclResult_t *result)
 }
 
 /* What becomes of the captured group. */
-static hm_answer_t group_decide(hm_group_t *group, ncclResult_t *result)
+static hm_answer_t group_decide(hm_group_t *group, const void *caller, ncclResult_t *result)
 {
     bool joined;
     if (group->segments == 0) return HM_ANSWER_LEAVE;
-    if (group->segments == 1 && group->comms == 1) return segment_run(group, result);
+    if (group->segments == 1 && group->comms == 1) return segment_run(group, caller, result);
     hm_reason_t reason = group->comms > 1 ? HM_REASON_SECOND_COMM : HM_REASON_NESTED;
     *result = segments_refuse(group, reason, &joined);
     if (*result == ncclSuccess && !joined) comms_leave(group, reason);
@@ -284,7 +303,7 @@ static ncclResult_t group_finish(hm_group_t *group, const void *caller)
     segment_close(group, true, caller);
     group->depth = 0;
     group->capturing = false;
-    hm_answer_t answer = group_decide(group, &result);
+    hm_answer_t answer = group_decide(group, caller, &result);
     if (answer != HM_ANSWER_DONE) result = group_return(group);
     if (answer != HM_ANSWER_DONE && result == ncclSuccess) group_replay(group);
     ncclResult_t end = group->outside ? ncclSuccess : group_leave();

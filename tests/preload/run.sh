@@ -103,9 +103,14 @@ case_mode_off() {
 
 case_trust() {
     local plugin=$BIN/plugin_linked.so
-    shim known HM_DOUBLE=replace HIERMOE_DEBUG=INFO -- "$BIN/job" untrusted "$plugin"
+    shim known HM_DOUBLE=replace SCENES_RANK=0 HIERMOE_DEBUG=INFO -- "$BIN/job" untrusted "$plugin" "$plugin"
     expect known.calls REPLACED 0
-    expect known.err 'HIERMOE_TRUST' 1
+    expect known.err 'INFO communicator 0: call left alone: .*HIERMOE_TRUST' 1
+    expect known.err "WARN an all-to-all is left alone, as its caller .*: scene_untrusted < scenes_run < .*set HIERMOE_TRUST" 1
+    shim quiet HM_DOUBLE=replace SCENES_RANK=0 HIERMOE_MODE=off -- "$BIN/job" untrusted "$plugin"
+    expect quiet.err HIERMOE 0
+    shim other_rank HM_DOUBLE=replace -- "$BIN/job" untrusted "$plugin" # rank 0 has said it
+    expect other_rank.err HIERMOE 0
     shim shape HM_DOUBLE=replace HIERMOE_TRUST=shape -- "$BIN/job" untrusted "$plugin"
     expect shape.calls REPLACED 1
     shim named HM_DOUBLE=replace HIERMOE_TRUST=nobody,scenes_run -- "$BIN/job" untrusted "$plugin"
@@ -136,6 +141,9 @@ case_hidden_caller() {
     trusted gone hidden_dispatch "$work/stripped" hidden_dispatch 0
     trusted near exported_dispatch "$work/stripped" hidden_dispatch 0
     trusted still exported_dispatch "$work/stripped" exported_dispatch 2
+    # Rank 0 may know it by name: each rank without one says so.
+    shim says HM_DOUBLE=replace HIERMOE_TRUST=hidden_dispatch -- "$work/stripped" hidden_dispatch
+    expect says.err "WARN an all-to-all is left alone, .*: a function without a name in $work/stripped" 1
 }
 
 # What is installed beside the job must not decide whom a rank believes: libunwind once did.
