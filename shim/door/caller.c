@@ -55,10 +55,10 @@ static _Unwind_Reason_Code walk_step(struct _Unwind_Context *context, void *arg)
     return walk->frames == HM_FRAMES ? _URC_END_OF_STACK : _URC_NO_REASON;
 }
 
-static uint64_t walk_key(const hm_walk_t *walk)
+static uint64_t frames_key(const void *const *frame, int frames)
 {
     uint64_t key = 0xcbf29ce484222325u;
-    for (int i = 0; i < walk->frames; i++) key = (key ^ (uint64_t)(uintptr_t)walk->frame[i]) * 0x9e3779b97f4a7c15u;
+    for (int i = 0; i < frames; i++) key = (key ^ (uint64_t)(uintptr_t)frame[i]) * 0x9e3779b97f4a7c15u;
     key ^= key >> 29;
     return key << 1 != 0 ? key << 1 : 2;
 }
@@ -136,7 +136,7 @@ static void slot_store(uint64_t key, bool trusted)
 
 static bool walk_believed(const hm_walk_t *walk, const char *trust)
 {
-    uint64_t key = walk_key(walk);
+    uint64_t key = frames_key(walk->frame, walk->frames);
     int found = slot_find(key);
     if (found >= 0) return found != 0;
     bool believed = walk_decide(walk, trust);
@@ -155,10 +155,12 @@ static void walk_go_on(hm_walk_t *walk)
 hm_belief_t caller_belief(const void *return_address, bool far)
 {
     const char *trust = settings_get()->trust;
-    if (strcasecmp(trust, "shape") == 0) return HM_BELIEF_SHAPE;
+    if ((trust[0] | 0x20) == 's' && strcasecmp(trust, "shape") == 0) return HM_BELIEF_SHAPE;
     if (return_address == NULL) return HM_BELIEF_NOBODY;
+    int issuer = slot_find(frames_key(&return_address, 1));
+    if (issuer == 0 && !far) return HM_BELIEF_NOBODY;
     hm_walk_t walk = {.from = return_address, .frame = {return_address}, .frames = 1};
-    if (walk_believed(&walk, trust)) return HM_BELIEF_ISSUER;
+    if (issuer > 0 || (issuer < 0 && walk_believed(&walk, trust))) return HM_BELIEF_ISSUER;
     if (!far) return HM_BELIEF_NOBODY;
     walk_go_on(&walk);
     return walk.frames > 1 && walk_believed(&walk, trust) ? HM_BELIEF_OUTER : HM_BELIEF_NOBODY;

@@ -33,7 +33,8 @@ static const hm_real_t *group_pop(hm_group_t *group, const hm_real_t *real)
 
 static void group_capture(hm_group_t *group)
 {
-    legs_mine()->count = 0;
+    if (group->legs == NULL) group->legs = legs_mine();
+    group->legs->count = 0;
     group->capturing = true;
     group->error = ncclSuccess;
     group->comms = group->segments = group->segmented = 0;
@@ -117,16 +118,15 @@ static bool leg_refused(const hm_leg_t *leg)
     return nccl_type_bytes(leg->type) == 0 || (peer && (leg->peer < 0 || leg->peer >= leg->comm->ranks));
 }
 
-bool group_hold(hm_leg_t *leg, ncclComm_t handle, ncclResult_t *result)
+bool group_hold(hm_group_t *group, hm_leg_t *leg, ncclComm_t handle, ncclResult_t *result)
 {
-    hm_group_t *group = &hm_group;
     hm_reason_t reason = leg_comm_find(group, handle, &leg->comm);
     if (reason == HM_REASON_NONE) leg->real = leg->comm->real;
     if (reason == HM_REASON_NONE && leg_refused(leg)) {
         *result = group_flush(HM_REASON_ARGUMENT);
         return false;
     }
-    if (reason == HM_REASON_NONE && legs_add(leg)) return true;
+    if (reason == HM_REASON_NONE && legs_add(group->legs, leg)) return true;
     if (reason == HM_REASON_NONE) {
         group_memory_lack(leg->comm);
         *result = ncclSystemError;
@@ -140,7 +140,7 @@ bool group_hold(hm_leg_t *leg, ncclComm_t handle, ncclResult_t *result)
  * `return_address`. */
 static void segment_close(hm_group_t *group, bool ended, const void *return_address)
 {
-    const hm_legs_t *legs = legs_mine();
+    const hm_legs_t *legs = group->legs;
     int count = legs->count - group->segmented;
     if (count == 0) return;
     hm_segment_t segment = {.first = group->segmented, .count = count, .belief = HM_BELIEF_NOBODY};
@@ -161,10 +161,10 @@ static bool segments_full(const hm_group_t *group)
 }
 
 /* Whether a segment's legs on a communicator are something that the other ranks wait to agree on: *call, laid out. */
-static bool segment_joins(const hm_segment_t *segment, hm_comm_t *comm, hm_call_t *call)
+static bool segment_joins(const hm_group_t *group, const hm_segment_t *segment, hm_comm_t *comm, hm_call_t *call)
 {
     bool whole;
-    const hm_leg_t *leg = &legs_mine()->leg[segment->first];
+    const hm_leg_t *leg = &group->legs->leg[segment->first];
     if (segment->belief == HM_BELIEF_NOBODY) return false;
     int i = 0;
     while (i < segment->count && leg[i].comm != comm) i++;
@@ -184,7 +184,7 @@ bool group_hold_whole(hm_leg_t *leg, ncclComm_t handle, ncclResult_t *result)
         *result = group_flush(HM_REASON_NESTED);
         return false;
     }
-    if (!group_hold(leg, handle, result)) return false;
+    if (!group_hold(group, leg, handle, result)) return false;
     segment_close(group, false, NULL);
     return true;
 }
@@ -198,7 +198,7 @@ static ncclResult_t segments_refuse(hm_group_t *group, hm_reason_t reason, bool 
         for (int c = 0; c < group->comms; c++) {
             hm_call_t call;
             ncclResult_t result = ncclSuccess;
-            if (!segment_joins(&group->segment[s], group->comm[c], &call)) continue;
+            if (!segment_joins(group, &group->segment[s], group->comm[c], &call)) continue;
             *joined = true;
             if (call.refusal == HM_REASON_NONE) call.refusal = reason;
             call.enter = group_leave;
@@ -216,7 +216,7 @@ static void comms_leave(const hm_group_t *group, hm_reason_t reason)
 /* Makes the captured calls. NCCL remembers an error until the end of the group; so do we, should it not. */
 static void group_replay(hm_group_t *group)
 {
-    const hm_legs_t *legs = legs_mine();
+    const hm_legs_t *legs = group->legs;
     for (int i = 0; i < legs->count; i++) {
         ncclResult_t result = leg_replay(&legs->leg[i]);
         if (result != ncclSuccess && result != ncclInProgress && group->error == ncclSuccess) group->error = result;
@@ -253,13 +253,14 @@ hm_answer_t group_run(const hm_call_t *call, ncclResult_t *result)
 
 /* Once for each communicator; the log says the same words once in a process. Rank 0 speaks for the others unless the
  * function has no name here: then they may know it by one. */
-static void stranger_say(const hm_segment_t *segment, hm_comm_t *comm, const void *caller)
+static void stranger_say(const hm_group_t *group, hm_comm_t *comm, const void *caller)
 {
     hm_call_t call;
     char names[700];
     bool whole = false;
     if (settings_get()->mode == HM_MODE_OFF || comm->stats.left[HM_REASON_UNTRUSTED] != 0) return;
-    if (legs_lay(legs_mine()->leg + segment->first, segment->count, comm, &call, &whole) != HM_REASON_NONE) return;
+    const hm_segment_t *segment = &group->segment[0];
+    if (legs_lay(group->legs->leg + segment->first, segment->count, comm, &call, &whole) != HM_REASON_NONE) return;
     bool named = caller_describe(caller, names, sizeof names);
     comm_say(
         named && comm->rank > 0 ? HM_LOG_INFO : HM_LOG_WARN, comm,
@@ -274,9 +275,9 @@ static hm_answer_t segment_run(hm_group_t *group, const void *caller, ncclResult
     hm_call_t call;
     hm_comm_t *comm = group->comm[0];
     const hm_segment_t *segment = &group->segment[0];
-    if (!segment_joins(segment, comm, &call)) {
+    if (!segment_joins(group, segment, comm, &call)) {
         bool stranger = segment->belief == HM_BELIEF_NOBODY && segment->count == 2 * comm->ranks;
-        if (stranger) stranger_say(segment, comm, caller);
+        if (stranger) stranger_say(group, comm, caller);
         comm_leave(comm, stranger ? HM_REASON_UNTRUSTED : HM_REASON_PARTIAL);
         return HM_ANSWER_LEAVE;
     }
@@ -310,7 +311,7 @@ static ncclResult_t group_finish(hm_group_t *group, const void *caller)
     if (result == ncclSuccess) result = end;
     if (result == ncclSuccess) result = group->error;
     if (answer == HM_ANSWER_LEAVE_AND_TELL && result == ncclSuccess)
-        call_replayed(group->comm[0], legs_mine()->leg[group->segment[0].first].stream);
+        call_replayed(group->comm[0], group->legs->leg[group->segment[0].first].stream);
     group->outside = false;
     group->error = ncclSuccess;
     group_uncapture(group);
@@ -342,8 +343,8 @@ static bool nested_hold(hm_group_t *group, hm_leg_kind_t kind, const void *calle
 {
     hm_leg_t leg = {.real = group->real[0], .kind = kind};
     segment_close(group, kind == HM_LEG_END, caller);
-    if (segments_full(group) || !legs_add(&leg)) return false;
-    group->segmented = legs_mine()->count;
+    if (segments_full(group) || !legs_add(group->legs, &leg)) return false;
+    group->segmented = group->legs->count;
     return true;
 }
 
@@ -381,11 +382,12 @@ ncclResult_t hook_ncclGroupEnd(const hm_real_t *real, const void *caller)
 ncclResult_t hook_ncclSend(const hm_real_t *real, const void *buff, size_t count, ncclDataType_t type, int peer,
                            ncclComm_t comm, cudaStream_t stream)
 {
-    if (group_capturing()) {
+    hm_group_t *group = &hm_group;
+    if (group->capturing) {
         ncclResult_t result = ncclSuccess;
         hm_leg_t leg = {
             .stream = stream, .from = buff, .count = count, .type = type, .peer = peer, .kind = HM_LEG_SEND};
-        if (group_hold(&leg, comm, &result) || result != ncclSuccess) return result;
+        if (group_hold(group, &leg, comm, &result) || result != ncclSuccess) return result;
     }
     return real->ncclSend(buff, count, type, peer, comm, stream);
 }
@@ -393,10 +395,11 @@ ncclResult_t hook_ncclSend(const hm_real_t *real, const void *buff, size_t count
 ncclResult_t hook_ncclRecv(const hm_real_t *real, void *buff, size_t count, ncclDataType_t type, int peer,
                            ncclComm_t comm, cudaStream_t stream)
 {
-    if (group_capturing()) {
+    hm_group_t *group = &hm_group;
+    if (group->capturing) {
         ncclResult_t result = ncclSuccess;
         hm_leg_t leg = {.stream = stream, .to = buff, .count = count, .type = type, .peer = peer, .kind = HM_LEG_RECV};
-        if (group_hold(&leg, comm, &result) || result != ncclSuccess) return result;
+        if (group_hold(group, &leg, comm, &result) || result != ncclSuccess) return result;
     }
     return real->ncclRecv(buff, count, type, peer, comm, stream);
 }

@@ -30,6 +30,7 @@ typedef struct hm_group {
     ncclResult_t error;                    /* first error of a replayed call: due at the end of the group */
     hm_comm_t *comm[HM_GROUP_COMMS];       /* of the legs, with a reference each */
     int comms;
+    hm_legs_t *legs; /* the captured calls, this thread's */
     hm_segment_t segment[HM_GROUP_SEGMENTS];
     int segments;
     int segmented;         /* legs that lie in a segment already */
@@ -43,9 +44,10 @@ static inline bool group_capturing(void)
     return hm_group.capturing;
 }
 
-/* Holds back one more call of the captured group. NULL handle and unknown communicators are not for capture. true: held
- * back, the caller returns ncclSuccess. false: *result is ncclSuccess and the caller makes the call, or an error. */
-bool group_hold(hm_leg_t *leg, ncclComm_t handle, ncclResult_t *result);
+/* Holds back one more call of this thread's captured group. NULL handle and unknown communicators are not for capture.
+ * true: held back, the caller returns ncclSuccess. false: *result is ncclSuccess and the caller makes the call, or an
+ * error. */
+bool group_hold(hm_group_t *group, hm_leg_t *leg, ncclComm_t handle, ncclResult_t *result);
 
 /* The same for a whole all-to-all by name. */
 bool group_hold_whole(hm_leg_t *leg, ncclComm_t handle, ncclResult_t *result);

@@ -16,7 +16,6 @@ static _Thread_local struct {
     uint8_t seen[HM_INLINE_PEERS];
     hm_record_t record;
     hm_legs_t list;
-    void *legs_memory; /* of the list, NULL while the inline room is used */
 } room;
 
 static pthread_key_t key;
@@ -27,10 +26,9 @@ static void room_free(void *marker)
 {
     (void)marker;
     free(room.record.memory);
-    free(room.legs_memory);
+    free(room.list.memory);
     room.record = (hm_record_t){.peers = 0};
     room.list = (hm_legs_t){.room = 0};
-    room.legs_memory = NULL;
 }
 
 static void key_make(void)
@@ -48,24 +46,22 @@ static void *room_alloc(size_t bytes)
 
 hm_legs_t *legs_mine(void)
 {
-    if (room.list.room == 0) room.list = (hm_legs_t){room.leg, 0, 2 * HM_INLINE_PEERS};
     return &room.list;
 }
 
-bool legs_add(const hm_leg_t *leg)
+bool legs_grow(hm_legs_t *legs)
 {
-    hm_legs_t *legs = legs_mine();
-    if (legs->count == legs->room) {
-        size_t bytes = 2 * (size_t)legs->room * sizeof *leg;
-        hm_leg_t *memory = room_alloc(bytes);
-        if (memory == NULL) return false;
-        memcpy(memory, legs->leg, (size_t)legs->count * sizeof *leg);
-        free(room.legs_memory);
-        room.legs_memory = memory;
-        legs->leg = memory;
-        legs->room *= 2;
+    size_t count = (size_t)legs->count;
+    if (legs->room == 0) {
+        *legs = (hm_legs_t){room.leg, 0, 2 * HM_INLINE_PEERS, NULL};
+        return true;
     }
-    legs->leg[legs->count++] = *leg;
+    hm_leg_t *memory = room_alloc(2 * count * sizeof *memory);
+    if (memory == NULL) return false;
+    memcpy(memory, legs->leg, count * sizeof *memory);
+    free(legs->memory);
+    legs->memory = legs->leg = memory;
+    legs->room *= 2;
     return true;
 }
 

@@ -34,6 +34,7 @@ typedef struct hm_leg {
 typedef struct hm_legs {
     hm_leg_t *leg;
     int count, room;
+    void *memory; /* NULL while the inline room is used */
 } hm_legs_t;
 
 /* Room for one send and one receive per peer, as call_run takes them. */
@@ -46,11 +47,19 @@ typedef struct hm_record {
     void *memory;  /* NULL while the inline room is used */
 } hm_record_t;
 
-/* This thread's legs. */
+/* This thread's legs; stays for the thread's life. */
 hm_legs_t *legs_mine(void);
 
-/* Adds a leg to this thread's. false: no memory, nothing is added. */
-bool legs_add(const hm_leg_t *leg);
+/* Makes room for more legs. false: no memory. */
+bool legs_grow(hm_legs_t *legs);
+
+/* Adds a leg. false: no memory, nothing is added. */
+static inline bool legs_add(hm_legs_t *legs, const hm_leg_t *leg)
+{
+    if (legs->count == legs->room && !legs_grow(legs)) return false;
+    legs->leg[legs->count++] = *leg;
+    return true;
+}
 
 /* This thread's record with room for `peers`. NULL: no memory. */
 hm_record_t *legs_record(int peers);
