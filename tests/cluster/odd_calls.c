@@ -43,8 +43,7 @@ static void buffers_fill(buffers_t *buffers, const ranks_t *ranks, unsigned salt
 {
     *buffers = (buffers_t){.ranks = ranks->ranks, .rank = ranks->rank};
     for (int s = 0; s < ranks->ranks; s++)
-        for (int r = 0; r < ranks->ranks; r++)
-            buffers->rows[s][r] = rows_between(s, r, salt);
+        for (int r = 0; r < ranks->ranks; r++) buffers->rows[s][r] = rows_between(s, r, salt);
     buffers->send = malloc((rows_total(buffers, true) + 1) * ROW);
     buffers->recv = malloc((rows_total(buffers, false) + 1) * ROW);
     memset(buffers->recv, 0xA5, (rows_total(buffers, false) + 1) * ROW);

@@ -1,12 +1,8 @@
 # The benchmark's own tests: its parts with cmocka, whole runs over the stand-in NCCL.
-find_library(MOE_PERF_CMOCKA cmocka REQUIRED)
 set(MOE_PERF_PARTS options.c parse.c say.c trace_file.c routing.c layout.c volume.c payload.c wire.c report.c)
 foreach(part trace_file routing layout payload)
-    add_executable(moe_perf_test_${part} test/test_${part}.c ${MOE_PERF_PARTS})
+    hm_cmocka_test(moe_perf ${part} SOURCES test/test_${part}.c ${MOE_PERF_PARTS} LIBRARIES hm_planner m)
     target_compile_definitions(moe_perf_test_${part} PRIVATE _GNU_SOURCE)
-    target_link_libraries(moe_perf_test_${part} PRIVATE hm_planner ${MOE_PERF_CMOCKA} m)
-    add_test(NAME moe_perf.${part} COMMAND moe_perf_test_${part})
-    set_tests_properties(moe_perf.${part} PROPERTIES LABELS moe_perf)
 endforeach()
 
 add_library(moe_perf_wrong_send SHARED test/wrong_send.c)
@@ -16,10 +12,10 @@ target_link_libraries(moe_perf_wrong_send PRIVATE ${CMAKE_DL_LIBS})
 
 # moe_perf_run(NAME RANKS EXPECTED OPTION...): a whole run over the stand-in, and the exit status it must have.
 function(moe_perf_run name ranks expected)
-    add_test(NAME moe_perf.${name} COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/test/run_ranks.sh ${ranks} ${expected} 900
+    hm_room_test(moe_perf ${name} ${CMAKE_CURRENT_SOURCE_DIR}/test/run_ranks.sh ${ranks} ${expected} 900
         $<TARGET_FILE:moe_perf> --iters 4 --warmup 1 --tokens 64 --hidden 72 --experts 16 --topk 4 --timeout 600
         --direction both ${ARGN})
-    set_tests_properties(moe_perf.${name} PROPERTIES LABELS moe_perf
+    set_tests_properties(moe_perf.${name} PROPERTIES
         ENVIRONMENT "LD_LIBRARY_PATH=$<TARGET_FILE_DIR:hostnccl>")
 endfunction()
 moe_perf_run(megatron 4 0 --routing zipf:1 --layers 3)
@@ -36,14 +32,14 @@ moe_perf_run(wrong_bytes_are_found 4 1 --routing zipf:1)
 set_property(TEST moe_perf.wrong_bytes_are_found APPEND PROPERTY
     ENVIRONMENT "LD_PRELOAD=$<TARGET_FILE:moe_perf_wrong_send>" ASAN_OPTIONS=verify_asan_link_order=0)
 
-add_test(NAME moe_perf.pauses_between_calls COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/test/pauses.sh $<TARGET_FILE:moe_perf>)
-set_tests_properties(moe_perf.pauses_between_calls PROPERTIES LABELS moe_perf
+hm_room_test(moe_perf pauses_between_calls ${CMAKE_CURRENT_SOURCE_DIR}/test/pauses.sh $<TARGET_FILE:moe_perf>)
+set_tests_properties(moe_perf.pauses_between_calls PROPERTIES
     ENVIRONMENT "LD_LIBRARY_PATH=$<TARGET_FILE_DIR:hostnccl>")
 
 # Counts bytes, races nothing; the thread sanitizer cannot place its memory in a fresh namespace everywhere.
 if(NOT HM_SANITIZE MATCHES thread)
-    add_test(NAME moe_perf.wire_counts COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/test/wire_counts.sh $<TARGET_FILE:moe_perf>
+    hm_room_test(moe_perf wire_counts ${CMAKE_CURRENT_SOURCE_DIR}/test/wire_counts.sh $<TARGET_FILE:moe_perf>
         ${CMAKE_CURRENT_SOURCE_DIR}/../cluster/netns.sh)
-    set_tests_properties(moe_perf.wire_counts PROPERTIES LABELS "moe_perf;cluster"
+    set_tests_properties(moe_perf.wire_counts PROPERTIES
         ENVIRONMENT "LD_LIBRARY_PATH=$<TARGET_FILE_DIR:hostnccl>")
 endif()

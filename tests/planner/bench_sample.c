@@ -1,5 +1,5 @@
-/* bench_sample [--count]: how long drawing 64 choices out of 16384 experts takes a token, whatever the skew. It took over
- * 1 ms where each choice summed up all experts, and takes 7 us. See bench.h. */
+/* bench_sample [--count]: how long drawing 64 choices out of 16384 experts takes a token, whatever the skew. It took
+ * over 1 ms where each choice summed up all experts, and takes 7 us. See bench.h. */
 #include "bench.h"
 
 #include "experts/sample.h"

@@ -1,5 +1,5 @@
-/* bench_swap [--count]: how long it takes to score all pairs of 256 experts at 4 levels on one core, for a new placement
- * and for one that no exchange makes better. The goal is a median of 1 ms. See bench.h. */
+/* bench_swap [--count]: how long it takes to score all pairs of 256 experts at 4 levels on one core, for a new
+ * placement and for one that no exchange makes better. The goal is a median of 1 ms. See bench.h. */
 #include "bench.h"
 #include "swap_reference.h"
 
@@ -44,10 +44,12 @@ static void settle(hm_swap_t *swap, hm_swap_stats_t *stats, const test_batch_t *
     fail_msg("exchanges without end");
 }
 
-static void case_say(const char *routing, hm_swap_objective_t objective, int settled, const effort_t *effort, double *ms)
+static void case_say(const char *routing, hm_swap_objective_t objective, int settled, const effort_t *effort,
+                     double *ms)
 {
     /* With GCC 12 4.1, 5.6 and 6.7 million. */
-    static const long most[] = {[HM_SWAP_MAX] = 5500000, [HM_SWAP_SMOOTH_MAX] = 7500000, [HM_SWAP_LOG_SUM_EXP] = 9500000};
+    static const long most[] = {
+        [HM_SWAP_MAX] = 5500000, [HM_SWAP_SMOOTH_MAX] = 7500000, [HM_SWAP_LOG_SUM_EXP] = 9500000};
     char name[64];
     snprintf(name, sizeof(name), "%s%s, objective %d", routing, settled ? ", settled" : "", (int)objective);
     if (effort->count) {

@@ -74,11 +74,33 @@ case_install() {
     [ -n "$SANITIZE" ] || (cd "$work" && ends 2 "left no profile" "$prefix/bin/hiermoe" fit -- true) || exit 1
 }
 
+# Tests are named after their folder, which is their label too, and none has a time of its own: see tests/README.md.
+case_names() {
+    ctest --test-dir "$BUILD" --show-only=json-v1 >"$work/tests" || fail "ctest --show-only"
+    python3 - "$work/tests" "$root" <<'END' || fail "tests with other names than tests/README.md has them"
+import json, os, re, sys
+faults, tests = [], json.load(open(sys.argv[1]))["tests"]
+for test in tests:
+    name, properties = test["name"], {item["name"]: item["value"] for item in test.get("properties", [])}
+    room = name.partition(".")[0]
+    folders = [f"{sys.argv[2]}/{parent}/{room}" for parent in ("tests", "integration")]
+    if not re.fullmatch(r"[a-z_]+\.[a-z0-9_]+", name) or not any(map(os.path.isdir, folders)):
+        faults.append(f"{name}: expected the name of a folder, a dot, and lower-case words joined by _")
+    if sorted(set(properties.get("LABELS", [])) - {"slow"}) != [room]:
+        faults.append(f"{name}: expected the label {room}, and perhaps slow, got {properties.get('LABELS')}")
+    if "TIMEOUT" in properties and float(properties["TIMEOUT"]) < 1500 or properties.get("RUN_SERIAL"):
+        faults.append(f"{name}: no TIMEOUT below 1500 and no RUN_SERIAL, since tests must hold on any machine")
+print("\n".join(faults) or f"{len(tests)} tests")
+sys.exit(bool(faults) or len(tests) < 100)
+END
+}
+
 # A misspelt preset once came to light after the presets before it had run.
 case_run_refuses() {
     ends 0 "tests/run ci asan" "$root/tests/run" --help
     ends 0 "tests/run ci asan" "$root/tests/run" -h
-    ends 2 "there is no preset 'cii': expected some of default ci asan tsan" "$root/tests/run" ci cii
+    ends 0 "tests/run quick" "$root/tests/run" -h
+    ends 2 "there is no preset 'cii': expected some of quick default ci asan tsan" "$root/tests/run" ci cii
     ends 2 "there is no preset 'ci asan': expected" "$root/tests/run" "ci asan"
     ends 2 "there is no preset '--nonsense': expected" "$root/tests/run" --nonsense
 }

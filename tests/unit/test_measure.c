@@ -166,7 +166,8 @@ static void large_buffers_are_measured_through_small_windows(void **context)
     doubles_settings.topo = "5,2";
     sizes = (hm_measure_sizes_t){2, 1, {4096, (size_t)20 << 20}};
     world_measure(&world, NULL, true, NULL);
-    assert_true(world.comm[0].state->parts.carry.scratch.shared && world.comm[0].state->parts.carry.scratch.capacity < sizes.bytes[1] / 2);
+    assert_true(world.comm[0].state->parts.carry.scratch.shared &&
+                world.comm[0].state->parts.carry.scratch.capacity < sizes.bytes[1] / 2);
     world_close(&world, RANKS);
 }
 

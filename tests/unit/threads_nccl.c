@@ -172,7 +172,8 @@ static ncclResult_t group_execute(void)
         if (!operations[i].send) result_keep(&result, receive(world, &operations[i], &until));
     bool lost = false; /* a message still in a queue must outlive this call */
     for (int i = 0; i < count; i++)
-        while (operations[i].send && !operations[i].message.taken && !lost) lost = !world_wait(world, operations[i].peer, &until);
+        while (operations[i].send && !operations[i].message.taken && !lost)
+            lost = !world_wait(world, operations[i].peer, &until);
     if (lost) result_keep(&result, rule_broken(world, "nobody received a message", &operations[0], 0));
     pthread_mutex_unlock(&world->lock);
     if (!lost) free(operations);
@@ -206,18 +207,16 @@ static ncclResult_t send_call(const void *buffer, size_t elements, ncclDataType_
                               cudaStream_t stream)
 {
     (void)stream;
-    return enqueue((operation_t){.send = true,
-                                 .buffer = (void *)buffer,
-                                 .bytes = elements * nccl_type_bytes(type),
-                                 .peer = peer,
-                                 .comm = comm});
+    return enqueue((operation_t){
+        .send = true, .buffer = (void *)buffer, .bytes = elements * nccl_type_bytes(type), .peer = peer, .comm = comm});
 }
 
 static ncclResult_t recv_call(void *buffer, size_t elements, ncclDataType_t type, int peer, ncclComm_t comm,
                               cudaStream_t stream)
 {
     (void)stream;
-    return enqueue((operation_t){.buffer = buffer, .bytes = elements * nccl_type_bytes(type), .peer = peer, .comm = comm});
+    return enqueue(
+        (operation_t){.buffer = buffer, .bytes = elements * nccl_type_bytes(type), .peer = peer, .comm = comm});
 }
 
 static ncclResult_t all_gather(const void *send, void *recv, size_t elements, ncclDataType_t type, ncclComm_t comm,

@@ -1,0 +1,21 @@
+# How every test is named: ROOM.NAME, where ROOM is its folder under tests/ and its label. README.md lists the rooms.
+include_guard()
+
+# hm_room_test(ROOM NAME COMMAND...): a test that exits with 0, or with 77 where it does not apply.
+function(hm_room_test room name)
+    add_test(NAME ${room}.${name} COMMAND ${ARGN})
+    set_tests_properties(${room}.${name} PROPERTIES LABELS ${room} SKIP_RETURN_CODE 77)
+endfunction()
+
+# hm_cmocka_test(ROOM NAME SOURCES file... [LIBRARIES target...]): a program of its own, ROOM_test_NAME.
+function(hm_cmocka_test room name)
+    cmake_parse_arguments(ARG "" "" "SOURCES;LIBRARIES" ${ARGN})
+    add_executable(${room}_test_${name} ${ARG_SOURCES})
+    target_link_libraries(${room}_test_${name} PRIVATE ${ARG_LIBRARIES} PkgConfig::CMOCKA)
+    hm_room_test(${room} ${name} ${room}_test_${name})
+endfunction()
+
+# hm_slow(ROOM.NAME...): large or long; left to builds without sanitizers, and not part of tests/run quick.
+function(hm_slow)
+    set_property(TEST ${ARGN} APPEND PROPERTY LABELS slow)
+endfunction()
