@@ -1,11 +1,15 @@
 # cmake -DROOT=FOLDER -DOUT=FILE -P fingerprint.cmake: a header with a number made of all sources of the library, in
-# whatever folder, and of their names.
+# whatever folder, and of their names. Included, it only says which files these are.
 foreach(folder shim planner kernels)
     foreach(kind c h def cu cuh)
-        list(APPEND patterns ${ROOT}/${folder}/*.${kind})
+        list(APPEND HM_FINGERPRINT_PATTERNS ${ROOT}/${folder}/*.${kind})
     endforeach()
 endforeach()
-file(GLOB_RECURSE sources RELATIVE ${ROOT} ${patterns})
+if(NOT CMAKE_SCRIPT_MODE_FILE)
+    return()
+endif()
+
+file(GLOB_RECURSE sources RELATIVE ${ROOT} ${HM_FINGERPRINT_PATTERNS})
 list(SORT sources)
 foreach(source ${sources})
     file(SHA256 ${ROOT}/${source} one)

@@ -95,6 +95,50 @@ sys.exit(bool(faults) or len(tests) < 100)
 END
 }
 
+# Ranks whose libraries differ in any source must not meet, wherever that source lies.
+fingerprint() { # FOLDER
+    cmake -DROOT="$1" -DOUT="$work/fingerprint.h" -P "$1/shim/fingerprint.cmake" || fail "fingerprint.cmake"
+    sed -n 's/^#define HM_FINGERPRINT 0x\([0-9a-f]\{8\}\)u$/\1/p' "$work/fingerprint.h"
+}
+
+case_fingerprint() {
+    local tree=$work/tree first folder kind now
+    mkdir "$tree" && cp -r "$root"/{shim,planner,kernels} "$tree" || fail cp
+    first=$(fingerprint "$tree")
+    [ -n "$first" ] || fail "no number: $(cat "$work/fingerprint.h")"
+    [ "$(fingerprint "$root")" = "$first" ] || fail "it hangs on where the sources lie"
+    find "$tree" -exec touch -d 2001-02-03 {} +
+    echo words >"$tree/shim/words.md"
+    [ "$(fingerprint "$tree")" = "$first" ] || fail "it hangs on what is no source"
+    for folder in shim shim/new/deep planner planner/new kernels kernels/new; do
+        mkdir -p "$tree/$folder"
+        for kind in c h def cu cuh; do
+            : >"$tree/$folder/added.$kind"
+            now=$(fingerprint "$tree")
+            [ "$now" != "$first" ] || fail "$folder/added.$kind does not change it"
+            mv "$tree/$folder/added.$kind" "$tree/$folder/renamed.$kind"
+            [ "$(fingerprint "$tree")" != "$now" ] || fail "another name for $folder/added.$kind does not change it"
+            rm "$tree/$folder/renamed.$kind"
+        done
+    done
+    [ "$(fingerprint "$tree")" = "$first" ] || fail "it has changed for good"
+    echo "/* another */" >>"$tree/planner/plan.h"
+    [ "$(fingerprint "$tree")" != "$first" ] || fail "other bytes do not change it"
+}
+
+# A build notices a source in a new folder by itself.
+case_fingerprint_is_rebuilt() {
+    local tree=$work/tree header=$work/build/shim/generated/fingerprint.h make
+    mkdir "$tree" && cp -r "$root"/{CMakeLists.txt,README.md,LICENSE,shim,planner,kernels,integration} "$tree" || fail cp
+    make="cmake --build $work/build --target hiermoe_fingerprint"
+    cmake -S "$tree" -B "$work/build" -DHM_TESTS=OFF -DHM_CUDA=OFF >"$work/said" 2>&1 && $make >>"$work/said" 2>&1 ||
+        fail "$(cat "$work/said")"
+    cp "$header" "$work/before"
+    mkdir "$tree/planner/new" && : >"$tree/planner/new/added.h" || fail mkdir
+    $make >>"$work/said" 2>&1 || fail "$(cat "$work/said")"
+    ! cmp -s "$header" "$work/before" || fail "planner/new/added.h was not noticed"
+}
+
 # A misspelt preset once came to light after the presets before it had run.
 case_run_refuses() {
     ends 0 "tests/run ci asan" "$root/tests/run" --help
