@@ -1,48 +1,8 @@
-/* What the calling thread's NCCL group holds so far. NCCL keeps its groups per thread, and so does this.
- *
- * NCCL hears of every start and end at once; sends and receives are held back until the outermost end, or until
- * something else joins the group. So whatever reaches NCCL by another way finds the group open. */
+/* Capture of groups: what other hooks have to do with it. */
 #ifndef HM_GROUP_H
 #define HM_GROUP_H
 
-#include "caller.h"
-#include "legs.h"
-
-#define HM_GROUP_DEPTH 8     /* nested groups whose NCCL image is remembered */
-#define HM_GROUP_SEGMENTS 16 /* parts of a group that are told apart; a group of more is passed on */
-#define HM_GROUP_COMMS 4     /* communicators of a group; the same */
-
-/* Legs between one start or end and the next: what one caller issued. Starts and ends of inner groups are held back
- * like legs. */
-typedef struct hm_segment {
-    int first, count; /* legs */
-    hm_belief_t belief;
-} hm_segment_t;
-
-typedef struct hm_pending hm_pending_t;
-
-typedef struct hm_group {
-    bool capturing;                        /* calls of this group are held back */
-    bool busy;                             /* the thread is in call_run */
-    bool outside;                          /* NCCL's group is closed for the time being, though ours is open */
-    int depth;                             /* open groups */
-    const hm_real_t *real[HM_GROUP_DEPTH]; /* the image that each open group is in */
-    ncclResult_t error;                    /* first error of a replayed call: due at the end of the group */
-    hm_comm_t *comm[HM_GROUP_COMMS];       /* of the legs, with a reference each */
-    int comms;
-    hm_legs_t *legs; /* the captured calls, this thread's */
-    hm_segment_t segment[HM_GROUP_SEGMENTS];
-    int segments;
-    int segmented;         /* legs that lie in a segment already */
-    hm_pending_t *pending; /* communicators to record when the outermost group ends */
-} hm_group_t;
-
-extern _Thread_local hm_group_t hm_group;
-
-static inline bool group_capturing(void)
-{
-    return hm_group.capturing;
-}
+#include "group_state.h"
 
 /* Holds back one more call of this thread's captured group. NULL handle and unknown communicators are not for capture.
  * true: held back, the caller returns ncclSuccess. false: *result is ncclSuccess and the caller makes the call, or an
@@ -52,20 +12,9 @@ bool group_hold(hm_group_t *group, hm_leg_t *leg, ncclComm_t handle, ncclResult_
 /* The same for a whole all-to-all by name. */
 bool group_hold_whole(hm_leg_t *leg, ncclComm_t handle, ncclResult_t *result);
 
-/* This rank cannot record a call of the communicator: said, and the communicator fails. Passed on, the call could be
- * taken for the library's own messages on ranks that can. */
-void group_memory_lack(hm_comm_t *comm);
-
 /* Hands everything captured so far to NCCL, in order, and stops capturing: from here on the group is NCCL's alone.
  * Other ranks first hear of whole all-to-alls among it that this rank cannot have replaced. An error: nothing was
  * handed over. */
 ncclResult_t group_flush(hm_reason_t reason);
-
-/* Runs an all-to-all of this thread: call_run's answer. */
-hm_answer_t group_run(const hm_call_t *call, ncclResult_t *result);
-
-/* comm_add for *handle, now or when the outermost open group ends: NCCL may fill the handle in only there. `result` is
- * what the creating call returned. */
-void group_comm_add(ncclComm_t *handle, const hm_real_t *real, bool blocking, ncclResult_t result);
 
 #endif

@@ -3,6 +3,7 @@
 #include "comm.h"
 #include "group.h"
 #include "hooks.h"
+#include "pending.h"
 
 #include <errno.h>
 #include <stdatomic.h>
@@ -58,7 +59,7 @@ static bool child_blocking(const hm_real_t *real, ncclComm_t parent, const ncclC
 static ncclResult_t life_begin(const hm_real_t *real, ncclComm_t *comm, const ncclConfig_t *config, ncclResult_t result)
 {
     if (result == ncclSuccess || result == ncclInProgress)
-        group_comm_add(comm, real, config_blocking(real, config), result);
+        pending_add(comm, real, config_blocking(real, config), result);
     return result;
 }
 
@@ -95,7 +96,7 @@ ncclResult_t hook_ncclCommSplit(const hm_real_t *real, ncclComm_t comm, int colo
 {
     HM_FLUSH(real);
     ncclResult_t result = real->ncclCommSplit(comm, color, key, child, config);
-    group_comm_add(child, real, child_blocking(real, comm, config), result);
+    pending_add(child, real, child_blocking(real, comm, config), result);
     return result;
 }
 
@@ -106,7 +107,7 @@ ncclResult_t hook_ncclCommShrink(const hm_real_t *real, ncclComm_t comm, int *ex
     bool blocking = child_blocking(real, comm, config);
     if ((flags & HM_NCCL_SHRINK_ABORT) != 0) comm_cancel(comm);
     ncclResult_t result = real->ncclCommShrink(comm, excluded, excluded_count, child, config, flags);
-    group_comm_add(child, real, blocking, result);
+    pending_add(child, real, blocking, result);
     return result;
 }
 
@@ -115,7 +116,7 @@ ncclResult_t hook_ncclCommGrow(const hm_real_t *real, ncclComm_t comm, int ranks
 {
     HM_FLUSH(real);
     ncclResult_t result = real->ncclCommGrow(comm, ranks, id, rank, child, config);
-    group_comm_add(child, real, child_blocking(real, comm, config), result);
+    pending_add(child, real, child_blocking(real, comm, config), result);
     return result;
 }
 
