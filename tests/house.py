@@ -9,7 +9,8 @@ upward     pairs of modules in shim/ of which one includes or calls the other al
            The order is that of the first fenced block under "## Folders, from bottom to top" in shim/README.md; each
            line begins with a folder's name and a slash, "./" being shim/ itself. Without it shim/ is one folder.
 members    structs and unions behind the door, that is in planner/, kernels/ and shim/ but its folders base and door,
-           with more than 15 members: none. Those of nested structs count too.
+           with more than 15 members: none. Those of nested structs count too; functions, as in the table of an
+           interface, do not: nobody writes them.
 lines      files with more than 400 lines in shim/, planner/, kernels/, integration/ and tests/: none. The median of each
            folder is printed.
 
@@ -173,7 +174,8 @@ def members_of(body):
             body = body[:at] + "#" * (end - at) + body[end:]
         elif body[at] == ";":
             said = body[begin:at].strip()
-            if said and not re.fullmatch(r"(struct|union|enum)\s*(\w+\s*)?#*", said):  # a member, not only a type
+            # a member, not only a type, and not a function
+            if said and not re.fullmatch(r"(struct|union|enum)\s*(\w+\s*)?#*|[\w\s*]+\(\s*\*\s*\w+\s*\)\s*\(.*\)", said, re.S):
                 count += declarators(said)
             begin = at + 1
         at += 1

@@ -102,6 +102,9 @@ class House(unittest.TestCase):
             "planner/thing.h": members(14, after="    struct {\n        int a;\n        union {\n            int b;\n"
                                        "        };\n    } pair;\n} thing_t;")})
         self.check(0, files={"planner/thing.h": members(14, after="    int last; /* int a, b, c; */\n} thing_t;")})
+        functions = "    int (*one)(const int *at,\n               int count);\n    void *(*two)(void);\n} thing_t;"
+        self.check(0, files={"kernels/thing.h": members(15, after=functions)})
+        self.check(1, "thing has 16", files={"kernels/thing.h": members(16, after=functions)})
         self.check(0, files={"planner/thing.h": members(16, "static inline int work(struct thing *at)\n{", "}")})
 
     def test_lines(self):
