@@ -224,5 +224,8 @@ hm_answer_t call_run(const hm_call_t *call, ncclResult_t *result)
     pthread_mutex_lock(&comm->state->lock);
     answer = call_look(call, comm->state, result);
     pthread_mutex_unlock(&comm->state->lock);
-    return answer;
+    /* The communicator may have been aborted meanwhile: NCCL must not get a handle that it has freed. */
+    if (atomic_load(&comm->cancelled) == 0) return answer;
+    if (answer != HM_ANSWER_DONE) *result = channel_result(-ECANCELED);
+    return HM_ANSWER_DONE;
 }

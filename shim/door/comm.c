@@ -90,6 +90,7 @@ static void entry_fill(hm_entry_t *entry, ncclComm_t handle, const hm_real_t *re
     memset(&comm->stats, 0, sizeof comm->stats);
     atomic_store_explicit(&comm->aborted, 0, memory_order_relaxed);
     atomic_store_explicit(&comm->fate, 0, memory_order_relaxed);
+    atomic_store_explicit(&comm->use, HM_USE_NONE, memory_order_relaxed);
     atomic_store_explicit(&comm->cancelled, 0, memory_order_relaxed);
 }
 
@@ -109,7 +110,7 @@ static hm_comm_t *entry_remove(ncclComm_t handle)
     HASH_FIND_PTR(table, &handle, entry);
     if (entry == NULL) return NULL;
     HASH_DEL(table, entry);
-    atomic_store_explicit(&entry->comm.cancelled, 1, memory_order_release);
+    atomic_store(&entry->comm.cancelled, 1);
     return &entry->comm;
 }
 
@@ -194,7 +195,8 @@ void comm_cancel(ncclComm_t handle)
     hm_comm_t *comm = comm_find(handle);
     if (comm == NULL) return;
     atomic_store(&comm->aborted, 1); /* NCCL's work ends here, but ranks of the node may still read this one's memory */
-    atomic_store_explicit(&comm->cancelled, 1, memory_order_release);
+    atomic_store(&comm->cancelled, 1);
+    comm_use_wait(comm);
     comm_release(comm);
 }
 
@@ -203,6 +205,7 @@ hm_comm_t *comm_take(ncclComm_t handle)
     pthread_rwlock_wrlock(&lock);
     hm_comm_t *comm = entry_remove(handle);
     pthread_rwlock_unlock(&lock);
+    if (comm != NULL) comm_use_wait(comm);
     return comm;
 }
 

@@ -16,6 +16,7 @@ typedef struct hm_comm {
     int ranks, rank;       /* never change; 0 ranks where NCCL did not tell, as for non-blocking communicators */
     bool blocking;         /* false where a config or NCCL_COMM_BLOCKING=0 asked for non-blocking */
     atomic_int cancelled;  /* set by abort, revoke, finalize and destroy: waits in the library end with an error */
+    atomic_int use;        /* HM_USE_*: what the library itself is about to do with the handle; comm_use_begin */
     atomic_int users;      /* references held by calls in flight, plus one by the table; 0: the record is free */
     atomic_int aborted;    /* by ncclCommAbort or a revoke: other ranks may still be at work */
     atomic_int fate;       /* what becomes of every later call: comm_close, comm_fail; 0: calls are looked at */
@@ -35,12 +36,44 @@ hm_comm_t *comm_find(ncclComm_t handle);
 /* The last reference of a forgotten communicator writes its statistics and frees its state. */
 void comm_release(hm_comm_t *comm);
 
-/* Cancels waits; the record stays, so that children can be made from it. For revoke. Unknown handles are ignored. */
+/* Cancels waits; the record stays, so that children can be made from it. For revoke. Unknown handles are ignored.
+ * Returns once no call inside the library uses the handle, as comm_take does. */
 void comm_cancel(ncclComm_t handle);
 
 /* Cancels waits and takes the record out of the table; call before NCCL gets to destroy, abort or finalize it. The
- * caller releases the record once NCCL is done, when nothing of it is on a stream any more. NULL if unknown. */
+ * caller releases the record once NCCL is done, when nothing of it is on a stream any more. NULL if unknown.
+ * Returns once no call inside the library uses the handle (comm_use_begin): from then on NCCL may free it. */
 hm_comm_t *comm_take(ncclComm_t handle);
+
+/* While a call is inside the library, it hands the handle to NCCL only between comm_use_begin and comm_use_end. Whoever
+ * cancels the communicator waits for that; afterwards comm_use_begin says false, as NCCL may have freed the handle. One
+ * thread at a time, without nesting. */
+enum { HM_USE_NONE, HM_USE_SHORT, HM_USE_LONG };
+
+/* For calls that wait for no other rank: sends and receives inside a group, questions. false: cancelled. */
+static inline bool comm_use_begin(hm_comm_t *comm)
+{
+    atomic_store(&comm->use, HM_USE_SHORT); /* then read cancelled; who cancels writes cancelled, then reads use */
+    if (atomic_load(&comm->cancelled) == 0) return true;
+    atomic_store(&comm->use, HM_USE_NONE);
+    return false;
+}
+
+/* The one call that follows may wait for other ranks, and NCCL's abort ends it. So whoever cancels waits only a moment:
+ * the calling thread may have lost its core just before that call. */
+static inline void comm_use_lengthen(hm_comm_t *comm)
+{
+    atomic_store(&comm->use, HM_USE_LONG);
+}
+
+static inline void comm_use_end(hm_comm_t *comm)
+{
+    atomic_store(&comm->use, HM_USE_NONE);
+}
+
+/* Waits for the use of a communicator whose `cancelled` is set: for a short one until it is over, for a long one 0.2 s
+ * at most. */
+void comm_use_wait(const hm_comm_t *comm);
 
 /* comm_take and comm_release at once: for a communicator that is gone already. */
 void comm_drop(ncclComm_t handle);

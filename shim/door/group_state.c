@@ -51,9 +51,10 @@ ncclResult_t group_return(hm_group_t *group)
 hm_answer_t group_run(const hm_call_t *call, ncclResult_t *result)
 {
     hm_group_t *group = &hm_group;
+    /* Cancelled since the group began: NCCL may have freed the handle. */
     if (atomic_load_explicit(&call->comm->cancelled, memory_order_acquire) != 0) {
-        comm_leave(call->comm, HM_REASON_CANCELLED);
-        return HM_ANSWER_LEAVE;
+        *result = ncclInvalidUsage;
+        return HM_ANSWER_DONE;
     }
     group->busy = true; /* should a call come from inside call_run: it is not captured over the record */
     hm_answer_t answer = call_run(call, result);

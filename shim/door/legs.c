@@ -178,6 +178,9 @@ ncclResult_t leg_replay(const hm_leg_t *leg)
 {
     const hm_real_t *real = leg->real;
     ncclComm_t comm = leg->comm != NULL ? leg->comm->handle : NULL;
+    /* Ended while the call was held back: NCCL may have freed the handle. */
+    if (leg->comm != NULL && atomic_load_explicit(&leg->comm->cancelled, memory_order_acquire) != 0)
+        return ncclInvalidUsage;
     switch (leg->kind) {
     case HM_LEG_SEND:
         return real->ncclSend(leg->from, leg->count, leg->type, leg->peer, comm, leg->stream);

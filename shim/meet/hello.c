@@ -31,7 +31,7 @@ hm_hello_t hello_make(const hm_channel_t *channel, uint32_t able, uint32_t sourc
                         .backend = (unsigned char)channel->kernels->name[0],
                         .able = able,
                         .source = source};
-    seat_find(channel->comm, channel->kernels->on_gpu, &hello.seat);
+    seat_find(channel->device, channel->kernels->on_gpu, &hello.seat);
     hello.check = hello_check(&hello);
     return hello;
 }
@@ -88,8 +88,8 @@ static int words_wait(const hm_channel_t *channel, const hm_hello_t *in)
 int hello_exchange(hm_channel_t *channel, hm_hello_t *in, const hm_hello_t *own)
 {
     in[channel->comm->rank] = *own;
-    if (words_enqueue(channel, in, own) != ncclSuccess) return -EREMOTEIO;
-    int status = words_wait(channel, in);
+    int status = channel_status(channel, words_enqueue(channel, in, own), -EREMOTEIO);
+    if (status == 0) status = words_wait(channel, in);
     if (status != 0) return status;
     return silent_count(channel->comm, in) > 0 ? -ENOMSG : 0;
 }

@@ -107,7 +107,7 @@ static int exchange_enqueue(const hm_measure_t *m, size_t bytes)
             recv_at += share;
         }
     }
-    return channel_group_end(channel, result) != ncclSuccess ? -EIO : 0;
+    return channel_status(channel, channel_group_end(channel, result), -EIO);
 }
 
 /* Whether messages inside the groups of this level go through windows. */
@@ -121,7 +121,7 @@ static int greet(const hm_measure_t *m)
 {
     hm_parts_t *parts = m->parts;
     ncclResult_t result = near_greet(&parts->carry.windows, &parts->channel, &parts->agree.board);
-    return result == ncclSuccess ? 0 : -EIO;
+    return channel_status(&parts->channel, result, -EIO);
 }
 
 /* What a call does with messages between near ranks: tokens, copies, tokens back. */

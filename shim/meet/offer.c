@@ -57,24 +57,22 @@ static int offer_spread(hm_channel_t *channel, hm_offer_t *offer)
     for (int r = 1; r < comm->ranks && comm->rank == 0 && result == ncclSuccess; r++)
         result = channel_send(channel, offer, sizeof *offer, r);
     if (comm->rank != 0 && result == ncclSuccess) result = channel_recv(channel, offer, sizeof *offer, 0);
-    if (channel_group_end(channel, result) != ncclSuccess) return -EIO;
-    int status = channel_wait(channel);
+    int status = channel_status(channel, channel_group_end(channel, result), -EIO);
+    if (status == 0) status = channel_wait(channel);
     if (status != 0) return status;
     return offer->check == offer_check(offer) ? 0 : -EPROTO;
 }
 
-static void device_name(const hm_comm_t *comm, bool gpu, char text[HM_PROFILE_TEXT])
+static void device_name(int device, bool gpu, char text[HM_PROFILE_TEXT])
 {
-    int device;
     void *driver = gpu ? dlopen("libcuda.so.1", RTLD_NOLOAD | RTLD_LAZY | RTLD_LOCAL) : NULL;
     void *symbol = driver != NULL ? dlsym(driver, "cuDeviceGetName") : NULL;
     int (*name)(char *text, int size, int device);
     if (driver != NULL) dlclose(driver);
     snprintf(text, HM_PROFILE_TEXT, "%s", gpu ? "unknown" : HM_PROFILE_HOST);
-    if (symbol == NULL || comm->real->ncclCommCuDevice == NULL) return;
+    if (symbol == NULL || device < 0) return;
     memcpy(&name, &symbol, sizeof symbol);
-    if (comm->real->ncclCommCuDevice(comm->handle, &device) == ncclSuccess && name(text, HM_PROFILE_TEXT, device) != 0)
-        snprintf(text, HM_PROFILE_TEXT, "unknown");
+    if (name(text, HM_PROFILE_TEXT, device) != 0) snprintf(text, HM_PROFILE_TEXT, "unknown");
 }
 
 /* The prior for the agreed topology, with this rank's words for what a profile is kept under. */
@@ -88,7 +86,7 @@ static void prior_make(hm_parts_t *parts, const hm_seat_t *seats, size_t stride)
     profile_prior(parts->place.topo, wire, NULL, profile);
     if (kernels->identify_ms > 0) profile->identify_ms = kernels->identify_ms;
     if (kernels->pack_ms > 0) profile->pack_ms = kernels->pack_ms;
-    device_name(comm, kernels->on_gpu, profile->device);
+    device_name(parts->channel.device, kernels->on_gpu, profile->device);
     snprintf(profile->versions, sizeof profile->versions, "nccl %d", comm->real->version);
     parts->know.profile_known = true;
 }

@@ -142,29 +142,27 @@ static void nvlink_look(const char *address, hm_seat_t *seat, char first[32])
     }
 }
 
-static bool gpu_address(const hm_comm_t *comm, char address[32])
+static bool gpu_address(int device, char address[32])
 {
     char text[64];
-    int device;
     void *driver = dlopen("libcuda.so.1", RTLD_NOLOAD | RTLD_LAZY | RTLD_LOCAL);
     void *symbol = driver != NULL ? dlsym(driver, "cuDeviceGetPCIBusId") : NULL;
     int (*bus_id)(char *text, int size, int device);
     if (driver != NULL) dlclose(driver);
-    if (symbol == NULL || comm->real->ncclCommCuDevice == NULL) return false;
-    if (comm->real->ncclCommCuDevice(comm->handle, &device) != ncclSuccess) return false;
+    if (symbol == NULL || device < 0) return false;
     memcpy(&bus_id, &symbol, sizeof symbol);
     if (bus_id(text, sizeof text, device) != 0) return false;
     address_tidy(text, address);
     return true;
 }
 
-void seat_find(const hm_comm_t *comm, bool gpu, hm_seat_t *seat)
+void seat_find(int device, bool gpu, hm_seat_t *seat)
 {
     char address[32], first[32];
     *seat = (hm_seat_t){.key = {host_hash()}, .links = rdma_used() ? HM_SEAT_RDMA : 0};
     if (!gpu) return;
     seat->links |= HM_SEAT_GPU;
-    if (!gpu_address(comm, address)) return;
+    if (!gpu_address(device, address)) return;
     memcpy(first, address, sizeof first);
     nvlink_look(address, seat, first);
     if (first[0] == '\0') return; /* a switch makes the host one domain, whatever its sockets */

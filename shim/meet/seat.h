@@ -20,9 +20,9 @@ typedef struct hm_seat {
 } hm_seat_t;
 
 /* Fills in the seat: the host by NCCL's rule, the place within it from the driver and sysfs. Never fails: what cannot
- * be found out stays unknown. gpu: the communicator's memory is a GPU's. Reads files; loads nothing that is not loaded.
- */
-void seat_find(const hm_comm_t *comm, bool gpu, hm_seat_t *seat);
+ * be found out stays unknown. device: the communicator's, below 0: not known; gpu: its memory is a GPU's. Reads files;
+ * loads nothing that is not loaded. */
+void seat_find(int device, bool gpu, hm_seat_t *seat);
 
 /* The keys of a GPU by its PCI address such as "0000:19:00.0", below a sysfs root such as "/sys". */
 void seat_pci_find(const char *root, const char *address, hm_seat_t *seat);

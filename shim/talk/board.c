@@ -85,8 +85,7 @@ static ncclResult_t pieces_enqueue(const hm_board_t *board, hm_channel_t *channe
 {
     hm_comm_t *comm = channel->comm;
     if (board->rails == NULL)
-        return comm->real->ncclAllGather(board_device(board, comm->rank, bytes), board->device, bytes, ncclUint8,
-                                         comm->handle, channel->stream);
+        return channel_all_gather(channel, board_device(board, comm->rank, bytes), board->device, bytes);
     atomic_fetch_add(&comm->stats.rails, 1);
     ncclResult_t result = rail_exchange(board, channel, bytes);
     return result != ncclSuccess ? result : group_exchange(board, channel, bytes);
@@ -94,8 +93,8 @@ static ncclResult_t pieces_enqueue(const hm_board_t *board, hm_channel_t *channe
 
 int board_gather(const hm_board_t *board, hm_channel_t *channel, size_t bytes)
 {
-    if (pieces_enqueue(board, channel, bytes) != ncclSuccess) return -EIO;
-    int status = channel_copy(channel, board->host, board->device, (size_t)board->ranks * bytes);
+    int status = channel_status(channel, pieces_enqueue(board, channel, bytes), -EIO);
+    if (status == 0) status = channel_copy(channel, board->host, board->device, (size_t)board->ranks * bytes);
     if (status == 0) status = channel_wait(channel);
     return status != 0 ? status : channel_check(channel);
 }

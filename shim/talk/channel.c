@@ -20,11 +20,13 @@ static void kernels_listen(void)
 }
 
 /* The device of the communicator, whatever the calling thread's is; -1: NCCL does not say. */
-static int device_of(const hm_comm_t *comm)
+static int device_of(hm_comm_t *comm)
 {
     int device;
-    if (comm->real->ncclCommCuDevice == NULL) return -1;
-    return comm->real->ncclCommCuDevice(comm->handle, &device) == ncclSuccess ? device : -1;
+    if (comm->real->ncclCommCuDevice == NULL || !comm_use_begin(comm)) return -1;
+    ncclResult_t result = comm->real->ncclCommCuDevice(comm->handle, &device);
+    comm_use_end(comm);
+    return result == ncclSuccess ? device : -1;
 }
 
 /* The back end for the kind of memory that this NCCL works on; NULL with *why set. */
@@ -50,8 +52,8 @@ int channel_open(hm_channel_t *channel, hm_comm_t *comm, hm_reason_t *reason)
         comm_say(HM_LOG_WARN, comm, "calls are left alone: %s", why);
         return -ENODEV;
     }
-    int device = device_of(comm);
-    const void *hook = channel->kernels == &hm_kernels_host ? (const void *)&channel->host_stream : &device;
+    channel->device = device_of(comm);
+    const void *hook = channel->kernels == &hm_kernels_host ? (const void *)&channel->host_stream : &channel->device;
     *reason = HM_REASON_NO_MEMORY;
     return channel->kernels->context_create(hook, &channel->context);
 }
@@ -64,29 +66,59 @@ void channel_close(hm_channel_t *channel, bool shared_stays)
 
 ncclResult_t channel_group_begin(hm_channel_t *channel)
 {
-    ncclResult_t result = channel->comm->real->ncclGroupStart();
+    hm_comm_t *comm = channel->comm;
+    if (!comm_use_begin(comm)) return channel_result(-ECANCELED);
+    ncclResult_t result = comm->real->ncclGroupStart();
     channel->grouped = result == ncclSuccess;
+    if (!channel->grouped) comm_use_end(comm);
     return result;
+}
+
+/* Whether there is no point in adding to the group: it only has to be ended. */
+static bool group_cancelled(const hm_channel_t *channel)
+{
+    return atomic_load_explicit(&channel->comm->cancelled, memory_order_relaxed) != 0;
 }
 
 ncclResult_t channel_send(const hm_channel_t *channel, const void *memory, size_t bytes, int rank)
 {
     const hm_comm_t *comm = channel->comm;
+    if (group_cancelled(channel)) return channel_result(-ECANCELED);
     return comm->real->ncclSend(memory, bytes, ncclUint8, rank, comm->handle, channel->stream);
 }
 
 ncclResult_t channel_recv(const hm_channel_t *channel, void *memory, size_t bytes, int rank)
 {
     const hm_comm_t *comm = channel->comm;
+    if (group_cancelled(channel)) return channel_result(-ECANCELED);
     return comm->real->ncclRecv(memory, bytes, ncclUint8, rank, comm->handle, channel->stream);
 }
 
 ncclResult_t channel_group_end(hm_channel_t *channel, ncclResult_t so_far)
 {
+    hm_comm_t *comm = channel->comm;
     if (!channel->grouped) return so_far;
     channel->grouped = false;
-    ncclResult_t end = channel->comm->real->ncclGroupEnd();
+    comm_use_lengthen(comm);
+    ncclResult_t end = comm->real->ncclGroupEnd();
+    comm_use_end(comm);
     return so_far != ncclSuccess ? so_far : end;
+}
+
+ncclResult_t channel_all_gather(const hm_channel_t *channel, const void *mine, void *all, size_t bytes)
+{
+    hm_comm_t *comm = channel->comm;
+    if (!comm_use_begin(comm)) return channel_result(-ECANCELED);
+    comm_use_lengthen(comm);
+    ncclResult_t result = comm->real->ncclAllGather(mine, all, bytes, ncclUint8, comm->handle, channel->stream);
+    comm_use_end(comm);
+    return result;
+}
+
+int channel_status(const hm_channel_t *channel, ncclResult_t result, int lost)
+{
+    if (result == ncclSuccess) return 0;
+    return atomic_load(&channel->comm->cancelled) != 0 ? -ECANCELED : lost;
 }
 
 int channel_wait_for(const hm_channel_t *channel, double seconds)
@@ -101,11 +133,12 @@ int channel_wait(const hm_channel_t *channel)
 
 int channel_check(const hm_channel_t *channel)
 {
-    const hm_comm_t *comm = channel->comm;
-    ncclResult_t state = ncclSuccess;
-    if (atomic_load(&comm->cancelled)) return -ECANCELED;
-    if (comm->real->ncclCommGetAsyncError == NULL) return 0;
-    return comm->real->ncclCommGetAsyncError(comm->handle, &state) == ncclSuccess && state == ncclSuccess ? 0 : -EPROTO;
+    hm_comm_t *comm = channel->comm;
+    ncclResult_t state = ncclSuccess, asked = ncclSuccess;
+    if (!comm_use_begin(comm)) return -ECANCELED;
+    if (comm->real->ncclCommGetAsyncError != NULL) asked = comm->real->ncclCommGetAsyncError(comm->handle, &state);
+    comm_use_end(comm);
+    return asked == ncclSuccess && state == ncclSuccess ? 0 : -EPROTO;
 }
 
 /* The rule of HIERMOE_TEST_FAIL_ALLOC. */
@@ -162,6 +195,8 @@ ncclResult_t channel_result(int status)
         return ncclRemoteError;
     case -EIO:
         return ncclUnhandledCudaError;
+    case -ECANCELED:
+        return ncclInvalidUsage;
     default:
         return ncclInternalError;
     }

@@ -12,6 +12,7 @@ typedef struct hm_channel {
     const hm_kernels_t *kernels;
     hm_context_t *context;
     hm_host_stream_t host_stream; /* of a NCCL without devices; kernels' context points here */
+    int device;                   /* the communicator's; -1: NCCL did not say */
     cudaStream_t stream;          /* of the call at hand */
     bool grouped;                 /* NCCL has opened the group of channel_group_begin */
     long allocs;                  /* device memory asked for so far, for HIERMOE_TEST_FAIL_ALLOC */
@@ -25,12 +26,21 @@ int channel_open(hm_channel_t *channel, hm_comm_t *comm, hm_reason_t *reason);
 /* `shared_stays`: memory that other ranks may still read is left allocated. */
 void channel_close(hm_channel_t *channel, bool shared_stays);
 
-/* A group of NCCL's: begin, then sends and receives while these return ncclSuccess, then end with the last result.
+/* NCCL gets the communicator's handle from these functions alone, which fail once the communicator is cancelled: then
+ * NCCL may have freed it (comm_use_begin).
+ *
+ * A group of NCCL's: begin, then sends and receives while these return ncclSuccess, then end with the last result.
  * Returns the first error. Every begin is followed by one end. */
 ncclResult_t channel_group_begin(hm_channel_t *channel);
 ncclResult_t channel_send(const hm_channel_t *channel, const void *memory, size_t bytes, int rank);
 ncclResult_t channel_recv(const hm_channel_t *channel, void *memory, size_t bytes, int rank);
 ncclResult_t channel_group_end(hm_channel_t *channel, ncclResult_t so_far);
+
+/* Every rank's `bytes` to every rank, in rank order. mine may be this rank's place in all. */
+ncclResult_t channel_all_gather(const hm_channel_t *channel, const void *mine, void *all, size_t bytes);
+
+/* 0 for ncclSuccess; else -ECANCELED where the communicator is cancelled, else `lost`. */
+int channel_status(const hm_channel_t *channel, ncclResult_t result, int lost);
 
 /* Waits on the host until the stream is idle. 0; -ETIMEDOUT after HIERMOE_TIMEOUT (or `seconds`) of running time,
  * -ECANCELED when the communicator is being ended, -EIO. */

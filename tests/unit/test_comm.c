@@ -4,7 +4,9 @@
 #include "door/hooks.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
+#include <time.h>
 
 static void unknown_handle_is_not_found(void **state)
 {
@@ -116,6 +118,49 @@ static void end_by_abort_is_told_from_others(void **state)
     assert_int_equal(hook_ncclCommAbort(&real, HANDLE(7)), ncclSuccess);
     assert_int_equal(front_double.destroyed, 3);
     assert_int_equal(front_double.aborted, 1);
+}
+
+typedef struct use {
+    hm_comm_t *comm;
+    void (*lengthen)(hm_comm_t *comm);
+    atomic_bool begun, ending;
+} use_t;
+
+/* Uses the handle for half a second. */
+static void *handle_use(void *memory)
+{
+    use_t *use = memory;
+    if (!comm_use_begin(use->comm)) return NULL;
+    if (use->lengthen != NULL) use->lengthen(use->comm);
+    atomic_store(&use->begun, true);
+    nanosleep(&(struct timespec){.tv_nsec = 500 * 1000000}, NULL);
+    atomic_store(&use->ending, true);
+    comm_use_end(use->comm);
+    return NULL;
+}
+
+/* NCCL ends a call that waits for other ranks; one that does not is over soon, and may not meet with a freed handle. */
+static void end_waits_for_short_uses_of_the_handle(void **state)
+{
+    (void)state;
+    for (int taken = 0; taken < 2; taken++)
+        for (int longer = 0; longer < 2; longer++) {
+            pthread_t thread;
+            comm_add(HANDLE(11), &front_real, true);
+            use_t use = {.comm = comm_find(HANDLE(11)), .lengthen = longer ? comm_use_lengthen : NULL};
+            assert_int_equal(pthread_create(&thread, NULL, handle_use, &use), 0);
+            while (!atomic_load(&use.begun)) sched_yield();
+            hm_comm_t *comm = taken ? comm_take(HANDLE(11)) : NULL;
+            if (!taken) comm_cancel(HANDLE(11));
+            assert_int_equal(atomic_load(&use.ending), !longer);
+            pthread_join(thread, NULL);
+            assert_false(comm_use_begin(use.comm));
+            comm_release(use.comm);
+            if (taken)
+                comm_release(comm);
+            else
+                comm_drop(HANDLE(11));
+        }
 }
 
 static int cancelled_meanwhile;
@@ -265,6 +310,7 @@ int main(void)
         cmocka_unit_test_setup(handle_added_twice, front_reset),
         cmocka_unit_test_setup(reused_record_is_not_taken_for_the_old_communicator, front_reset),
         cmocka_unit_test_setup(cancelled_communicator_stays_known, front_reset),
+        cmocka_unit_test_setup(end_waits_for_short_uses_of_the_handle, front_reset),
         cmocka_unit_test_setup(size_of_non_blocking_communicator_is_not_asked, front_reset),
         cmocka_unit_test_setup(end_by_abort_is_told_from_others, front_reset),
         cmocka_unit_test_setup(shrink_with_abort_ends_waits_of_the_parent, front_reset),

@@ -144,18 +144,17 @@ static void sysfs_tells_socket_and_root(void **context)
 static void a_seat_without_gpu_knows_its_host_alone(void **context)
 {
     (void)context;
-    hm_comm_t comm = {.ranks = 1};
     hm_seat_t one, two;
     setenv("NCCL_HOSTID", "a", 1);
-    seat_find(&comm, false, &one);
+    seat_find(-1, false, &one);
     setenv("NCCL_HOSTID", "b", 1);
-    seat_find(&comm, false, &two);
+    seat_find(-1, false, &two);
     unsetenv("NCCL_HOSTID");
     assert_true(one.key[0] != two.key[0]);
     for (int l = 1; l < HM_SEAT_LEVELS; l++) assert_int_equal(one.key[l], 0);
     assert_false(one.links & (HM_SEAT_GPU | HM_SEAT_NVLINK));
-    seat_find(&comm, false, &one);
-    seat_find(&comm, false, &two);
+    seat_find(-1, false, &one);
+    seat_find(-1, false, &two);
     assert_memory_equal(&one, &two, sizeof one);
 }
 

@@ -27,6 +27,8 @@ struct threads_world {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     int ranks, errors;
+    bool stopped;
+    struct operation *lost; /* groups with messages that nobody received */
     size_t bytes;
     message_t **queue; /* [from * ranks + to], oldest first */
     bool *away;        /* [rank] see threads_world_away */
@@ -40,6 +42,7 @@ typedef struct operation {
     int peer;
     ncclComm_t comm;
     message_t message;
+    struct operation *next_lost; /* in the first operation of a group */
 } operation_t;
 
 static _Thread_local int depth;
@@ -65,6 +68,11 @@ threads_world_t *threads_world_create(int ranks)
 
 void threads_world_destroy(threads_world_t *world)
 {
+    while (world->lost != NULL) {
+        operation_t *lost = world->lost;
+        world->lost = lost->next_lost;
+        free(lost);
+    }
     pthread_cond_destroy(&world->changed);
     pthread_mutex_destroy(&world->lock);
     free(world->queue);
@@ -110,14 +118,24 @@ static message_t **queue_of(threads_world_t *world, int from, int to)
     return &world->queue[(size_t)from * (size_t)world->ranks + (size_t)to];
 }
 
-/* Waits, with the lock held, for something to change. False where the peer is away or time is up. */
+void threads_world_stop(threads_world_t *world)
+{
+    pthread_mutex_lock(&world->lock);
+    world->stopped = true;
+    pthread_cond_broadcast(&world->changed);
+    pthread_mutex_unlock(&world->lock);
+}
+
+/* Waits, with the lock held, for something to change. False where the peer is away, all was stopped, or time is up. */
 static bool world_wait(threads_world_t *world, int peer, const struct timespec *until)
 {
-    return !world->away[peer] && pthread_cond_timedwait(&world->changed, &world->lock, until) != ETIMEDOUT;
+    return !world->stopped && !world->away[peer] &&
+           pthread_cond_timedwait(&world->changed, &world->lock, until) != ETIMEDOUT;
 }
 
 static ncclResult_t rule_broken(threads_world_t *world, const char *what, const operation_t *op, size_t other)
 {
+    if (world->stopped) return ncclInternalError;
     world->errors++;
     fprintf(stderr, "threads_nccl: rank %d, peer %d: %s (%zu and %zu bytes)\n", op->comm->rank, op->peer, what,
             op->bytes, other);
@@ -127,7 +145,7 @@ static ncclResult_t rule_broken(threads_world_t *world, const char *what, const 
 static ncclResult_t receive(threads_world_t *world, operation_t *op, const struct timespec *until)
 {
     message_t **queue = queue_of(world, op->peer, op->comm->rank);
-    while (*queue == NULL)
+    while (*queue == NULL || world->stopped)
         if (!world_wait(world, op->peer, until)) return rule_broken(world, "nothing was sent", op, 0);
     message_t *message = *queue;
     *queue = message->next;
@@ -174,7 +192,11 @@ static ncclResult_t group_execute(void)
     for (int i = 0; i < count; i++)
         while (operations[i].send && !operations[i].message.taken && !lost)
             lost = !world_wait(world, operations[i].peer, &until);
-    if (lost) result_keep(&result, rule_broken(world, "nobody received a message", &operations[0], 0));
+    if (lost) {
+        result_keep(&result, rule_broken(world, "nobody received a message", &operations[0], 0));
+        operations[0].next_lost = world->lost;
+        world->lost = operations;
+    }
     pthread_mutex_unlock(&world->lock);
     if (!lost) free(operations);
     operations = NULL;

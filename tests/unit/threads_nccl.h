@@ -21,6 +21,8 @@ int threads_world_errors(threads_world_t *world);
 void threads_world_away(threads_world_t *world, int rank, bool away);
 /* Messages left unreceived; 0 after a clean run. */
 int threads_world_unmatched(threads_world_t *world);
+/* All calls that wait, and those yet to come, end with an error, as after ncclCommAbort on every rank. */
+void threads_world_stop(threads_world_t *world);
 /* Bytes sent from ranks to others since the last call. */
 size_t threads_world_bytes(threads_world_t *world);
 

@@ -16,6 +16,8 @@ typedef struct rank_thread {
     int rank;
 } rank_thread_t;
 
+_Thread_local int world_rank = -1;
+
 uint64_t random_next(random_t *random)
 {
     return splitmix_next(&random->state);
@@ -135,6 +137,7 @@ static void *rank_run(void *argument)
                       .refusal = world->refusal[thread->rank]};
     ncclResult_t result = ncclSuccess;
     doubles_own = world->settings[thread->rank];
+    world_rank = thread->rank;
     world->answer[thread->rank] = call_run(&call, &result);
     world->replaced[thread->rank] = world->answer[thread->rank] == HM_ANSWER_DONE;
     if (!world->replaced[thread->rank]) result = call_replay(&call);

@@ -48,6 +48,9 @@ void exchange_draw(random_t *random, exchange_t *exchange, int ranks, size_t row
 size_t exchange_check(const exchange_t *exchange);
 void exchange_free(exchange_t *exchange);
 
+/* The rank whose call the calling thread makes, else -1. */
+extern _Thread_local int world_rank;
+
 void world_open(world_t *world, int ranks);
 /* One call on all ranks at once; calls that are left alone are made on plain NCCL, as the front does. */
 void world_call(world_t *world);
