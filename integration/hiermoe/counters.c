@@ -10,8 +10,10 @@ typedef struct entry {
     const char *key, *unit, *help;
 } entry_t;
 
-/* The first ones say whose counters they are. */
+/* The first ones say when the line was written and whose counters they are. */
 static const entry_t lines[] = {
+    {"event", "", "interval: the job goes on; end: the communicator or the process ended"},
+    {"time", "s", "when the line was written, seconds since 1970"},
     {"host", "", "name of the host, up to the first dot"},
     {"pid", "", "process"},
     {"communicator", "", "number of the communicator in this process, from 0"},
@@ -49,12 +51,13 @@ int counters_main(int argc, char **argv)
     bool help = argc == 2 && strcmp(argv[1], "--help") == 0;
     if (argc > 1) {
         fputs("usage: hiermoe counters\nLists key, unit and meaning of what the library counts for each communicator, "
-              "and the reasons for which calls are\nleft alone. HIERMOE_STATS_FILE names the file that one JSON line "
-              "for each communicator is added to.\n",
+              "and the reasons for which calls are\nleft alone. HIERMOE_STATS_FILE names the file that JSON lines "
+              "of each communicator are added to, every\nHIERMOE_STATS_INTERVAL seconds and when it ends. Counters are "
+              "cumulative: of lines with one host, pid and\ncommunicator the last one counts.\n",
               help ? stdout : stderr);
         return help ? 0 : HM_EXIT_BAD_INPUT;
     }
-    printf("one line for each communicator:\n");
+    printf("lines of each communicator, of which the last one counts:\n");
     entries_print(lines, sizeof lines / sizeof lines[0]);
     printf("\nreasons for which calls are left alone, keys of \"left\":\n");
     entries_print(reasons + 1, sizeof reasons / sizeof reasons[0] - 1); /* the first one is no reason */

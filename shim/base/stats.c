@@ -9,6 +9,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 const char *stats_reason_text(hm_reason_t reason)
@@ -93,9 +94,33 @@ static uint64_t count_of(const _Atomic uint64_t *count)
     return atomic_load_explicit(count, memory_order_relaxed);
 }
 
-static void line_fill(hm_line_t *line, const hm_stats_t *stats, const hm_stats_owner_t *owner)
+uint64_t stats_copy(hm_stats_t *to, const hm_stats_t *from)
 {
-    line_add(line, "{\"host\": ");
+    const _Atomic uint64_t *in = (const _Atomic uint64_t *)from;
+    _Atomic uint64_t *out = (_Atomic uint64_t *)to;
+    uint64_t sum = 0;
+    for (size_t i = 0; i < sizeof *from / sizeof *in; i++) {
+        uint64_t count = count_of(&in[i]);
+        atomic_store_explicit(&out[i], count, memory_order_relaxed);
+        sum += count;
+    }
+    return sum;
+}
+
+/* What happened, and when: with a decimal point whatever the job's locale. */
+static void line_add_event(hm_line_t *line, hm_stats_event_t event)
+{
+    static const char *const names[] = {[HM_STATS_INTERVAL] = "interval", [HM_STATS_END] = "end"};
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    line_add(line, "{\"event\": \"%s\", \"time\": %lld.%03ld", names[event], (long long)now.tv_sec,
+             now.tv_nsec / 1000000);
+}
+
+static void line_fill(hm_line_t *line, const hm_stats_t *stats, const hm_stats_owner_t *owner, hm_stats_event_t event)
+{
+    line_add_event(line, event);
+    line_add(line, ", \"host\": ");
     line_add_string(line, log_host());
     line_add(line, ", \"pid\": %d, \"communicator\": %u, \"rank\": %d, \"ranks\": %d", (int)getpid(),
              owner->communicator, owner->rank, owner->ranks);
@@ -116,14 +141,14 @@ static void line_fill(hm_line_t *line, const hm_stats_t *stats, const hm_stats_o
     line_add(line, "}}\n");
 }
 
-void stats_write(const hm_stats_t *stats, const hm_stats_owner_t *owner)
+void stats_write(const hm_stats_t *stats, const hm_stats_owner_t *owner, hm_stats_event_t event)
 {
     const char *pattern = settings_get()->stats_file;
     int rank = owner->ranks > 0 ? owner->rank : HM_RANK_NONE;
     char path[4096];
     hm_line_t line = {.length = 0};
     if (pattern == NULL) return;
-    line_fill(&line, stats, owner);
+    line_fill(&line, stats, owner, event);
     int status = log_path(pattern, rank, path, sizeof path) ? file_append(path, line.text, line.length) : -ENAMETOOLONG;
     if (status != 0) log_say(HM_LOG_WARN, rank, "HIERMOE_STATS_FILE=%s: %s", pattern, file_error(status));
 }

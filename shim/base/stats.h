@@ -1,4 +1,13 @@
-/* What happened to the calls of a communicator: counters, and the reasons for leaving calls alone. */
+/* What happened to the calls of a communicator: counters, and the reasons for leaving calls alone.
+ *
+ * HIERMOE_STATS_FILE gets lines of JSON, each an object of its own:
+ *   "event"  "interval": every HIERMOE_STATS_INTERVAL seconds for a communicator whose counters changed since its last
+ *            line; "end": its last one, when it ends or the process exits. A killed process writes no "end".
+ *   "time"   when the line was written: seconds since 1970, with milliseconds
+ *   "host", "pid", "communicator" (its number in the process, from 0), "rank", "ranks": whose line it is
+ *   then the counters of stats.def, "depth" and "left"
+ * Counters are those since the communicator was made: of the lines with one host, pid and communicator only the last
+ * one counts. */
 #ifndef HM_STATS_H
 #define HM_STATS_H
 
@@ -44,7 +53,15 @@ static inline bool stats_left_count(hm_stats_t *stats, hm_reason_t reason)
     return atomic_fetch_add_explicit(&stats->left[reason], 1, memory_order_relaxed) == 0;
 }
 
-/* Appends one JSON line of the counters to HIERMOE_STATS_FILE (%h host, %p pid, %r rank), if that is set. */
-void stats_write(const hm_stats_t *stats, const hm_stats_owner_t *owner);
+/* Copies counters that other threads may be adding to. Returns their sum, which differs whenever they do: they only
+ * grow. */
+uint64_t stats_copy(hm_stats_t *to, const hm_stats_t *from);
+
+/* The words of "event". */
+typedef enum hm_stats_event { HM_STATS_INTERVAL, HM_STATS_END } hm_stats_event_t;
+
+/* Appends one JSON line of the counters to HIERMOE_STATS_FILE (%h host, %p pid, %r rank), if that is set. Where that
+ * fails it is said, once. */
+void stats_write(const hm_stats_t *stats, const hm_stats_owner_t *owner, hm_stats_event_t event);
 
 #endif

@@ -3,6 +3,8 @@
 #include "comm.h"
 
 #include "base/fork.h"
+#include "base/settings.h"
+#include "base/ticker.h"
 #include "call.h"
 
 #include <pthread.h>
@@ -16,6 +18,7 @@ typedef struct hm_entry {
     hm_comm_t comm;
     UT_hash_handle hh;
     struct hm_entry *next_free;
+    uint64_t told; /* sum of the counters in its last line; used by the thread that writes them */
 } hm_entry_t;
 
 #define HM_REMEMBERED 8
@@ -23,6 +26,9 @@ typedef struct hm_entry {
 static hm_entry_t *table, *free_entries;
 static pthread_rwlock_t lock = PTHREAD_RWLOCK_INITIALIZER;
 static unsigned made; /* under lock */
+
+/* Held while a line of statistics is written; taken before `lock`. So no line follows a communicator's last one. */
+static pthread_mutex_t writing = PTHREAD_MUTEX_INITIALIZER;
 
 /* What this thread found last for a handle; may be out of date. */
 static _Thread_local struct {
@@ -54,18 +60,69 @@ static void entry_free(hm_entry_t *entry)
     pthread_rwlock_unlock(&lock);
 }
 
+static hm_stats_owner_t comm_owner(const hm_comm_t *comm)
+{
+    return (hm_stats_owner_t){.communicator = comm->number, .rank = comm->rank, .ranks = comm->ranks};
+}
+
 static void comm_write(const hm_comm_t *comm)
 {
-    hm_stats_owner_t owner = {.communicator = comm->number, .rank = comm->rank, .ranks = comm->ranks};
-    stats_write(&comm->stats, &owner);
+    hm_stats_owner_t owner = comm_owner(comm);
+    stats_write(&comm->stats, &owner, HM_STATS_END);
+}
+
+/* Counters of the first communicator from number `from` on that changed since its last line. The table is in the order
+ * of numbers. */
+static bool changed_find(unsigned from, hm_stats_owner_t *owner, hm_stats_t *stats)
+{
+    bool found = false;
+    pthread_rwlock_rdlock(&lock);
+    for (hm_entry_t *entry = table; entry != NULL && !found; entry = entry->hh.next) {
+        if (entry->comm.number < from) continue;
+        uint64_t sum = stats_copy(stats, &entry->comm.stats);
+        found = sum != entry->told;
+        entry->told = sum;
+        *owner = comm_owner(&entry->comm);
+    }
+    pthread_rwlock_unlock(&lock);
+    return found;
+}
+
+/* A line for each communicator whose counters changed. Works on copies: a reference would let this thread be the one
+ * that frees a communicator. */
+static void changes_write(void)
+{
+    bool more = true;
+    hm_stats_t stats;
+    hm_stats_owner_t owner = {.communicator = 0};
+    for (unsigned from = 0; more && !ticker_stopping(); from = owner.communicator + 1) {
+        pthread_mutex_lock(&writing);
+        more = changed_find(from, &owner, &stats);
+        if (more) stats_write(&stats, &owner, HM_STATS_INTERVAL);
+        pthread_mutex_unlock(&writing);
+    }
+}
+
+static void reports_begin(void)
+{
+    const hm_settings_t *settings = settings_get();
+    if (settings->stats_file != NULL && settings->stats_interval > 0)
+        ticker_start(changes_write, settings->stats_interval);
+}
+
+/* Apart from comm_release, to keep that small. */
+__attribute__((noinline)) static void comm_end(hm_comm_t *comm)
+{
+    pthread_mutex_lock(&writing);
+    comm_write(comm);
+    pthread_mutex_unlock(&writing);
+    state_destroy(comm);
+    entry_free((hm_entry_t *)comm);
 }
 
 void comm_release(hm_comm_t *comm)
 {
-    if (atomic_fetch_sub_explicit(&comm->users, 1, memory_order_acq_rel) != 1) return;
-    comm_write(comm);
-    state_destroy(comm);
-    entry_free((hm_entry_t *)comm);
+    if (atomic_fetch_sub_explicit(&comm->users, 1, memory_order_acq_rel) == 1) comm_end(comm);
 }
 
 static hm_entry_t *entry_take(void)
@@ -80,6 +137,7 @@ static hm_entry_t *entry_take(void)
 static void entry_fill(hm_entry_t *entry, ncclComm_t handle, const hm_real_t *real, bool blocking, int ranks, int rank)
 {
     hm_comm_t *comm = &entry->comm;
+    entry->told = 0;
     comm->handle = handle;
     comm->real = real;
     comm->blocking = blocking;
@@ -141,7 +199,9 @@ void comm_add(ncclComm_t handle, const hm_real_t *real, bool blocking)
                      real->ncclCommUserRank == NULL || real->ncclCommUserRank(handle, &rank) != ncclSuccess))
         ranks = 0;
     log_complaints(ranks > 0 ? rank : HM_RANK_NONE);
-    if (!comm_insert(handle, real, blocking, ranks, rank))
+    if (comm_insert(handle, real, blocking, ranks, rank))
+        reports_begin();
+    else
         log_say(HM_LOG_WARN, HM_RANK_NONE,
                 "no memory to record a communicator: rank %d of %d leaves its calls alone, and "
                 "the other ranks will wait for it",
@@ -216,9 +276,10 @@ void comm_drop(ncclComm_t handle)
 }
 
 /* Jobs often end without destroying their communicators; their counters must not be lost. Other threads may still run,
- * or may have died with the lock held: this waits for nothing and frees nothing. */
+ * or may have died with the lock held: no wait is long, and nothing is freed. */
 __attribute__((destructor)) static void comm_write_all(void)
 {
+    if (!ticker_stop()) return; /* its line does not get into the file, nor would ours */
     if (pthread_rwlock_tryrdlock(&lock) != 0) return;
     for (hm_entry_t *entry = table; entry != NULL; entry = entry->hh.next) comm_write(&entry->comm);
     pthread_rwlock_unlock(&lock);
@@ -228,6 +289,7 @@ __attribute__((destructor)) static void comm_write_all(void)
 static void comm_after_fork(void)
 {
     lock = (pthread_rwlock_t)PTHREAD_RWLOCK_INITIALIZER;
+    writing = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
     table = NULL;
     memset(remembered, 0, sizeof remembered);
 }

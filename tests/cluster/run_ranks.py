@@ -12,8 +12,8 @@ Only what hangs comes to --seconds, on any machine. Where a wait has to end by a
 --trivial, a short command, is run first on the same ranks, and the more often TRIVIAL_SECONDS it takes, the longer are
 the times of --paced and --stop; the ranks find the factor in HM_TEST_PACE. A rank with --outstay reads the end of its
 standard input when all others have ended.
-Statistics of the library are read back: --replaced looks at its counters, some and all
-mean every communicator, any one of each process; --left wants that reason on every rank, --counted that counter above 0,
+Statistics of the library are read back, the last line of each communicator: --replaced looks at its counters, some and
+all mean every communicator, any one of each process; --left wants that reason on every rank, --counted that counter above 0,
 --alike wants all ranks to have replaced, agreed and left alone the same on every communicator of all ranks.
 Exit status 1 with one sentence per expectation that was not met; what the ranks said is then shown.
 Exit status 77 if all ranks ended with 77: the test does not apply here.
@@ -211,11 +211,20 @@ def judge(args, status, said, stats):
                 yield f"rank {row['rank']} left no call alone for {reason}: {row['left']}"
 
 
+def statistics(folder):
+    """The last line of each communicator of each process: counters are cumulative."""
+    last = {}
+    for name in glob.glob(f"{folder}/stats.*"):
+        for row in map(json.loads, open(name)):
+            last[row["host"], row["pid"], row["communicator"]] = row
+    return list(last.values())
+
+
 def main():
     args = arguments()
     with tempfile.TemporaryDirectory() as folder:
         status, said = run(args, folder)
-        stats = [json.loads(line) for name in glob.glob(f"{folder}/stats.*") for line in open(name)]
+        stats = statistics(folder)
     if all(ended == 77 for ended in status):
         return 77
     faults = list(judge(args, status, said, stats))

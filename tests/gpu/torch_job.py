@@ -40,13 +40,13 @@ class Job:
         self.recorded += tensor.numel() * tensor.element_size()
 
     def stats_new(self):
-        """Lines that the library has added since this was last asked."""
+        """Lines of communicators that have ended since this was last asked."""
         if not self.stats_path or not os.path.exists(self.stats_path):
             return []
         with open(self.stats_path) as file:
             lines = file.read().splitlines()
         new, self.stats_read = lines[self.stats_read:], len(lines)
-        return [json.loads(line) for line in new]
+        return [row for row in map(json.loads, new) if row["event"] == "end"]
 
     def section(self, name, body, group):
         """Runs a section on its group and destroys the group. An error is kept; the next section goes on."""

@@ -381,9 +381,9 @@ case_stats() {
     cat "$work"/stats.*.* >"$work/json"
     python3 -c '
 import json, sys
-lines = [json.loads(line) for line in open(sys.argv[1])]
-assert len(lines) == 2, lines
-left = [line["left"] for line in lines if line["communicator"] == 0][0]
+last = {line["communicator"]: line for line in map(json.loads, open(sys.argv[1]))}
+assert len(last) == 2 and all(line["event"] == "end" for line in last.values()), last
+left = last[0]["left"]
 assert left == {"second_comm": 1, "second_stream": 1, "partial": 1}, left' "$work/json" || fail "$(cat "$work/json")"
 }
 

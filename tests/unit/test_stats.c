@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 static char file[] = "/tmp/hiermoe-stats-XXXXXX", text[16384];
@@ -45,23 +46,63 @@ static void line_is_as_scripts_expect_it(void **state)
                         .depth = {0, 4, 7},
                         .left = {[HM_REASON_PARTIAL] = 2, [HM_REASON_NO_BACK_END] = 1}};
     char begin[512];
+    const char *host;
     static const char end[] =
         ", \"depth\": [0, 4, 7, 0, 0, 0, 0, 0], \"left\": {\"partial\": 2, \"no_back_end\": 1}}\n";
     (void)state;
-    stats_write(&stats, &owner);
+    stats_write(&stats, &owner, HM_STATS_END);
     snprintf(begin, sizeof begin,
-             "{\"host\": \"a\\u0022b\\u005cc\\u000a\\u00c3\\u00a4\", \"pid\": %d, \"communicator\": 3, \"rank\": 5, "
+             "\"host\": \"a\\u0022b\\u005cc\\u000a\\u00c3\\u00a4\", \"pid\": %d, \"communicator\": 3, \"rank\": 5, "
              "\"ranks\": 8, \"replaced\": 11, \"agreements\": 12, \"bytes_raw\": 1099511627776, \"bytes_sent\": 16, "
              "\"rows\": 17, \"distinct\": 18, ",
              (int)getpid());
-    read_back();
-    assert_memory_equal(text, begin, strlen(begin));
+    host = strstr(read_back(), "\"host\"");
+    assert_non_null(host);
+    assert_memory_equal(host, begin, strlen(begin));
     assert_string_equal(text + strlen(text) - strlen(end), end);
     size_t length = strlen(text);
     owner.communicator = 4;
-    stats_write(&stats, &owner);
-    assert_memory_equal(read_back(), begin, strlen(begin));
+    stats_write(&stats, &owner, HM_STATS_END);
+    assert_memory_equal(strstr(read_back(), "\"host\""), begin, strlen(begin));
     assert_non_null(strstr(text + length, "\"communicator\": 4"));
+}
+
+/* What kind of line, and when, to the millisecond. */
+static void line_begins_with_event_and_time(void **state)
+{
+    static const char *const names[] = {[HM_STATS_INTERVAL] = "interval", [HM_STATS_END] = "end"};
+    hm_stats_owner_t owner = {.ranks = 2};
+    hm_stats_t stats = {.replaced = 0};
+    for (int event = HM_STATS_INTERVAL; event <= HM_STATS_END; event++) {
+        char name[32];
+        long seconds, after = 0;
+        int milliseconds;
+        clear(state);
+        time_t before = time(NULL);
+        stats_write(&stats, &owner, (hm_stats_event_t)event);
+        assert_int_equal(sscanf(read_back(), "{\"event\": \"%31[a-z]\", \"time\": %ld.%3d%ln, \"host\": ", name,
+                                &seconds, &milliseconds, &after),
+                         3);
+        assert_memory_equal(text + after, ", \"host\"", 8);
+        assert_string_equal(name, names[event]);
+        assert_in_range(seconds, before - 1, time(NULL) + 1);
+    }
+}
+
+/* A file that cannot be written is spoken of once, however many lines it does not get. */
+static void useless_file_is_said_once(void **state)
+{
+    hm_stats_owner_t owner = {.ranks = 2};
+    hm_stats_t stats = {.replaced = 0};
+    (void)state;
+    setenv("HIERMOE_STATS_FILE", "/nonexistent/stats", 1);
+    setenv("HIERMOE_DEBUG_FILE", file, 1);
+    settings_forget();
+    for (int i = 0; i < 3; i++) stats_write(&stats, &owner, HM_STATS_END);
+    unsetenv("HIERMOE_DEBUG_FILE");
+    const char *said = strstr(read_back(), "HIERMOE_STATS_FILE=/nonexistent/stats");
+    assert_non_null(said);
+    assert_null(strstr(said + 1, "HIERMOE_STATS_FILE"));
 }
 
 #define NUMBER_count "%d", value
@@ -78,7 +119,7 @@ static void every_counter_has_its_place(void **state)
     (void)state;
 #define HM_STAT(field, key, unit, help) stats.field = (uint64_t)value++;
 #include "base/stats.def"
-    stats_write(&stats, &owner);
+    stats_write(&stats, &owner, HM_STATS_END);
     read_back();
     value = 12001;
 #define HM_STAT(field, key, unit, help) \
@@ -96,7 +137,7 @@ static void a_loss_is_a_negative_saving(void **state)
     hm_stats_owner_t owner = {.ranks = 2};
     hm_stats_t stats = {.plain_us = 1000, .plan_us = 3500};
     (void)state;
-    stats_write(&stats, &owner);
+    stats_write(&stats, &owner, HM_STATS_END);
     assert_non_null(strstr(read_back(), "\"predicted_saved_ms\": -2.500,"));
 }
 
@@ -107,7 +148,7 @@ static void largest_numbers_fit(void **state)
     hm_stats_t stats;
     (void)state;
     memset(&stats, 0xff, sizeof stats);
-    stats_write(&stats, &owner);
+    stats_write(&stats, &owner, HM_STATS_END);
     assert_string_equal(read_back() + strlen(text) - 3, "}}\n");
     assert_non_null(strstr(text, "\"no_back_end\": 18446744073709551615"));
 }
@@ -116,6 +157,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(line_is_as_scripts_expect_it, clear),
+        cmocka_unit_test_setup(line_begins_with_event_and_time, clear),
+        cmocka_unit_test_setup(useless_file_is_said_once, clear),
         cmocka_unit_test_setup(every_counter_has_its_place, clear),
         cmocka_unit_test_setup(a_loss_is_a_negative_saving, clear),
         cmocka_unit_test_setup(largest_numbers_fit, clear),
