@@ -17,22 +17,19 @@
 #define HM_PROBES 32
 
 typedef struct hm_image {
-    hm_real_t real;
+    _Alignas(512) hm_real_t real; /* a power of two: found by a shift, with each call */
     const struct link_map *map;
 } hm_image_t;
 
+static const hm_real_t nothing; /* what callers without an NCCL get */
+
 /* An image is written once, before the slots and the count that lead to it. */
 static hm_image_t images[HM_REALS];
-static atomic_int image_count;
+atomic_int hm_real_count;
 static _Atomic uint64_t slots[HM_SLOTS]; /* return address << HM_IMAGE_BITS | index; 0 is free */
 static atomic_bool missing_said;
 /* Recursive: HIERMOE_NCCL_LIB may name a library whose constructor calls NCCL. */
 static pthread_mutex_t lock = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
-
-int real_count(void)
-{
-    return atomic_load_explicit(&image_count, memory_order_relaxed);
-}
 
 /* Another thread of the parent may have held the lock. */
 static void real_after_fork(void)
@@ -125,12 +122,12 @@ static bool image_fill(hm_image_t *image, const struct link_map *map)
 
 static int image_of(const struct link_map *map, bool *fresh)
 {
-    int count = atomic_load(&image_count);
+    int count = atomic_load(&hm_real_count);
     for (int i = 0; i < count; i++)
         if (images[i].map == map) return i;
     if (count == HM_REALS || !image_fill(&images[count], map)) return -1;
     images[count].real.number = count;
-    atomic_store_explicit(&image_count, count + 1, memory_order_release);
+    atomic_store_explicit(&hm_real_count, count + 1, memory_order_release);
     *fresh = true;
     return count;
 }
@@ -175,7 +172,7 @@ __attribute__((noinline)) static const hm_real_t *real_resolve(const void *calle
                     "no NCCL found behind %s: link it with libnccl.so.2 or set HIERMOE_NCCL_LIB",
                     from != NULL && from->l_name[0] != '\0' ? from->l_name : "the program");
         }
-        return NULL;
+        return &nothing;
     }
     if (fresh) {
         if (fork_watch() != 0)

@@ -16,7 +16,7 @@
 
 static ncclResult_t wrap_missing(const hm_real_t *real, const char *name, atomic_bool *said)
 {
-    if (real != NULL && !atomic_exchange(said, true))
+    if (real->path != NULL && !atomic_exchange(said, true))
         log_say(HM_LOG_WARN, HM_RANK_NONE, "%s lacks %s (version code %d): the call fails with ncclInternalError",
                 real->path, name, real->version);
     return ncclInternalError;
@@ -35,7 +35,7 @@ static inline const hm_real_t *wrap_real(const void *caller, ncclComm_t comm)
         static atomic_bool said; \
         const void *caller = __builtin_return_address(0); \
         const hm_real_t *real = wrap_real(caller, comm); \
-        if (HM_UNLIKELY(real == NULL || real->name == NULL)) return wrap_missing(real, #name, &said); \
+        if (HM_UNLIKELY(real->name == NULL)) return wrap_missing(real, #name, &said); \
         action \
     }
 
