@@ -1,12 +1,13 @@
-/* bench_choices [--count]: how long choices take that a job would make between two batches, for 256 experts: copies over
- * 1,024 ranks and leases may take a millisecond. Bounds are four instructions for a nanosecond, which is what this
- * reaches on a core of 2020. See bench.h. */
+/* bench_choices [--count]: how long choices take that a job would make between two batches, for 256 experts: copies
+ * over 1,024 ranks and leases may take a millisecond, shares of CPU, link and GPU 50 us. Bounds are four instructions
+ * for a nanosecond, which is what this reaches on a core of 2020. See bench.h. */
 #include "bench.h"
 
 #include "../splitmix.h"
 
 #include "replicas/leases.h"
 #include "replicas/replicas.h"
+#include "shares/shares.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,6 +45,14 @@ static void leases_run(void *unused)
     leases_choose(loads, home, EXPERTS, RANKS, &options, work, pending, rank_load, lease);
 }
 
+/* A quarter of the experts may stay on a GPU behind PCIe 4 (test_shares_best.c). */
+static void shares_run(void *shares)
+{
+    static const hm_shares_cost_t cost = {0.16, 0.02, 0.015, 0.0002, 0.38};
+    static hm_share_t share[EXPERTS];
+    shares_choose(shares, &cost, loads, EXPERTS / 4, NULL, share);
+}
+
 static int by_value(const void *left, const void *right)
 {
     double a = *(const double *)left, b = *(const double *)right;
@@ -72,7 +81,11 @@ static void case_run(const char *name, void (*run)(void *), void *argument, long
 int main(int argc, char **argv)
 {
     int count = bench_arguments(argc, argv);
+    hm_shares_t *shares;
     case_run("replicas", replicas_run, NULL, 1000000, count);
     case_run("leases", leases_run, NULL, 1000000, count);
+    if (shares_create(EXPERTS, &shares) != 0) return 1;
+    case_run("shares", shares_run, shares, 200000, count);
+    shares_destroy(shares);
     return 0;
 }
