@@ -4,8 +4,11 @@
 #include <stdio.h>
 #include <string.h>
 
-/* The cluster of the HierMoE paper (its Fig. 9): 4 nodes of 2 CPU packages of 2 NVLink pairs of RTX A6000, one 200 Gb/s
- * NIC. */
+/* a6000-4x8 is the cluster of the HierMoE paper (its Fig. 9): 4 nodes of 2 CPU packages of 2 NVLink pairs of RTX A6000,
+ * one 200 Gb/s NIC. fsmoe-a and fsmoe-b are the test beds of FSMoE (2501.10714): experts are sharded over the GPUs of a
+ * node, so an all-to-all has one rank in each of 6 and 8 nodes; overlap/overlap_builtin.c says what else takes how
+ * long.
+ */
 static const hm_profile_t profile_builtins[] = {
     {.name = "a6000-4x8",
      .device = "NVIDIA RTX A6000",
@@ -21,6 +24,20 @@ static const hm_profile_t profile_builtins[] = {
                {4.97e-1, 5.29e-7, 0.999991, 1, 0, 0, 0},
                {3.01e-1, 1.17e-7, 0.998682, 1, 0, 0, 0},
                {1.49e-1, 2.06e-8, 0.999031, 1, 0, 0, 0}}},
+    {.name = "fsmoe-a",
+     .device = "NVIDIA RTX A6000",
+     .versions = "nccl 2.12 cuda 11.3",
+     .transport = "ib 200 Gb/s",
+     .levels = 1,
+     .groups = {1, 6},
+     .intra = {{2.87e-1, 2.21e-7, 0.9999, 24, 0, 0, 0}}},
+    {.name = "fsmoe-b",
+     .device = "NVIDIA GeForce RTX 2080 Ti",
+     .versions = "nccl 2.12 cuda 11.3",
+     .transport = "ib 100 Gb/s",
+     .levels = 1,
+     .groups = {1, 8},
+     .intra = {{1.75e-1, 3.06e-7, 0.9999, 24, 0, 0, 0}}},
 };
 
 const hm_profile_t *profile_builtin_at(int index)

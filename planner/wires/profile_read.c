@@ -132,6 +132,7 @@ static int reader_item(reader_t *reader)
                               (double *)((char *)&reader->profile + hm_profile_numbers[i].at));
         return rc != 0 ? rc : words_finish(&reader->words, "the number");
     }
+    if (length > 8 && memcmp(key, "overlap_", 8) == 0) return 0; /* overlap/overlap_text.h reads such lines */
     if (words_equal(key, length, "groups")) return reader_groups(reader);
     if (words_equal(key, length, "intra")) return reader_link(reader, 0);
     if (words_equal(key, length, "inter")) return reader_link(reader, 1);

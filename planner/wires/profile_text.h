@@ -10,6 +10,7 @@
  *     alone 1 3.1e-07                         level, beta in ms per byte with one rank of a group; may be left out
  *     few 1 4.2e-07                           the same with every other group sending
  *     agree_ms 0.05                           agree_ms, identify_ms_per_byte, pack_ms_per_byte: 0 where left out
+ *     overlap_layers 33                       and others that begin so: overlap/overlap_text.h reads them
  */
 #ifndef HM_PROFILE_TEXT_H
 #define HM_PROFILE_TEXT_H
