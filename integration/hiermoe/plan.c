@@ -1,5 +1,6 @@
 /* hiermoe plan: reads what it is given, lets the planner work, reports. */
 #include "command.h"
+#include "json_file.h"
 #include "plan_command.h"
 #include "profile_find.h"
 #include "trace_file.h"
@@ -131,9 +132,8 @@ static int plan_run(hm_plan_request_t *request, const hm_topo_t *topo, const hm_
     int rc = plan_count(request, topo, &result.placement, trace, &result.counts);
     if (rc == 0) rc = plan_predict(&result);
     if (rc == 0) rc = plan_swaps_choose(&result);
-    bool to_stdout = request->json_path != NULL && strcmp(request->json_path, "-") == 0;
     if (rc == 0 && request->json_path != NULL) rc = plan_report_json(&result, request->json_path);
-    if (rc == 0 && !to_stdout) plan_report_text(&result);
+    if (rc == 0 && !json_file_alone(request->json_path)) plan_report_text(&result);
     plan_counts_free(&result.counts);
     free(rank);
     return rc;

@@ -1,13 +1,9 @@
 /* What hiermoe plan prints: a table, or JSON with the same figures. */
-#include "command.h"
+#include "json_file.h"
 #include "plan_command.h"
 
-#include <jansson.h>
-
-#include <errno.h>
 #include <math.h>
 #include <stdio.h>
-#include <string.h>
 
 /* Rounded to 0.1 %: a count of tokens is no more exact. */
 static double duplication(const hm_plan_result_t *result, int level)
@@ -101,15 +97,7 @@ static json_t *report_object(const hm_plan_result_t *result)
 
 int plan_report_json(const hm_plan_result_t *result, const char *path)
 {
-    const size_t flags = JSON_INDENT(2) | JSON_REAL_PRECISION(9);
-    json_t *root = report_object(result);
-    if (root == NULL) return command_fail("out of memory");
-    errno = 0;
-    bool to_stdout = strcmp(path, "-") == 0;
-    bool failed = (to_stdout ? json_dumpf(root, stdout, flags) : json_dump_file(root, path, flags)) != 0;
-    if (!failed && to_stdout) failed = putchar('\n') == EOF || fflush(stdout) != 0;
-    json_decref(root);
-    return failed ? command_fail("%s: %s", path, errno != 0 ? strerror(errno) : "cannot be written") : 0;
+    return json_file_write(report_object(result), path);
 }
 
 /* Where the profile is of another cluster: which of its links stand for which. */

@@ -4,9 +4,9 @@
 #include "experts/smooth.h"
 #include "experts/swap.h"
 #include "models.h"
+#include "option_table.h"
 #include "plan_command.h"
 
-#include <errno.h>
 #include <getopt.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -94,28 +94,6 @@ static void help_print(void)
         "without extra_ms and leaving alone.\n");
 }
 
-static int number_read(const option_row_t *row, const char *text, long *value)
-{
-    char *end;
-    errno = 0;
-    long number = strtol(text, &end, 10);
-    if (text[0] < '0' || text[0] > '9' || *end != '\0' || errno != 0 || number < row->least || number > row->most)
-        return command_fail("--%s: \"%s\": expected a whole number from %ld to %ld", row->name, text, row->least,
-                            row->most);
-    *value = number;
-    return 0;
-}
-
-static int real_read(const option_row_t *row, const char *text, double *value)
-{
-    char *end;
-    double number = strtod(text, &end);
-    if (strspn(text, "0123456789.eE+") != strlen(text) || end == text || *end != '\0' || !(number <= 1e18))
-        return command_fail("--%s: \"%s\": expected a number from 0 to 1e18", row->name, text);
-    *value = number;
-    return 0;
-}
-
 static int file_read(const option_row_t *row, const char *text, const char **value)
 {
     if (text[0] == '\0') return command_fail("--%s: expected a file name or -", row->name);
@@ -156,9 +134,9 @@ static int option_read(const option_row_t *row, const char *text, hm_plan_reques
     void *value = (char *)request + row->field;
     switch (row->kind) {
     case OPTION_NUMBER:
-        return number_read(row, text, value);
+        return option_whole(row->name, text, row->least, row->most, value);
     case OPTION_REAL:
-        return real_read(row, text, value);
+        return option_real(row->name, text, value);
     case OPTION_FILE:
         return file_read(row, text, value);
     case OPTION_ROUTING:
