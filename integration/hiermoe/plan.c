@@ -2,6 +2,7 @@
 #include "command.h"
 #include "json_file.h"
 #include "plan_command.h"
+#include "plan_questions.h"
 #include "profile_find.h"
 #include "trace_file.h"
 
@@ -95,65 +96,82 @@ static int experts_agree(const hm_plan_request_t *request)
     return 0;
 }
 
-static int plan_predict(hm_plan_result_t *result)
+int plan_predict(const hm_plan_result_t *result, const hm_plan_counts_t *counts, hm_cost_t *cost)
 {
-    const hm_plan_counts_t *counts = &result->counts;
     hm_cost_options_t how = {.model = result->request->cost_model,
                              .slices = (int)result->request->slices,
                              .own_beside = strcmp(result->profile->device, HM_PROFILE_HOST) != 0};
     hm_table_t table = {.row_bytes = counts->hits.row_bytes, .raw = counts->raw_table};
     for (int l = 1; l <= result->topo->levels; l++) table.distinct[l] = counts->table[l];
-    int rc = how.model >= HM_COST_LINKS
-                 ? cost_predict(result->topo, result->profile, &table, &how, &result->cost)
-                 : cost_predict_hits(result->topo, result->profile, &counts->hits,
-                                     how.model == HM_COST_PADDED_SLICED ? how.slices : 1, &result->cost);
-    if (rc != 0) return command_fail("predict: %s", strerror(-rc));
+    int rc = how.model >= HM_COST_LINKS ? cost_predict(result->topo, result->profile, &table, &how, cost)
+                                        : cost_predict_hits(result->topo, result->profile, &counts->hits,
+                                                            how.model == HM_COST_PADDED_SLICED ? how.slices : 1, cost);
+    return rc == 0 ? 0 : command_fail("predict: %s", strerror(-rc));
+}
+
+static void result_finish(hm_plan_result_t *result)
+{
+    const hm_plan_counts_t *counts = &result->counts;
     for (int d = 0; d <= result->topo->levels; d++)
         result->floor_ms[d] =
             cost_floor(result->topo, result->profile, counts->hits.row_bytes, counts->out[d < 2 ? d : 2]);
     result->depth = cost_depth_choose(&result->cost);
     result->depth_best = cost_depth_best(&result->cost);
+}
+
+int plan_job_open(hm_plan_job_t *job)
+{
+    hm_plan_request_t *request = &job->request;
+    hm_plan_result_t *result = &job->result;
+    int rc = topo_and_profile(request, &job->topo, &job->given);
+    if (rc == 0 && request->trace_path != NULL) {
+        rc = trace_file_read(request->trace_path, &job->trace);
+        if (rc == 0) rc = trace_agree(request, job->topo, &job->trace);
+    }
+    if (rc == 0) rc = experts_agree(request);
+    if (rc != 0) return rc;
+    bool inside = topo_inside(request, &job->given);
+    *result = (hm_plan_result_t){.request = request, .topo = job->topo, .given = &job->given};
+    if (request->trace_path != NULL) result->trace = &job->trace;
+    result->profile = profile_adapt(&job->given, job->topo, inside, &job->room);
+    profile_map(&job->given, job->topo, inside, result->map);
+    job->rank = malloc((size_t)request->experts * sizeof(*job->rank));
+    if (job->rank == NULL) return command_fail("out of memory");
+    placement_contiguous((int)request->experts, job->topo->ranks, job->rank);
+    result->placement = (hm_placement_t){(int)request->experts, job->rank};
     return 0;
 }
 
-static int plan_run(hm_plan_request_t *request, const hm_topo_t *topo, const hm_profile_t *given,
-                    const hm_trace_t *trace)
+int plan_job_solve(hm_plan_job_t *job)
 {
-    hm_profile_t room;
-    bool inside = topo_inside(request, given);
-    hm_plan_result_t result = {.request = request, .topo = topo, .given = given, .trace = trace};
-    result.profile = profile_adapt(given, topo, inside, &room);
-    profile_map(given, topo, inside, result.map);
-    if (experts_agree(request) != 0) return HM_EXIT_BAD_INPUT;
-    int *rank = malloc((size_t)request->experts * sizeof(*rank));
-    if (rank == NULL) return command_fail("out of memory");
-    placement_contiguous((int)request->experts, topo->ranks, rank);
-    result.placement = (hm_placement_t){(int)request->experts, rank};
-    int rc = plan_count(request, topo, &result.placement, trace, &result.counts);
-    if (rc == 0) rc = plan_predict(&result);
-    if (rc == 0) rc = plan_swaps_choose(&result);
-    if (rc == 0 && request->json_path != NULL) rc = plan_report_json(&result, request->json_path);
-    if (rc == 0 && !json_file_alone(request->json_path)) plan_report_text(&result);
-    plan_counts_free(&result.counts);
-    free(rank);
-    return rc;
+    hm_plan_result_t *result = &job->result;
+    int rc = plan_count(&job->request, job->topo, &result->placement, NULL, result->trace, &result->counts);
+    if (rc == 0) rc = plan_predict(result, &result->counts, &result->cost);
+    if (rc != 0) return rc;
+    result_finish(result);
+    return plan_swaps_choose(result);
+}
+
+void plan_job_close(hm_plan_job_t *job)
+{
+    plan_counts_free(&job->result.counts);
+    free(job->rank);
+    trace_free(&job->trace);
+    topo_destroy(job->topo);
 }
 
 int plan_main(int argc, char **argv)
 {
-    hm_plan_request_t request;
-    hm_profile_t profile;
-    hm_topo_t *topo = NULL;
-    hm_trace_t trace = {.ids = NULL};
-    int rc = plan_request_parse(argc, argv, &request);
-    if (rc != 0 || request.help) return rc;
-    rc = topo_and_profile(&request, &topo, &profile);
-    if (rc == 0 && request.trace_path != NULL) {
-        rc = trace_file_read(request.trace_path, &trace);
-        if (rc == 0) rc = trace_agree(&request, topo, &trace);
-    }
-    if (rc == 0) rc = plan_run(&request, topo, &profile, request.trace_path != NULL ? &trace : NULL);
-    trace_free(&trace);
-    topo_destroy(topo);
+    hm_plan_job_t job = {.topo = NULL};
+    int (*ask)(int argc, char **argv);
+    int rc = plan_question_find(argc, argv, &ask);
+    if (rc == 0 && ask != NULL) return ask(argc, argv);
+    if (rc == 0) rc = plan_request_parse(argc, argv, &job.request);
+    if (rc != 0 || job.request.help) return rc;
+    rc = plan_job_open(&job);
+    if (rc == 0) rc = plan_job_solve(&job);
+    if (rc == 0 && job.request.json_path != NULL) rc = plan_report_json(&job.result, job.request.json_path);
+    if (rc == 0 && !json_file_alone(job.request.json_path)) plan_report_text(&job.result);
+    plan_job_close(&job);
     return rc;
 }

@@ -38,6 +38,12 @@ typedef struct hm_plan_counts {
     uint32_t *raw_table, *table[HM_MAX_LEVELS + 1]; /* as in hm_table_t; only for the links models */
 } hm_plan_counts_t;
 
+/* Several copies of experts: the expert of each slot, rank by rank (replicas/replicas.h). */
+typedef struct hm_plan_copies {
+    const int *slot; /* [ranks * slots] */
+    int slots;
+} hm_plan_copies_t;
+
 /* Experts a and b change places. Times are predicted at the plan's depth, with true maxima and compute. */
 typedef struct hm_plan_swap {
     int a, b;
@@ -66,10 +72,31 @@ typedef struct hm_plan_notes {
     char text[HM_PLAN_MAX_NOTES][160];
 } hm_plan_notes_t;
 
+/* All about one job. Stays where it is: the result points into it. */
+typedef struct hm_plan_job {
+    hm_plan_request_t request;
+    hm_profile_t given, room; /* room: for the profile of this topology */
+    hm_topo_t *topo;
+    hm_trace_t trace;
+    int *rank; /* of each expert */
+    hm_plan_result_t result;
+} hm_plan_job_t;
+
 /* Each returns 0 or the exit status, having said why on stderr. */
 int plan_request_parse(int argc, char **argv, hm_plan_request_t *request);
+
+/* plan_job_open reads and checks what the request names, plan_job_solve counts, predicts and suggests swaps.
+ * plan_job_close, whatever they returned; before them all of the job but the request is zero. */
+int plan_job_open(hm_plan_job_t *job);
+int plan_job_solve(hm_plan_job_t *job);
+void plan_job_close(hm_plan_job_t *job);
+
+/* copies: NULL where each expert has one, at its place; else each choice counts for the nearest copy. */
 int plan_count(const hm_plan_request_t *request, const hm_topo_t *topo, const hm_placement_t *placement,
-               const hm_trace_t *trace, hm_plan_counts_t *counts);
+               const hm_plan_copies_t *copies, const hm_trace_t *trace, hm_plan_counts_t *counts);
+
+/* The times of counts on the result's topology and profile. */
+int plan_predict(const hm_plan_result_t *result, const hm_plan_counts_t *counts, hm_cost_t *cost);
 int plan_swaps_choose(hm_plan_result_t *result);
 int plan_report_json(const hm_plan_result_t *result, const char *path);
 

@@ -3,6 +3,7 @@
 #include "deal.h"
 #include "plan_command.h"
 #include "plan_tally.h"
+#include "replicas/nearest.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -69,8 +70,18 @@ static const uint16_t *supply_next(supply_t *supply, int source)
     return supply->ids;
 }
 
-static int sources_count(const hm_plan_request_t *request, const hm_placement_t *placement, supply_t *supply,
-                         hm_plan_tally_t *tally, hm_plan_counts_t *counts)
+/* The rows of one source, to the experts' places or to their nearest copies. */
+static int tokens_tally(const hm_placement_t *placement, hm_nearest_t *nearest, int source, const uint16_t *ids,
+                        size_t tokens, int top_k, hm_plan_tally_t *tally)
+{
+    if (nearest == NULL)
+        return count_source(tally->topo, placement, ids, tokens, top_k, tally->raw, tally->distinct, tally->seen);
+    nearest_source(nearest, source);
+    return nearest_count(nearest, ids, tokens, top_k, tally->raw, tally->distinct, tally->seen, NULL);
+}
+
+static int sources_count(const hm_plan_request_t *request, const hm_placement_t *placement, hm_nearest_t *nearest,
+                         supply_t *supply, hm_plan_tally_t *tally, hm_plan_counts_t *counts)
 {
     int top_k = (int)request->top_k;
     size_t keep = KEPT_MOST / (size_t)tally->topo->ranks;
@@ -80,8 +91,7 @@ static int sources_count(const hm_plan_request_t *request, const hm_placement_t 
     if (counts->ids == NULL) return command_fail("out of memory");
     for (int s = 0; s < tally->topo->ranks; s++) {
         const uint16_t *source = supply_next(supply, s);
-        if (count_source(tally->topo, placement, source, supply->tokens, top_k, tally->raw, tally->distinct,
-                         tally->seen) != 0)
+        if (tokens_tally(placement, nearest, s, source, supply->tokens, top_k, tally) != 0)
             return command_fail("rank %d: an expert id out of range: expected less than %ld", s, request->experts);
         plan_tally_add(tally, s, counts);
         memcpy(counts->ids + counts->kept * (size_t)top_k, source, keep * (size_t)top_k * sizeof(*source));
@@ -93,15 +103,20 @@ static int sources_count(const hm_plan_request_t *request, const hm_placement_t 
 }
 
 static int tokens_count(const hm_plan_request_t *request, const hm_topo_t *topo, const hm_placement_t *placement,
-                        const hm_trace_t *trace, hm_plan_counts_t *counts)
+                        const hm_plan_copies_t *copies, const hm_trace_t *trace, hm_plan_counts_t *counts)
 {
     supply_t supply;
     hm_plan_tally_t tally;
+    hm_nearest_t *nearest = NULL;
     int rc = plan_tally_create(topo, &tally);
     if (rc != 0) return rc;
     rc = supply_create(request, topo, trace, counts->raw_table != NULL, &supply);
-    if (rc == 0) rc = sources_count(request, placement, &supply, &tally, counts);
+    if (rc == 0 && copies != NULL &&
+        nearest_create(topo, copies->slot, copies->slots, placement->experts, &nearest) != 0)
+        rc = command_fail("out of memory");
+    if (rc == 0) rc = sources_count(request, placement, nearest, &supply, &tally, counts);
     if (rc == 0) plan_tally_finish(&tally, (double)request->tokens / (double)supply.tokens, counts);
+    nearest_destroy(nearest);
     supply_free(&supply);
     plan_tally_free(&tally);
     return rc;
@@ -137,17 +152,17 @@ static int uniform_count(const hm_plan_request_t *request, const hm_topo_t *topo
 }
 
 int plan_count(const hm_plan_request_t *request, const hm_topo_t *topo, const hm_placement_t *placement,
-               const hm_trace_t *trace, hm_plan_counts_t *counts)
+               const hm_plan_copies_t *copies, const hm_trace_t *trace, hm_plan_counts_t *counts)
 {
     memset(counts, 0, sizeof(*counts));
     counts->hits.row_bytes = (size_t)request->hidden * (size_t)request->element_bytes;
     bool tables = request->cost_model >= HM_COST_LINKS;
     int rc = tables ? tables_create(topo, counts) : 0;
     if (rc != 0) return rc;
-    if (!tables && trace == NULL && request->routing.kind == HM_ROUTING_UNIFORM)
+    if (!tables && copies == NULL && trace == NULL && request->routing.kind == HM_ROUTING_UNIFORM)
         rc = uniform_count(request, topo, placement, counts);
     else
-        rc = tokens_count(request, topo, placement, trace, counts);
+        rc = tokens_count(request, topo, placement, copies, trace, counts);
     counts->hits.copies = table_duplication(counts->distinct[1], counts->raw);
     return rc;
 }

@@ -6,6 +6,7 @@
 #include "models.h"
 #include "option_table.h"
 #include "plan_command.h"
+#include "plan_questions.h"
 
 #include <getopt.h>
 #include <stddef.h>
@@ -215,6 +216,7 @@ int plan_request_parse(int argc, char **argv, hm_plan_request_t *request)
     for (int found; (found = getopt_long(argc, argv, ":", longs, NULL)) != -1;) {
         if (found == 'h') {
             help_print();
+            plan_questions_help();
             request->help = true;
             return 0;
         }
