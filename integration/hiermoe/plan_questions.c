@@ -10,6 +10,8 @@ static const struct {
     int (*ask)(int argc, char **argv);
 } questions[] = {
     {"--replicas", "how many copies of each expert to keep, and where", plan_replicas_main},
+    {"--offload", "which experts a GPU too small for all keeps, which are streamed, which the CPU computes",
+     plan_offload_main},
 };
 
 #define QUESTIONS (sizeof(questions) / sizeof(questions[0]))

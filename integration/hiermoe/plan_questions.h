@@ -8,6 +8,7 @@
  * having said that there are two. Each function takes all arguments and returns the exit status. */
 int plan_question_find(int argc, char **argv, int (**ask)(int argc, char **argv));
 int plan_replicas_main(int argc, char **argv);
+int plan_offload_main(int argc, char **argv);
 
 /* Lists them, for hiermoe plan --help. */
 void plan_questions_help(void);
