@@ -12,6 +12,7 @@ static const struct {
     {"--replicas", "how many copies of each expert to keep, and where", plan_replicas_main},
     {"--offload", "which experts a GPU too small for all keeps, which are streamed, which the CPU computes",
      plan_offload_main},
+    {"--overlap", "in how many chunks tokens should go, and when gradients should be reduced", plan_overlap_main},
 };
 
 #define QUESTIONS (sizeof(questions) / sizeof(questions[0]))

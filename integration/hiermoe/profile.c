@@ -61,6 +61,32 @@ int profile_find(const char *name, const hm_topo_t *topo, hm_profile_t *profile)
         name, name, strerror(errno));
 }
 
+/* The lines of a file. */
+static int overlap_read(const char *path, hm_overlap_text_t *overlap)
+{
+    hm_parse_error_t error;
+    size_t length;
+    char *text = input_read(path, PROFILE_BYTES_MOST, &length);
+    if (text == NULL) return HM_EXIT_BAD_INPUT;
+    int rc = overlap_parse(text, length, overlap, &error);
+    free(text);
+    return rc == 0 || rc == -ENOENT ? 0 : command_fail("%s: line %d: %s", path, error.line, error.text);
+}
+
+int overlap_find(const char *name, bool needed, hm_profile_t *profile, hm_overlap_text_t *overlap)
+{
+    const hm_overlap_text_t *builtin = overlap_builtin(name);
+    int rc = profile_find(name, NULL, profile);
+    *overlap = (hm_overlap_text_t){.layers = 0};
+    if (rc != 0) return rc;
+    if (builtin != NULL) *overlap = *builtin;
+    if (profile_builtin(name) == NULL) rc = overlap_read(name, overlap);
+    if (rc == 0 && needed && overlap->layers == 0)
+        rc =
+            command_fail("%s: expected lines that begin with overlap_; hiermoe plan --overlap --help lists them", name);
+    return rc;
+}
+
 static int profile_list(void)
 {
     const hm_profile_t *builtin;
@@ -81,9 +107,20 @@ static int profiles_read(int count, char **names, hm_profile_t *read, hm_profile
     return profile_middle(read, count, profile) == 0 ? 0 : command_fail("profile: out of memory");
 }
 
+/* What a profile says of a step besides: appends its lines. */
+static int overlap_lines_add(const char *name, char *text, size_t size)
+{
+    size_t length;
+    hm_profile_t profile;
+    hm_overlap_text_t overlap;
+    int rc = overlap_find(name, false, &profile, &overlap);
+    if (rc != 0 || overlap.layers == 0) return rc;
+    return overlap_write(&overlap, text, size, &length) == 0 ? 0 : command_fail("%s: too long", name);
+}
+
 int profile_main(int argc, char **argv)
 {
-    char text[8192];
+    char text[10240];
     size_t length;
     hm_profile_t profile;
     if (argc == 1) return profile_list();
@@ -101,6 +138,7 @@ int profile_main(int argc, char **argv)
     free(read);
     if (rc != 0) return rc;
     if (profile_write(&profile, text, sizeof(text), &length) != 0) return command_fail("%s: too long", argv[1]);
-    fputs(text, stdout);
-    return 0;
+    if (argc == 2) rc = overlap_lines_add(argv[1], text + length, sizeof(text) - length);
+    if (rc == 0) fputs(text, stdout);
+    return rc;
 }
