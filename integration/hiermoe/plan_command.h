@@ -10,6 +10,7 @@
 #define HM_PLAN_MAX_TABLE_RANKS 1024 /* the links models need a table of all pairs */
 #define HM_PLAN_MAX_SWAP_EXPERTS 1024
 #define HM_PLAN_MAX_SWAPS 64
+#define HM_PLAN_MAX_COPIED_EXPERTS 4096 /* copies are counted in the square of that */
 #define HM_PLAN_MAX_NOTES 3
 #define HM_PLAN_OBJECTIVE_ANY (-1) /* the better of maximum and smooth maximum */
 

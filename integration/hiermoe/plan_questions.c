@@ -13,6 +13,7 @@ static const struct {
     {"--offload", "which experts a GPU too small for all keeps, which are streamed, which the CPU computes",
      plan_offload_main},
     {"--overlap", "in how many chunks tokens should go, and when gradients should be reduced", plan_overlap_main},
+    {"--what-helps", "all of these beside de-duplication and swaps, for one job", plan_helps_main},
 };
 
 #define QUESTIONS (sizeof(questions) / sizeof(questions[0]))

@@ -10,6 +10,7 @@ int plan_question_find(int argc, char **argv, int (**ask)(int argc, char **argv)
 int plan_replicas_main(int argc, char **argv);
 int plan_offload_main(int argc, char **argv);
 int plan_overlap_main(int argc, char **argv);
+int plan_helps_main(int argc, char **argv);
 
 /* Lists them, for hiermoe plan --help. */
 void plan_questions_help(void);

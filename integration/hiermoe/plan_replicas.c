@@ -87,6 +87,8 @@ static int job_open(const hm_replicas_request_t *request, int argc, char **argv,
 static int ranks_complete(const hm_plan_loads_t *loads, hm_replicas_request_t *request)
 {
     long experts = loads->experts, joined = request->job != NULL ? request->job->topo->ranks : 0;
+    if (experts > HM_PLAN_MAX_COPIED_EXPERTS)
+        return command_fail("--replicas: %ld experts: expected at most %d", experts, HM_PLAN_MAX_COPIED_EXPERTS);
     if (joined > 0 && request->ranks > 0 && request->ranks != joined)
         return command_fail("--ranks: %ld: expected %ld, the ranks of --topo or the profile", request->ranks, joined);
     if (request->ranks == 0) request->ranks = joined;
