@@ -4,10 +4,11 @@
 #define _GNU_SOURCE
 #include "symbol.h"
 
+#include "image.h"
+
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <link.h>
 #include <stdint.h>
 #include <string.h>
 #include <unistd.h>
@@ -15,12 +16,6 @@
 #define HM_NAME 4096   /* PyTorch's longest are some hundred bytes */
 #define HM_SYMBOLS 256 /* read at once */
 #define HM_HEADERS 64  /* program headers; images have about a dozen */
-
-/* The loaded image that an address lies in. */
-typedef struct hm_loaded {
-    uintptr_t at;
-    struct dl_phdr_info info;
-} hm_loaded_t;
 
 typedef struct hm_file {
     int file;
@@ -39,19 +34,6 @@ static bool file_read(const hm_file_t *from, void *into, size_t bytes, uint64_t 
         to += got, offset += (size_t)got, bytes -= (size_t)got;
     }
     return true;
-}
-
-static int image_match(struct dl_phdr_info *info, size_t size, void *context)
-{
-    hm_loaded_t *loaded = context;
-    (void)size;
-    for (int i = 0; i < info->dlpi_phnum; i++) {
-        const ElfW(Phdr) *part = &info->dlpi_phdr[i];
-        if (part->p_type != PT_LOAD || loaded->at - info->dlpi_addr - part->p_vaddr >= part->p_memsz) continue;
-        loaded->info = *info;
-        return 1;
-    }
-    return 0;
 }
 
 /* Whether the file has the program headers that were loaded: another version would give other names. */
@@ -113,13 +95,13 @@ static bool symbols_ask(const hm_file_t *file, ElfW(Addr) at, hm_symbol_judge_t 
 
 bool symbol_any(const void *at, hm_symbol_judge_t judge, const void *context)
 {
-    hm_loaded_t loaded = {.at = (uintptr_t)at};
-    if (dl_iterate_phdr(image_match, &loaded) == 0) return false;
-    const char *path = loaded.info.dlpi_name[0] != '\0' ? loaded.info.dlpi_name : "/proc/self/exe";
+    struct dl_phdr_info info;
+    if (!image_find(at, &info)) return false;
+    const char *path = info.dlpi_name[0] != '\0' ? info.dlpi_name : "/proc/self/exe";
     hm_file_t file = {.file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)};
     if (file.file < 0) return false;
-    bool said = file_is_loaded(&file, &loaded.info) && symbols_find(&file) &&
-                symbols_ask(&file, loaded.at - loaded.info.dlpi_addr, judge, context);
+    bool said = file_is_loaded(&file, &info) && symbols_find(&file) &&
+                symbols_ask(&file, (uintptr_t)at - info.dlpi_addr, judge, context);
     close(file.file);
     return said;
 }

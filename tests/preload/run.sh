@@ -310,6 +310,18 @@ case_needs() {
     true
 }
 
+# What RHEL 9 has is 2.34.
+case_glibc() {
+    [ -z "${EXTRA-}" ] || exit 77
+    local library newest
+    for library in "$LIB" "$FULL"; do
+        readelf -V "$library" | grep -o 'Name: GLIBC_[0-9.]*' | sed 's/.*GLIBC_//' | sort -Vu >"$work/versions"
+        newest=$(tail -1 "$work/versions")
+        [ -n "$newest" ] || fail "readelf shows no version"
+        printf '%s\n' "$newest" 2.34 | sort -VC || fail "$library needs GLIBC_$newest: $(nm -D "$library" | grep "GLIBC_$newest")"
+    done
+}
+
 # Every call of the NCCL at hand is either wrapped or known not to matter in a group.
 case_all_of_nccl() {
     [ -e "${NCCL-}" ] || exit 77
