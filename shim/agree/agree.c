@@ -28,6 +28,21 @@ void agree_free(hm_agree_t *agree, const hm_channel_t *channel)
     ballot_free(&agree->ballot);
 }
 
+/* Why this rank's rows are not looked at; NONE: the communicator is lost. */
+static hm_reason_t rows_reason(int status)
+{
+    switch (status) {
+    case -ENOMEM:
+        return HM_REASON_NO_MEMORY;
+    case -EDQUOT:
+        return HM_REASON_SCRATCH_CAP;
+    case -EFBIG:
+        return HM_REASON_TOO_MANY_ROWS;
+    default:
+        return HM_REASON_NONE;
+    }
+}
+
 /* Fills this rank's row on the device: the host's part by a copy, the counts by identify where rows can be looked at.
  * What this rank cannot do it says in its row. */
 static int row_enqueue(hm_agree_t *agree, hm_channel_t *channel, const hm_place_t *place, const hm_call_t *call,
@@ -43,8 +58,8 @@ static int row_enqueue(hm_agree_t *agree, hm_channel_t *channel, const hm_place_
     if (head->able == HM_ABLE_ROWS && refused == HM_REASON_NONE) {
         int status =
             rows_identify(&agree->rows, channel, place, call, word->row_bytes, (uint32_t *)(device + counts_at));
-        if (status != 0 && status != -ENOMEM && status != -EFBIG) return status;
-        if (status != 0) refused = status == -ENOMEM ? HM_REASON_NO_MEMORY : HM_REASON_TOO_MANY_ROWS;
+        if (status != 0) refused = rows_reason(status);
+        if (status != 0 && refused == HM_REASON_NONE) return status;
     }
     if (refused != HM_REASON_NONE) {
         head->able = HM_ABLE_NOT;

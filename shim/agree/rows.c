@@ -48,17 +48,24 @@ bool rows_overlap(hm_row_set_t *set, const hm_call_t *call)
     return false;
 }
 
-/* Grows by a quarter more than asked, so that changing loads settle. Waits before it gives old memory back, which the
- * last call may still read. */
+size_t rows_memory_most(void)
+{
+    return settings_get()->max_scratch / 8;
+}
+
+/* Grows by a quarter more than asked, so that changing loads settle. Old memory is given back first, behind the work
+ * that reads it: both together would be more than there may be. */
 static int memory_reserve(hm_row_set_t *set, hm_channel_t *channel, size_t bytes)
 {
-    if (bytes <= set->bytes) return 0;
     void *memory = NULL;
-    bytes += bytes / 4;
+    size_t most = rows_memory_most();
+    if (bytes <= set->bytes) return 0;
+    if (bytes > most) return -EDQUOT;
+    bytes = bytes + bytes / 4 < most ? bytes + bytes / 4 : most;
+    channel_free(channel, set->memory);
+    set->memory = NULL;
+    set->bytes = 0;
     int status = channel_alloc(channel, bytes, &memory);
-    if (status != 0) return status;
-    status = channel_wait(channel);
-    channel_free(channel, status != 0 ? memory : set->memory);
     if (status != 0) return status;
     set->memory = memory;
     set->bytes = bytes;

@@ -27,10 +27,13 @@ void rows_free(hm_row_set_t *set, const hm_channel_t *channel);
 /* Whether a receive buffer of the call overlaps another of its buffers. */
 bool rows_overlap(hm_row_set_t *set, const hm_call_t *call);
 
+/* The part of HIERMOE_MAX_SCRATCH that the identity of rows may take; the rest is for scratch (carry/scratch.h). Parts
+ * of a setting that is equal on all ranks, since how much scratch there may be must not hang on what one rank sends. */
+size_t rows_memory_most(void);
+
 /* Enqueues the search for equal rows of so many bytes; set->identity and set->count are of this call afterwards.
- * counts: [1 + groups] on the device, filled by it. 0; -ENOMEM or -EFBIG where this rank cannot; else the communicator
- * is lost.
- */
+ * counts: [1 + groups] on the device, filled by it. 0; where this rank cannot: -ENOMEM, -EFBIG for more rows than can
+ * be numbered, -EDQUOT for more than rows_memory_most leaves room for; else the communicator is lost. */
 int rows_identify(hm_row_set_t *set, hm_channel_t *channel, const hm_place_t *place, const hm_call_t *call,
                   size_t row_bytes, uint32_t *counts);
 

@@ -1,5 +1,6 @@
 #include "scratch.h"
 
+#include "agree/rows.h"
 #include "base/settings.h"
 
 #define SCRATCH_STEP ((size_t)1 << 20)
@@ -10,6 +11,12 @@ void scratch_free(hm_scratch_t *scratch, const hm_channel_t *channel)
     *scratch = (hm_scratch_t){.memory = NULL};
 }
 
+/* All scratch that there may be. */
+static size_t scratch_cap(void)
+{
+    return settings_get()->max_scratch - rows_memory_most();
+}
+
 /* Bytes that count against the cap beside new scratch. */
 static size_t bytes_kept(const hm_scratch_t *scratch)
 {
@@ -18,7 +25,7 @@ static size_t bytes_kept(const hm_scratch_t *scratch)
 
 size_t scratch_most(const hm_scratch_t *scratch)
 {
-    size_t cap = settings_get()->max_scratch, kept = bytes_kept(scratch), more = kept < cap ? cap - kept : 0;
+    size_t cap = scratch_cap(), kept = bytes_kept(scratch), more = kept < cap ? cap - kept : 0;
     return more > scratch->capacity ? more : scratch->capacity;
 }
 
@@ -28,16 +35,31 @@ size_t scratch_wanted(const hm_scratch_t *scratch, size_t need)
     return wanted < most ? wanted : most;
 }
 
+/* Leaves this rank without scratch. What may not be freed is the next spare. */
+static void private_drop(hm_scratch_t *scratch, const hm_channel_t *channel)
+{
+    if (scratch->stays) {
+        scratch->spare.memory = scratch->memory;
+        scratch->spare.bytes = scratch->capacity;
+    } else {
+        channel_free(channel, scratch->memory);
+    }
+    scratch->memory = NULL;
+    scratch->stays = false;
+    scratch->capacity = 0;
+}
+
 int scratch_grow(hm_scratch_t *scratch, hm_channel_t *channel, const hm_board_t *board, size_t need, size_t capacity,
                  bool *ready)
 {
     void *memory = NULL;
     hm_spare_t *spare = &scratch->spare;
-    size_t kept = bytes_kept(scratch), cap = settings_get()->max_scratch;
+    size_t kept = bytes_kept(scratch), cap = scratch_cap();
     *ready = false;
     scratch->refused = capacity;
     if (capacity + kept > cap) capacity = kept < cap ? cap - kept : 0;
     if (capacity < need) return 0;
+    if (!scratch->shared) private_drop(scratch, channel);
     bool spared = spare->memory != NULL && spare->bytes >= capacity; /* it could not be freed anyway */
     bool mine = spared || channel_alloc(channel, capacity, &memory) == 0;
     int status = board_vote(board, channel, mine, ready);
@@ -45,7 +67,6 @@ int scratch_grow(hm_scratch_t *scratch, hm_channel_t *channel, const hm_board_t 
         channel_free(channel, memory);
         return status;
     }
-    if (!scratch->stays) channel_free(channel, scratch->memory);
     scratch->memory = spared ? spare->memory : memory;
     if (spared) spare->memory = NULL;
     scratch->stays = spared;
@@ -70,7 +91,7 @@ static bool spare_take(hm_spare_t *spare, hm_channel_t *channel, size_t capacity
  * grows in large steps. */
 int scratch_share(hm_scratch_t *scratch, hm_channel_t *channel, const hm_board_t *board, size_t capacity, bool *ready)
 {
-    size_t had = scratch->capacity, kept = scratch->kept + had, most = settings_get()->max_scratch;
+    size_t had = scratch->capacity, kept = scratch->kept + had, most = scratch_cap();
     *ready = false;
     if (capacity < 2 * had && kept + 2 * had <= most) capacity = 2 * had;
     if (kept + capacity > most) return 0;

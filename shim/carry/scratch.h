@@ -24,14 +24,16 @@ typedef struct hm_scratch {
 
 void scratch_free(hm_scratch_t *scratch, const hm_channel_t *channel);
 
-/* The most scratch that a call can have under HIERMOE_MAX_SCRATCH: what is there, or what may still be made. */
+/* The most scratch that a call can have under HIERMOE_MAX_SCRATCH less what is for rows (rows_memory_most): what is
+ * there, or what may still be made. */
 size_t scratch_most(const hm_scratch_t *scratch);
 
 /* The capacity to make where a call needs so many bytes: with room for changing loads. */
 size_t scratch_wanted(const hm_scratch_t *scratch, size_t need);
 
-/* Gives all ranks private scratch of `capacity` bytes, cut to what HIERMOE_MAX_SCRATCH leaves, or leaves it as it is
- * where a rank cannot. *ready: all have at least `need`. Same on all ranks; 0, or the communicator is lost. */
+/* Gives all ranks private scratch of `capacity` bytes, cut to what HIERMOE_MAX_SCRATCH leaves. *ready: all have at
+ * least `need`. Where a rank cannot get it all ranks are left without private scratch, as what they had is given back
+ * first: both together could be more than the cap. Same on all ranks; 0, or the communicator is lost. */
 int scratch_grow(hm_scratch_t *scratch, hm_channel_t *channel, const hm_board_t *board, size_t need, size_t capacity,
                  bool *ready);
 

@@ -235,6 +235,45 @@ static void calls_beyond_the_scratch_cap_are_looked_at_ever_less(void **context)
     world_close(&world, RANKS);
 }
 
+/* Rows that the rank with the most of them sends. */
+static size_t rows_most(const exchange_t *exchange)
+{
+    size_t most = 0;
+    for (int s = 0; s < RANKS; s++) {
+        size_t rows = 0;
+        for (int r = 0; r < RANKS; r++) rows += exchange->rows[s][r];
+        if (rows > most) most = rows;
+    }
+    return most;
+}
+
+/* Memory for looking at rows is an eighth of the cap: where one rank's do not fit, all must leave the call alone, and
+ * nobody has taken any scratch. */
+static void rows_beyond_their_part_of_the_cap_are_left_alone(void **context)
+{
+    (void)context;
+    world_t world;
+    hm_channel_t channel = {.kernels = &hm_kernels_host};
+    world_open(&world, RANKS);
+    exchange_draw(&source, &world.exchange, RANKS, ROW);
+    size_t bytes = rows_memory_bytes(&channel, RANKS, rows_most(&world.exchange));
+    doubles_settings.row_bytes = ROW;
+    for (int enough = 0; enough < 2; enough++) {
+        doubles_settings.max_scratch = enough != 0 ? 8 * bytes : 8 * bytes - 1;
+        world_call(&world);
+        assert_int_equal(exchange_check(&world.exchange), 0);
+        for (int r = 0; r < RANKS; r++) {
+            const hm_parts_t *parts = &world.comm[r].state->parts;
+            assert_int_equal(left(&world, r, HM_REASON_SCRATCH_CAP), 1);
+            assert_int_equal(world.comm[r].stats.replaced, enough);
+            assert_int_equal(parts->carry.scratch.capacity > 0, enough);
+            assert_true(parts->agree.rows.bytes + parts->carry.scratch.capacity <= doubles_settings.max_scratch);
+        }
+    }
+    exchange_free(&world.exchange);
+    world_close(&world, RANKS);
+}
+
 /* A rank that receives into its send buffer: only it can see that, all must leave the call alone. */
 static void overlapping_buffers_are_left_alone(void **context)
 {
@@ -315,6 +354,7 @@ int main(void)
         cmocka_unit_test_setup(small_rows_take_no_memory, setup),
         cmocka_unit_test_setup(misfitting_row_bytes_are_left_alone, setup),
         cmocka_unit_test_setup(scratch_cap_leaves_alone, setup),
+        cmocka_unit_test_setup(rows_beyond_their_part_of_the_cap_are_left_alone, setup),
         cmocka_unit_test_setup(calls_beyond_the_scratch_cap_are_looked_at_ever_less, setup),
         cmocka_unit_test_setup(overlapping_buffers_are_left_alone, setup),
         cmocka_unit_test_setup(differing_counts_are_left_to_nccl, setup),
