@@ -14,6 +14,7 @@
 #define NEAR_BYTES ((size_t)8 << 20) /* of scratch that near ranks read from again and again */
 #define NEAR_JOBS 32
 #define ROW_COPIES 4 /* of each row among those that identify looks at: what routing to a few experts brings */
+#define PINNED_BYTES ((size_t)4 << 20) /* at most, that rows are made in: on GPUs they stay until the context ends */
 
 static double now_ms(void)
 {
@@ -245,19 +246,30 @@ int measure_flavour_time(hm_measure_t *m, size_t bytes, double *ms)
     return status != 0 ? status : meet(m, now_ms() - start, ms);
 }
 
-/* Fills the area of outgoing rows so that each comes ROW_COPIES times. rows: pinned memory of one copy of all. */
-static int rows_fill(const hm_measure_t *m, char *rows, size_t chunk)
+static void noise_fill(uint64_t *value, char *memory, size_t bytes)
+{
+    for (size_t i = 0; i + sizeof *value <= bytes; i += sizeof *value) {
+        *value ^= *value << 13, *value ^= *value >> 7, *value ^= *value << 17;
+        memcpy(memory + i, value, sizeof *value);
+    }
+}
+
+/* Fills the area of outgoing rows so that each comes ROW_COPIES times. rows: pinned memory of `room` bytes, in which
+ * they are made part by part. */
+static int rows_fill(const hm_measure_t *m, char *rows, size_t room)
 {
     const hm_channel_t *channel = &m->parts->channel;
-    int status = 0;
+    size_t chunk = m->bytes / ROW_COPIES, part;
     uint64_t value = 0x9E3779B97F4A7C15u * ((uint64_t)channel->comm->rank + 1);
-    for (size_t i = 0; i + sizeof value <= chunk; i += sizeof value) {
-        value ^= value << 13, value ^= value >> 7, value ^= value << 17;
-        memcpy(rows + i, &value, sizeof value);
+    int status = 0;
+    for (size_t at = 0; at < chunk && status == 0; at += part) {
+        part = chunk - at < room ? chunk - at : room;
+        noise_fill(&value, rows, part);
+        for (size_t copy = 0; copy < ROW_COPIES && status == 0; copy++)
+            status = channel_copy(channel, m->out + copy * chunk + at, rows, part);
+        if (status == 0) status = channel_wait(channel);
     }
-    for (size_t i = 0; i + chunk <= m->bytes && status == 0; i += chunk)
-        status = channel_copy(channel, m->out + i, rows, chunk);
-    return status != 0 ? status : channel_wait(channel);
+    return status;
 }
 
 static size_t area_round(size_t bytes)
@@ -293,14 +305,14 @@ static void table_fill(const hm_parts_t *parts)
 int measure_memory_make(hm_measure_t *m)
 {
     hm_channel_t *channel = &m->parts->channel;
-    size_t chunk = m->bytes / ROW_COPIES;
+    size_t chunk = m->bytes / ROW_COPIES, room = chunk < PINNED_BYTES ? chunk : PINNED_BYTES;
     char *rows = NULL;
     m->segment = malloc((size_t)channel->comm->ranks * sizeof *m->segment);
     if (m->segment == NULL) return -ENOMEM;
     int status = areas_make(m);
-    if (status == 0) status = channel_host_alloc(channel, chunk, (void **)&rows);
+    if (status == 0) status = channel_host_alloc(channel, room, (void **)&rows);
     if (status != 0) return status;
-    status = rows_fill(m, rows, chunk);
+    status = rows_fill(m, rows, room);
     channel_host_free(channel, rows);
     table_fill(m->parts);
     return status;
