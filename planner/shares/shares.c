@@ -122,7 +122,7 @@ static void share_write(const hm_shares_t *shares, const bool *held, hm_share_t 
 static int steps_allowed(int count)
 {
     if (count <= 12) return 8192;
-    return count < 64 ? 32768 / count : 512;
+    return count < 85 ? 32768 / count : 384;
 }
 
 hm_shares_time_t shares_choose(hm_shares_t *shares, const hm_shares_cost_t *cost, const uint64_t *loads, int resident,

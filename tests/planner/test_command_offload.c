@@ -5,7 +5,7 @@
 
 #define TRACE \
     "--offload --routing trace:" HM_TRACES "/moe_lm.hmtrace --cpu-ms 0.16,0.02 --gpu-ms 0.015,0.0002 --stream-ms " \
-                                           "0.38 "
+    "0.38 "
 
 static double number_of(const json_t *root, const char *key)
 {
