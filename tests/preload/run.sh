@@ -101,80 +101,6 @@ case_mode_off() {
     expect off.calls REPLACED 2
 }
 
-case_trust() {
-    local plugin=$BIN/plugin_linked.so
-    shim known HM_DOUBLE=replace SCENES_RANK=0 HIERMOE_DEBUG=INFO -- "$BIN/job" untrusted "$plugin" "$plugin"
-    expect known.calls REPLACED 0
-    expect known.err 'INFO communicator 0: call left alone: .*HIERMOE_TRUST' 1
-    expect known.err "WARN an all-to-all is left alone, as its caller .*: scene_untrusted < scenes_run < .*set HIERMOE_TRUST" 1
-    shim quiet HM_DOUBLE=replace SCENES_RANK=0 HIERMOE_MODE=off -- "$BIN/job" untrusted "$plugin"
-    expect quiet.err HIERMOE 0
-    shim other_rank HM_DOUBLE=replace -- "$BIN/job" untrusted "$plugin" # rank 0 has said it
-    expect other_rank.err HIERMOE 0
-    shim shape HM_DOUBLE=replace HIERMOE_TRUST=shape -- "$BIN/job" untrusted "$plugin"
-    expect shape.calls REPLACED 1
-    shim named HM_DOUBLE=replace HIERMOE_TRUST=nobody,scenes_run -- "$BIN/job" untrusted "$plugin"
-    expect named.calls REPLACED 1
-    shim other HM_DOUBLE=replace HIERMOE_TRUST=nobody,somebody -- "$BIN/job" untrusted "$plugin"
-    expect other.calls REPLACED 0
-    shim also HM_DOUBLE=replace HIERMOE_TRUST=nobody -- "$BIN/job" all2all "$plugin"
-    expect also.calls REPLACED 2
-}
-
-trusted() { # NAME TRUST PROGRAM CALLER REPLACED [VAR=value...]: how many of the two all-to-alls are replaced
-    local name=$1 trust=$2 program=$3 caller=$4 replaced=$5; shift 5
-    shim "$name" HM_DOUBLE=replace HIERMOE_DEBUG=INFO HIERMOE_TRUST="$trust" "$@" -- "$program" "$caller"
-    expect "$name.calls" REPLACED "$replaced"
-    expect "$name.calls" 'ncclSend' $((4 * (2 - replaced)))
-}
-
-# Functions that are not exported have names where the file is not stripped; in one that is, a neighbour's name is not
-# taken for theirs.
-case_hidden_caller() {
-    local callers=$BIN/callers
-    trusted direct nobody,hidden_disp "$callers" hidden_dispatch 2
-    trusted above hidden_layer "$callers" hidden_layer 2
-    trusted exported exported_dispatch "$callers" exported_dispatch 2
-    trusted neighbour exported_dispatch "$callers" hidden_dispatch 0
-    nm -n "$callers" | grep -A1 ' exported_dispatch$' | grep -q ' hidden_dispatch$' || fail "not neighbours: $(nm -n "$callers")"
-    strip -o "$work/stripped" "$callers" || fail strip
-    trusted gone hidden_dispatch "$work/stripped" hidden_dispatch 0
-    trusted near exported_dispatch "$work/stripped" hidden_dispatch 0
-    trusted still exported_dispatch "$work/stripped" exported_dispatch 2
-    # Rank 0 may know it by name: each rank without one says so.
-    shim says HM_DOUBLE=replace HIERMOE_TRUST=hidden_dispatch -- "$work/stripped" hidden_dispatch
-    expect says.err "WARN an all-to-all is left alone, .*: a function without a name in $work/stripped" 1
-}
-
-# What is installed beside the job must not decide whom a rank believes: libunwind once did.
-case_no_libunwind() {
-    mkdir "$work/empty" && : >"$work/empty/libunwind.so.8" || fail mkdir
-    trusted empty hidden_dispatch "$BIN/callers" hidden_dispatch 2 LD_LIBRARY_PATH="$work/empty"
-    ! nm -D --undefined-only "$LIB" | grep -i unw || fail "an unwinder is asked for"
-    ! strings "$LIB" | grep -i 'libunwind\.so' || fail "libunwind is opened"
-}
-
-# An unwinder of ours that the job could see would throw its C++ exceptions.
-case_exceptions() {
-    [ -x "$BIN/throws" ] || exit 77
-    local by=libgcc_s trust
-    [ -z "${EXTRA-}" ] || by='lib[a-z_]*' # a sanitizer's run time stands before libgcc_s
-    if [ -z "${EXTRA-}" ] && LD_PRELOAD=libunwind.so.8 true 2>&1 | cmp -s - /dev/null; then
-        play control LD_PRELOAD=libunwind.so.8 -- "$BIN/throws" hidden_dispatch
-        expect control.out 'thrown by libunwind' 2 # what must not be would be seen
-    fi
-    trusted known hidden_dispatch "$BIN/throws" hidden_dispatch 2 LD_DEBUG=bindings LD_DEBUG_OUTPUT="$work/bindings"
-    expect known.out "thrown by $by.so.*, caught" 2
-    for trust in shape exported_dispatch; do
-        trusted "$trust" $trust "$BIN/throws" exported_dispatch 2
-        expect "$trust.out" "thrown by $by.so.*, caught" 2
-    done
-    [ -z "${EXTRA-}" ] || return 0
-    grep -h 'libstdc++.* to .*`_Unwind_' "$work"/bindings.* >"$work/unwind"
-    grep -q '`_Unwind_RaiseException' "$work/unwind" || fail "_Unwind_RaiseException is not bound"
-    ! grep -v ' to [^ ]*libgcc_s' "$work/unwind" || fail "libstdc++ is bound elsewhere"
-}
-
 case_reenter() {
     shim in HM_DOUBLE=reenter HIERMOE_TRUST=shape -- "$BIN/job" all2all "$BIN/plugin_linked.so"
     expect in.calls 'REPLACED comm 100 rank 1 of 4, 608 bytes out' 1
@@ -333,49 +259,6 @@ case_all_of_nccl() {
     [ ! -s "$work/new" ] || fail "calls of $NCCL that calls.def does not know: $(tr '\n' ' ' <"$work/new")"
 }
 
-# counted NAME OPTION... PROGRAM...: under callgrind, with LD_PRELOAD=$preload; leaves $work/NAME.{count*,out}. Skips the
-# test where valgrind is missing or too old for this compiler.
-counted() {
-    local name=$1; shift
-    command -v valgrind >/dev/null || exit 77
-    LD_PRELOAD=$preload valgrind --tool=callgrind --callgrind-out-file="$work/$name.count" "$@" >"$work/$name.out" 2>"$work/$name.err"
-    local status=$?
-    ! grep -q 'debuginfo reader' "$work/$name.err" || exit 77
-    [ $status = 0 ] || fail "$name: exit $status: $(cat "$work/$name.err")"
-}
-total() { sed -n 's/^totals: //p' "$work/$1"; }
-
-# What the library adds to a call that is left alone, in instructions; bench.sh tells the times.
-case_pass_instructions() {
-    [ -z "${EXTRA-}" ] || exit 77
-    local calls=1000 i=0 kind added most
-    for preload in '' "$LIB"; do
-        counted "pass${preload:+_shim}" --toggle-collect=calls_counted --dump-after=calls_counted "$BIN/pass_cost" $calls
-    done
-    for most in allreduce:100 send:140 putsignal:115 group:1250; do
-        i=$((i + 1)) kind=$(sed -n "${i}p" "$work/pass.out")
-        [ "$kind" = "${most%:*}" ] || fail "kind $i is '$kind', expected ${most%:*}"
-        added=$((($(total pass_shim.count.$i) - $(total pass.count.$i)) / calls))
-        echo "$kind: $added instructions added, at most ${most#*:}"
-        [ $added -gt 0 ] && [ $added -le "${most#*:}" ] || fail "$added instructions added to $kind"
-    done
-}
-
-# And to starting a program that does not use NCCL.
-case_start_instructions() {
-    [ -z "${EXTRA-}" ] || exit 77
-    for preload in '' "$LIB"; do counted "start${preload:+_shim}" /bin/ls /; done
-    added=$(($(total start_shim.count) - $(total start.count)))
-    echo "$added instructions added to the start of a program"
-    [ $added -gt 0 ] && [ $added -le 250000 ] || fail "$added instructions"
-}
-
-# No malloc, no lock and no system call on the way of a call that is left alone.
-case_pass_quietly() {
-    [ -z "${EXTRA-}" ] || exit 77
-    LD_PRELOAD=$LIB "$BIN/pass_quiet" || fail "exit $?"
-}
-
 # The first calls of a process come from several threads at once.
 case_threads() {
     for i in 1 2 3; do
@@ -399,4 +282,7 @@ left = last[0]["left"]
 assert left == {"second_comm": 1, "second_stream": 1, "partial": 1}, left' "$work/json" || fail "$(cat "$work/json")"
 }
 
+here=$(dirname "$0")
+. "$here/callers.sh" || exit 1
+. "$here/costs.sh" || exit 1
 "case_$1"

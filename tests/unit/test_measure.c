@@ -228,6 +228,29 @@ static void flavours_differ_in_who_sends(void **context)
     world_close(&world, RANKS);
 }
 
+static void sizes_are_read_or_refused(void **context)
+{
+    (void)context;
+    hm_measure_sizes_t read;
+    assert_int_equal(measure_sizes_parse("1024,64k,2M,1g", &read), 0);
+    assert_int_equal(read.count, 4);
+    assert_int_equal(read.bytes[3], 1 << 30);
+    static const char *const bad[] = {"",
+                                      "64K",
+                                      "64K,",
+                                      "64K,64K",
+                                      "64K,4K",
+                                      "1,2",
+                                      "1M,x",
+                                      "1M,2MB",
+                                      "-1M,2M",
+                                      "1K,2K,3K,4K,5K,6K,7K,8K,9K",
+                                      "1K,99999999999999999999G",
+                                      "1K 2K"};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        if (measure_sizes_parse(bad[i], &read) == 0) fail_msg("\"%s\" was taken", bad[i]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -236,6 +259,7 @@ int main(void)
         cmocka_unit_test_setup(flavours_differ_in_who_sends, setup),
         cmocka_unit_test_setup(a_slow_rank_slows_what_all_ranks_see, setup),
         cmocka_unit_test_setup(large_buffers_are_measured_through_small_windows, setup),
+        cmocka_unit_test(sizes_are_read_or_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
