@@ -19,3 +19,9 @@ endfunction()
 function(hm_slow)
     set_property(TEST ${ARGN} APPEND PROPERTY LABELS slow)
 endfunction()
+
+# hm_counts_memory(PROGRAM): holds what is allocated against the page of formulas, by unit/counted.c.
+function(hm_counts_memory program)
+    target_compile_definitions(${program} PRIVATE HM_MEMORY_PAGE="${PROJECT_SOURCE_DIR}/shim/MEMORY.md")
+    target_link_options(${program} PRIVATE -Wl,--wrap=malloc,--wrap=calloc,--wrap=free)
+endfunction()

@@ -29,6 +29,7 @@ static CUresult gone(void *handle)
 static CUresult memory_made(CUdeviceptr *memory, size_t bytes)
 {
     *memory = (CUdeviceptr)(uintptr_t)malloc(bytes);
+    fake_cuda.device_bytes += bytes;
     fake_cuda.alive++;
     return CUDA_SUCCESS;
 }
@@ -190,6 +191,7 @@ CUresult cuMemHostAlloc(void **memory, size_t bytes, unsigned flags)
 {
     (void)flags;
     *memory = malloc(bytes);
+    fake_cuda.pinned_bytes += bytes;
     fake_cuda.alive++;
     return CUDA_SUCCESS;
 }

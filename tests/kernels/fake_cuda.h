@@ -12,6 +12,7 @@ typedef struct fake_cuda {
     /* What it saw. */
     int alive; /* pools, streams, events and memory that were made and not given back */
     int retained, pushed, launched, asked, waited;
+    size_t device_bytes, pinned_bytes; /* asked for, given back or not */
 } fake_cuda_t;
 
 /* All zero: works, and the thread is at device 0. */

@@ -4,6 +4,7 @@
 #include "fake_cuda.h"
 
 #include "../../kernels/kernels.h"
+#include "../unit/counted.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -154,6 +155,43 @@ static void streams_of_two_threads_are_ordered_though_they_have_one_handle(void 
     assert_int_equal(waited, 1);
 }
 
+/* What a context takes for itself is on the page, and grows by doubling with what a call needs. */
+static void memory_of_a_context(void **state)
+{
+    hm_context_t *context = NULL;
+    uint8_t mask = 0;
+    hm_pick_job_t pick = {.mask = &mask, .mask_bytes = 4, .rows = 65537u * 2048, .bits = {0, 1}};
+    hm_move_job_t *jobs = calloc(3 * JOBS, sizeof *jobs);
+    (void)state;
+    for (int i = 0; i < 3 * JOBS; i++) jobs[i] = (hm_move_job_t){.dst = jobs, .src = jobs, .width = 16, .rows = 1};
+    assert_int_equal(cuda->context_create(NULL, &context), 0);
+    assert_int_equal(cuda->prepare(context), 0);
+    COUNTED_IS(fake_cuda.pinned_bytes, 1048576);
+    COUNTED_IS(fake_cuda.device_bytes - fake_cuda.pinned_bytes, 16 + 8 * 65536);
+    size_t device = fake_cuda.device_bytes, pinned = fake_cuda.pinned_bytes;
+    assert_int_equal(cuda->pick(context, NULL, &pick, 1), 0);
+    assert_int_equal(fake_cuda.device_bytes - device, 16 + 8 * 2 * 65536);
+    fake_cuda.busy = 1000; /* earlier tables are still on their way */
+    device = fake_cuda.device_bytes;
+    for (int i = 0; i < 3; i++) assert_int_equal(cuda->move(context, NULL, jobs, 3 * JOBS), 0);
+    assert_int_equal(fake_cuda.device_bytes - device, 2 * 1048576);
+    assert_int_equal(fake_cuda.pinned_bytes - pinned, 2 * 1048576);
+    cuda->context_destroy(context);
+    free(jobs);
+}
+
+/* The part of this back end in what the page says of equal rows: id and first take 8 bytes a row, masks m. */
+static void memory_of_equal_rows(void **state)
+{
+    size_t n = 8, m = 4 * ((n + 31) / 32);
+    (void)state;
+    for (size_t r = 1; r < 100000; r = r * 3 / 2 + 1) {
+        size_t most = cuda->identify_bytes(r) + (8 + m) * (r + 1) + 4 * 256, bound = 5 * ((64 + m) * r + 2048) / 4;
+        assert_true(5 * most / 4 <= bound);
+        if (r > 1000) COUNTED_BELOW(5 * most / 4, 5 * ((64 + m) * r + 2048) / 4);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -162,6 +200,8 @@ int main(void)
         cmocka_unit_test_setup(work_is_done_on_the_wanted_device, setup),
         cmocka_unit_test_setup(no_device_at_all_is_said, setup),
         cmocka_unit_test_setup(streams_of_two_threads_are_ordered_though_they_have_one_handle, setup),
+        cmocka_unit_test_setup(memory_of_a_context, setup),
+        cmocka_unit_test_setup(memory_of_equal_rows, setup),
         cmocka_unit_test_setup(tables_that_find_no_memory_wait_for_earlier_ones, setup),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -20,11 +20,13 @@
 
 static char file[] = "/tmp/hiermoe-interval-XXXXXX", words[] = "/tmp/hiermoe-words-XXXXXX", text[1 << 16];
 static bool no_threads;
+static size_t stack_bytes; /* of the last thread */
 
 int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *), void *argument);
 int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *), void *argument);
 int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *), void *argument)
 {
+    if (attributes != NULL) pthread_attr_getstacksize(attributes, &stack_bytes);
     return no_threads ? EAGAIN : __real_pthread_create(thread, attributes, run, argument);
 }
 
@@ -154,6 +156,7 @@ static void thread_is_looked_at(void)
     comm_add(HANDLE(1), &front_real, true);
     for (int i = 0; i < 400 && !thread_file("status"); i++) nap(0.05); /* until it has its name */
     CHECK(thread_file("status"));
+    CHECK(stack_bytes >= 128 << 10 && stack_bytes < 1 << 20); /* above the least by the job's static storage */
     pthread_sigmask(SIG_SETMASK, NULL, &set);
     CHECK(!sigismember(&set, SIGUSR1)); /* the job's own mask is as it was */
     sigaddset(&set, SIGUSR1);
