@@ -43,6 +43,16 @@ int command_run(const char *arguments, char *text, size_t size)
     return WEXITSTATUS(status);
 }
 
+void command_refuses(const command_refusal_t *cases, size_t count)
+{
+    char text[16384];
+    for (size_t i = 0; i < count; i++) {
+        int status = command_run(cases[i].arguments, text, sizeof(text));
+        if (status != 2 || strstr(text, cases[i].says) == NULL)
+            fail_msg("hiermoe %s: status %d: %s", cases[i].arguments, status, text);
+    }
+}
+
 void command_file_write(const char *name, const void *data, size_t size)
 {
     char path[256];
@@ -61,6 +71,19 @@ json_t *command_json(const char *arguments)
     int status = command_run(line, text, sizeof(text));
     if (status != 0) fail_msg("%s: status %d: %s", line, status, text);
     json_t *root = json_loads(text, 0, &error);
+    if (root == NULL) fail_msg("%s: line %d: %s", line, error.line, error.text);
+    return root;
+}
+
+json_t *command_both(const char *options, char *text, size_t size)
+{
+    char line[1024], path[256];
+    json_error_t error;
+    snprintf(line, sizeof(line), "plan %s --json both.json", options);
+    int status = command_run(line, text, size);
+    if (status != 0) fail_msg("%s: status %d: %s", line, status, text);
+    snprintf(path, sizeof(path), "%s/both.json", folder);
+    json_t *root = json_load_file(path, 0, &error);
     if (root == NULL) fail_msg("%s: line %d: %s", line, error.line, error.text);
     return root;
 }

@@ -14,8 +14,18 @@ const char *command_folder(void);
 /* Runs the command with these arguments; returns its exit status, output and errors together in text. */
 int command_run(const char *arguments, char *text, size_t size);
 
+typedef struct command_refusal {
+    const char *arguments, *says;
+} command_refusal_t;
+
+/* Fails the test unless the command ends with 2 and says so, for each of them. */
+void command_refuses(const command_refusal_t *cases, size_t count);
+
 /* What hiermoe plan prints as JSON with these options, to be given back; the test fails where it is none. */
 json_t *command_json(const char *options);
+
+/* The same, from a file, and into text what one run says besides. */
+json_t *command_both(const char *options, char *text, size_t size);
 
 /* A member of it that must be there: of one of its objects, and a whole number. */
 double command_number(const json_t *root, const char *object, const char *key);

@@ -97,9 +97,7 @@ static void test_fit_follows_a_link_and_shows_no_stale_profile(void **state)
 static void test_bad_input_is_named(void **state)
 {
     (void)state;
-    static const struct {
-        const char *arguments, *says;
-    } cases[] = {
+    static const command_refusal_t cases[] = {
         {"fit", "expected -- and the command"},
         {"fit --out", "--out: expected a value"},
         {"fit --size 1M -- true", "\"--size\": expected --out, --sizes, --preload or --"},
@@ -108,12 +106,7 @@ static void test_bad_input_is_named(void **state)
         {"fit --preload /dev/null -- sh job.sh 0", "--preload /dev/null: no file: expected the library itself"},
         {"fit --preload bad.profile --out none.profile -- true", "the job left no profile"},
     };
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        char text[8192];
-        int status = command_run(cases[i].arguments, text, sizeof(text));
-        if (status != 2 || strstr(text, cases[i].says) == NULL)
-            fail_msg("hiermoe %s: status %d: %s", cases[i].arguments, status, text);
-    }
+    command_refuses(cases, sizeof(cases) / sizeof(cases[0]));
 }
 
 /* The library passes over sizes that it does not understand: the job ran and measured with others. */

@@ -111,8 +111,7 @@ static void test_the_table_says_what_json_says(void **state)
     (void)state;
     char text[8192];
     double ms, speedup;
-    json_t *root = command_json("--what-helps " JOB "--layers 2");
-    assert_int_equal(command_run("plan --what-helps " JOB "--layers 2", text, sizeof(text)), 0);
+    json_t *root = command_both("--what-helps " JOB "--layers 2", text, sizeof(text));
     double plain = command_number(root, "helps", "plain_ms"), alone = measured(root, DEDUP, "alone_ms");
     const char *line = strstr(text, "\nplain ");
     assert_non_null(line);
@@ -130,9 +129,7 @@ static void test_the_table_says_what_json_says(void **state)
 static void test_bad_input_is_named(void **state)
 {
     (void)state;
-    static const struct {
-        const char *arguments, *says;
-    } cases[] = {
+    static const command_refusal_t cases[] = {
         {"plan --what-helps", "plan: expected --profile"},
         {"plan --what-helps " JOB "--layers 0", "--layers: \"0\": expected a whole number from 1 to 1024"},
         {"plan --what-helps " JOB "--dense-ms 1", "--dense-ms: \"1\": expected two numbers"},
@@ -144,11 +141,7 @@ static void test_bad_input_is_named(void **state)
         {"plan --what-helps " JOB "--overlap", "--what-helps and --overlap: expected one question"},
     };
     char text[8192];
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        int status = command_run(cases[i].arguments, text, sizeof(text));
-        if (status != 2 || strstr(text, cases[i].says) == NULL)
-            fail_msg("%s: status %d: %s", cases[i].arguments, status, text);
-    }
+    command_refuses(cases, sizeof(cases) / sizeof(cases[0]));
     assert_int_equal(command_run("plan --what-helps --help", text, sizeof(text)), 0);
     assert_non_null(strstr(text, "--reduce-ms X"));
 }

@@ -110,13 +110,9 @@ static void test_a_trace_in_batches(void **state)
 static void test_the_table_says_what_json_says(void **state)
 {
     (void)state;
-    char text[8192], file[256];
+    char text[8192];
     double shown[4];
-    json_error_t error;
-    assert_int_equal(command_run("plan " TRACE "--tokens 64 --json o.json", text, sizeof(text)), 0);
-    snprintf(file, sizeof(file), "%s/o.json", command_folder());
-    json_t *root = json_load_file(file, 0, &error);
-    assert_non_null(root);
+    json_t *root = command_both(TRACE "--tokens 64", text, sizeof(text));
     const json_t *batch = json_array_get(json_object_get(json_object_get(root, "offload"), "batches"), 0);
     const char *line = strstr(text, "\n64 ");
     assert_non_null(line);
@@ -131,9 +127,7 @@ static void test_the_table_says_what_json_says(void **state)
 static void test_bad_input_is_named(void **state)
 {
     (void)state;
-    static const struct {
-        const char *arguments, *says;
-    } cases[] = {
+    static const command_refusal_t cases[] = {
         {"plan --offload", "--offload: expected --loads A,B,... or --routing trace:FILE"},
         {"plan --offload --loads 1,2", "--offload: expected --cpu-ms A,B"},
         {"plan --offload --loads 1 --cpu-ms 1,1", "--offload: expected --gpu-ms A,B"},
@@ -155,11 +149,7 @@ static void test_bad_input_is_named(void **state)
         {"plan " TRACE "--json /nowhere/x", "/nowhere/x: "},
     };
     char text[8192];
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        int status = command_run(cases[i].arguments, text, sizeof(text));
-        if (status != 2 || strstr(text, cases[i].says) == NULL)
-            fail_msg("%s: status %d: %s", cases[i].arguments, status, text);
-    }
+    command_refuses(cases, sizeof(cases) / sizeof(cases[0]));
     assert_int_equal(command_run("plan --offload --help", text, sizeof(text)), 0);
     assert_non_null(strstr(text, "--stream-ms X"));
 }

@@ -76,8 +76,7 @@ static void test_the_table_says_what_json_says(void **state)
     char text[8192];
     double ms, slower;
     int forward, backward;
-    json_t *root = command_json("--overlap --profile fsmoe-b");
-    assert_int_equal(command_run("plan --overlap --profile fsmoe-b", text, sizeof(text)), 0);
+    json_t *root = command_both("--overlap --profile fsmoe-b", text, sizeof(text));
     assert_int_equal(sscanf(text, "7 layers of fsmoe-b: %d chunks forward, %d backward: a step takes %lf ms", &forward,
                             &backward, &ms),
                      3);
@@ -95,9 +94,7 @@ static void test_the_table_says_what_json_says(void **state)
 static void test_bad_input_is_named(void **state)
 {
     (void)state;
-    static const struct {
-        const char *arguments, *says;
-    } cases[] = {
+    static const command_refusal_t cases[] = {
         {"plan --overlap", "--overlap: expected --profile (built-in: fsmoe-a, fsmoe-b)"},
         {"plan --overlap --profile a6000-4x8", "a6000-4x8: expected lines that begin with overlap_"},
         {"plan --overlap --profile nowhere", "nowhere: No such file"},
@@ -110,11 +107,7 @@ static void test_bad_input_is_named(void **state)
         {"plan --overlap --profile fsmoe-a --json /nowhere/x", "/nowhere/x: "},
     };
     char text[8192];
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        int status = command_run(cases[i].arguments, text, sizeof(text));
-        if (status != 2 || strstr(text, cases[i].says) == NULL)
-            fail_msg("%s: status %d: %s", cases[i].arguments, status, text);
-    }
+    command_refuses(cases, sizeof(cases) / sizeof(cases[0]));
     assert_int_equal(command_run("plan --overlap --help", text, sizeof(text)), 0);
     assert_non_null(strstr(text, "overlap_reduction"));
 }

@@ -56,9 +56,7 @@ static void test_every_counter_and_reason_is_listed(void **state)
 static void test_bad_input_is_named(void **state)
 {
     (void)state;
-    static const struct {
-        const char *arguments, *says;
-    } cases[] = {
+    static const command_refusal_t cases[] = {
         {"profile bad.profile", "bad.profile: line 3: \"colour\""},
         {"profile nope", "profile \"nope\": expected a file, a built-in name"},
         {"profile ''", "profile \"\": expected a file, a built-in name"},
@@ -69,12 +67,7 @@ static void test_bad_input_is_named(void **state)
         {"settings all", "usage: hiermoe settings"},
         {"counters all", "usage: hiermoe counters"},
     };
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        char text[8192];
-        int status = command_run(cases[i].arguments, text, sizeof(text));
-        if (status != 2 || strstr(text, cases[i].says) == NULL)
-            fail_msg("hiermoe %s: status %d: %s", cases[i].arguments, status, text);
-    }
+    command_refuses(cases, sizeof(cases) / sizeof(cases[0]));
 }
 
 /* A slow start and a fast one do not move what most starts take. */

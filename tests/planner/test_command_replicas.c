@@ -122,13 +122,9 @@ static void test_traffic_goes_to_the_nearest_copy(void **state)
 static void test_the_table_says_what_json_says(void **state)
 {
     (void)state;
-    char text[8192], file[256];
+    char text[8192];
     double shown[2];
-    json_error_t error;
-    assert_int_equal(command_run("plan " TRACE "--layer 0 --json r.json", text, sizeof(text)), 0);
-    snprintf(file, sizeof(file), "%s/r.json", command_folder());
-    json_t *root = json_load_file(file, 0, &error);
-    assert_non_null(root);
+    json_t *root = command_both(TRACE "--layer 0", text, sizeof(text));
     const json_t *layer = json_array_get(json_object_get(json_object_get(root, "replicas"), "layers"), 0);
     const char *line = strstr(text, "\ncopies by the loads before");
     assert_non_null(line);
@@ -141,9 +137,7 @@ static void test_the_table_says_what_json_says(void **state)
 static void test_bad_input_is_named(void **state)
 {
     (void)state;
-    static const struct {
-        const char *arguments, *says;
-    } cases[] = {
+    static const command_refusal_t cases[] = {
         {"plan --replicas", "--replicas: expected --loads A,B,... or --routing trace:FILE"},
         {"plan --replicas --loads", "--loads: expected a value after it"},
         {"plan --replicas --loads 1,,2 --ranks 2", "--loads: \"1,,2\": expected whole numbers with commas between"},
@@ -169,11 +163,7 @@ static void test_bad_input_is_named(void **state)
         {"plan --replicas --replicas --loads 1", "--replicas and --replicas: expected one question"},
     };
     char text[8192];
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        int status = command_run(cases[i].arguments, text, sizeof(text));
-        if (status != 2 || strstr(text, cases[i].says) == NULL)
-            fail_msg("%s: status %d: %s", cases[i].arguments, status, text);
-    }
+    command_refuses(cases, sizeof(cases) / sizeof(cases[0]));
     assert_int_equal(command_run("plan --replicas --help", text, sizeof(text)), 0);
     assert_non_null(strstr(text, "--least-tokens N"));
     assert_int_equal(command_run("plan --help", text, sizeof(text)), 0);

@@ -96,17 +96,13 @@ static void test_the_table_says_what_json_says(void **state)
         "--profile prior:net,nvlink --topo 4,8 --model qwen3-30b-a3b --routing zipf:0.9 --cost links-sliced",
         ("--profile a6000-4x8 --model qwen3-30b-a3b --routing zipf:1 --cost padded-sliced --experts 100 --tokens 16384 "
          "--sample 400000")};
-    char arguments[512], path[256], text[8192];
+    char text[8192];
     assert_int_equal(command_run("profile a6000-4x8", text, sizeof(text)), 0);
     size_t length = (size_t)(strstr(text, "agree_ms 0") - text);
     snprintf(text + length, sizeof(text) - length, "agree_ms 1.5\n");
     command_file_write("own.profile", text, strlen(text));
     for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
-        snprintf(arguments, sizeof(arguments), "plan %s --json both.json", options[i]);
-        assert_int_equal(command_run(arguments, text, sizeof(text)), 0);
-        snprintf(path, sizeof(path), "%s/both.json", command_folder());
-        json_t *root = json_load_file(path, 0, NULL);
-        assert_non_null(root);
+        json_t *root = command_both(options[i], text, sizeof(text));
         duplications_equal(text, root);
         depths_equal(text, root);
         swaps_equal(text, root);
