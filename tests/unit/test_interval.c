@@ -284,6 +284,11 @@ static void parent_forks(void)
     CHECK(status == 0);
 }
 
+#ifdef __has_feature /* clang */
+#if __has_feature(thread_sanitizer)
+#define __SANITIZE_THREAD__ 1
+#endif
+#endif
 #ifdef __SANITIZE_THREAD__ /* lets no child of a process with threads start one */
 #define CHILD_HAS_THREADS false
 #else
@@ -319,7 +324,8 @@ bool __wrap_log_path(const char *pattern, int rank, char *path, size_t size)
 
 static void communicator_ends_under_a_line(void)
 {
-    job = holding = true;
+    job = true;
+    holding = true;
     comm_add(HANDLE(1), &front_real, true);
     leave(1);
     while (!held) nap(0.01);
