@@ -91,6 +91,7 @@ int cuda_end(hm_context_t *context, CUstream stream)
     if (status != 0) return status;
     order->last = stream;
     order->used = true;
+    order->awaited = false;
     return 0;
 }
 

@@ -34,6 +34,7 @@ typedef struct hm_cuda_order {
     CUevent done;      /* behind the last work of the context */
     CUstream last;     /* stream of that work */
     bool used;         /* there was work */
+    bool awaited;      /* `done` is the point that a wait has waited for in vain */
     CUevent allocated; /* behind the last allocation */
     bool fresh;        /* no stream waits for `allocated` yet */
 } hm_cuda_order_t;

@@ -82,11 +82,15 @@ static int done_wait(hm_context_t *context, double seconds, const atomic_int *ca
 int cuda_wait(hm_context_t *context, void *stream, double seconds, const atomic_int *cancel)
 {
     hm_cuda_entry_t entry;
+    hm_cuda_order_t *order = &context->order;
     int status = cuda_enter(context, &entry);
     if (status != 0) return status;
-    status = cuda_begin(context, stream);
-    if (status == 0) status = cuda_end(context, stream);
+    if (!order->awaited || order->last != stream) {
+        status = cuda_begin(context, stream);
+        if (status == 0) status = cuda_end(context, stream);
+    }
     if (status == 0) status = done_wait(context, seconds, cancel);
+    order->awaited = status == -ETIMEDOUT;
     cuda_leave(context, &entry);
     return status;
 }

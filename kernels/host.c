@@ -17,7 +17,11 @@ static int context_prepare(hm_context_t *context)
 static int context_create(const void *hook, hm_context_t **context)
 {
     hm_context_t *made = calloc(1, sizeof *made);
-    if (made == NULL) return -ENOMEM;
+    int status = made == NULL ? -ENOMEM : host_order_open(&made->order);
+    if (status != 0) {
+        free(made);
+        return status;
+    }
     made->streams = hook;
     *context = made;
     return 0;
@@ -27,7 +31,7 @@ static void context_destroy(hm_context_t *context)
 {
     if (context == NULL) return;
     host_share_close(context);
-    host_free(context, context);
+    host_order_close(context);
 }
 
 static int stream_capturing(hm_context_t *context, void *stream)
@@ -59,6 +63,7 @@ const hm_kernels_t hm_kernels_host = {
     .host_free = host_free,
     .capturing = stream_capturing,
     .join = host_join,
+    .unjoin = host_unjoin,
     .copy = host_copy,
     .wait = host_wait,
     .identify_bytes = host_rows_identify_bytes,

@@ -13,18 +13,9 @@ int host_alloc(hm_context_t *context, size_t bytes, void **memory)
     return posix_memalign(memory, 64, bytes > 0 ? bytes : 1) == 0 ? 0 : -ENOMEM;
 }
 
-static int free_run(const void *memory)
-{
-    free(*(void *const *)memory);
-    return 0;
-}
-
-/* Gives memory back behind all work of the context. A stream that takes no more work has been destroyed by the job, and
- * was idle then. */
 void host_free(hm_context_t *context, void *memory)
 {
-    if (memory == NULL) return;
-    if (!context->used || host_submit(context, context->last, free_run, &memory, sizeof memory) != 0) free(memory);
+    if (memory != NULL) host_order_free(context, memory);
 }
 
 /* How shared memory is reached: from within this process only. */

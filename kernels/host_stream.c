@@ -1,62 +1,45 @@
-/* Streams of a library without devices: work in their order, waiting, times. */
+/* Waiting for streams of a library without devices, and times along them. */
 #include "host_context.h"
 #include "patience.h"
 
 #include <errno.h>
-#include <stdlib.h>
-#include <string.h>
 #include <time.h>
 
-/* One piece of work waiting on a stream: a copy of its arguments behind the header. */
-typedef struct host_work {
-    hm_context_t *context;
-    int (*run)(const void *arguments);
-    void *arguments;
-} host_work_t;
+#define TURN_NANOSECONDS 5000000 /* a wait looks so often whether it is cancelled */
 
-static void host_work_run(void *memory)
+/* Waits a turn for the work up to a number. Whether it is done. */
+static bool point_wait(hm_host_order_t *order, uint64_t number)
 {
-    host_work_t *work = memory;
-    if (work->run(work->arguments) != 0) atomic_store(&work->context->failed, 1);
-    free(work);
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_nsec += TURN_NANOSECONDS;
+    until.tv_sec += until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    int status = 0;
+    pthread_mutex_lock(&order->lock);
+    while (order->finished < number && status == 0) status = pthread_cond_timedwait(&order->done, &order->lock, &until);
+    bool done = order->finished >= number;
+    pthread_mutex_unlock(&order->lock);
+    return done;
 }
 
-int host_submit(hm_context_t *context, void *stream, int (*run)(const void *), const void *arguments, size_t bytes)
-{
-    if (context->streams == NULL || context->streams->enqueue == NULL) return run(arguments);
-    size_t head = (sizeof(host_work_t) + 15) / 16 * 16;
-    host_work_t *work = malloc(head + bytes);
-    if (work == NULL) return -ENOMEM;
-    *work = (host_work_t){context, run, (char *)work + head};
-    memcpy(work->arguments, arguments, bytes);
-    context->last = stream;
-    context->used = true;
-    if (context->streams->enqueue(stream, host_work_run, work) == 0) return 0;
-    free(work);
-    return -EIO;
-}
-
-/* Waits in short turns so that a cancel is noticed soon. */
 int host_wait(hm_context_t *context, void *stream, double seconds, const atomic_int *cancel)
 {
-    if (context->streams == NULL || context->streams->wait == NULL) return 0;
     hm_patience_t patience = patience_begin();
+    int status = 0;
+    if (context->streams == NULL || context->streams->enqueue == NULL) return 0;
+    if (!context->awaited || context->last != stream) status = host_point(context, stream);
+    if (status != 0) return status;
+    uint64_t number = context->order.submitted;
     for (;;) {
-        int busy = context->streams->wait(stream, 0.05);
+        bool done = point_wait(&context->order, number);
         /* An abort ends the stream's work too, without its results. */
-        if (cancel != NULL && atomic_load(cancel)) return -ECANCELED;
-        if (busy < 0) return -EIO;
-        if (busy == 0) break;
-        if (patience_turn(&patience) >= seconds) return -ETIMEDOUT;
+        if (cancel != NULL && atomic_load(cancel) != 0) return -ECANCELED;
+        if (done) return atomic_load(&context->failed) != 0 ? -ENOMEM : 0;
+        if (patience_turn(&patience) >= seconds) break;
     }
-    return atomic_load(&context->failed) ? -ENOMEM : 0;
-}
-
-int host_join(hm_context_t *context, void *stream)
-{
-    if (!context->used || context->last == stream) return 0;
-    /* Negative: the job has destroyed the stream, which was idle then. */
-    return context->streams->wait(context->last, 1e9) <= 0 ? 0 : -EIO;
+    context->awaited = true;
+    return -ETIMEDOUT;
 }
 
 typedef struct mark_arguments {

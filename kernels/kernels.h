@@ -112,7 +112,8 @@ struct hm_kernels {
     int (*prepare)(hm_context_t *context);
     void (*context_destroy)(hm_context_t *context);
 
-    /* Device memory and memory that both sides see (pinned). Neither waits for the device. free takes NULL. */
+    /* Device memory and memory that both sides see (pinned). Nothing here waits for the device: memory that is given
+     * back is freed behind all work of the context so far. free takes NULL. */
     int (*alloc)(hm_context_t *context, size_t bytes, void **memory);
     void (*free)(hm_context_t *context, void *memory);
     int (*host_alloc)(hm_context_t *context, size_t bytes, void **memory);
@@ -121,14 +122,19 @@ struct hm_kernels {
     /* 1 while the stream is being captured into a graph, else 0. */
     int (*capturing)(hm_context_t *context, void *stream);
 
-    /* Orders `stream` behind everything this context enqueued before, on whichever stream that was. */
+    /* Orders `stream` behind everything this context enqueued before, on whichever stream that was, and behind nothing
+     * else of that stream. Does not wait on the host. */
     int (*join)(hm_context_t *context, void *stream);
+    /* After an abort, when nobody will use what the work brings: lets go of streams that wait for another one. NULL
+     * where a driver orders streams. */
+    void (*unjoin)(hm_context_t *context);
 
     /* Copies between device memory and host_alloc memory; the host side must stay until the stream got there. */
     int (*copy)(hm_context_t *context, void *stream, void *dst, const void *src, size_t bytes);
 
-    /* Waits on the host until the stream is idle. -ETIMEDOUT after `seconds`, not counting time in which the process
-     * was stopped; -ECANCELED once *cancel is not 0 (cancel may be NULL). */
+    /* Waits on the host for what is on the stream by now. -ETIMEDOUT after `seconds`, not counting time in which the
+     * process was stopped; -ECANCELED soon after *cancel is not 0 (cancel may be NULL). A wait that timed out may be
+     * gone on with: the next wait on the stream, with no work of the context in between, is for the same. */
     int (*wait)(hm_context_t *context, void *stream, double seconds, const atomic_int *cancel);
 
     /* Bytes of work memory that identify needs for n rows; 0 if n is beyond what it can do. */
@@ -167,11 +173,10 @@ struct hm_kernels {
     int (*span)(hm_context_t *context, int from, int to, double *ms);
 };
 
-/* A stream of a library without devices: enqueue runs fn(arg) in order on the stream; wait returns 0 when the stream
- * is idle, else after `seconds` a positive number. enqueue NULL: there are no streams, everything runs at once. */
+/* A stream of a library without devices: enqueue runs fn(arg) in order on the stream's own thread and returns 0, or is
+ * refused. enqueue NULL: there are no streams, everything runs at once. */
 typedef struct hm_host_stream {
     int (*enqueue)(void *stream, void (*fn)(void *), void *arg);
-    int (*wait)(void *stream, double seconds);
 } hm_host_stream_t;
 
 extern const hm_kernels_t hm_kernels_host;

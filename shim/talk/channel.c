@@ -33,10 +33,8 @@ static int device_of(hm_comm_t *comm)
 static const hm_kernels_t *kernels_find(hm_channel_t *channel, const char **why)
 {
     void *enqueue = dlsym(channel->comm->real->handle, "hostncclStreamEnqueue");
-    void *wait = dlsym(channel->comm->real->handle, "hostncclStreamWait");
-    if (enqueue == NULL || wait == NULL) return kernels_cuda_open(why);
+    if (enqueue == NULL) return kernels_cuda_open(why);
     memcpy(&channel->host_stream.enqueue, &enqueue, sizeof enqueue);
-    memcpy(&channel->host_stream.wait, &wait, sizeof wait);
     return &hm_kernels_host;
 }
 
@@ -60,8 +58,10 @@ int channel_open(hm_channel_t *channel, hm_comm_t *comm, hm_reason_t *reason)
 
 void channel_close(hm_channel_t *channel, bool shared_stays)
 {
-    if (shared_stays) channel->kernels->abandon(channel->context);
-    channel->kernels->context_destroy(channel->context);
+    const hm_kernels_t *kernels = channel->kernels;
+    if (atomic_load(&channel->comm->aborted) != 0 && kernels->unjoin != NULL) kernels->unjoin(channel->context);
+    if (shared_stays) kernels->abandon(channel->context);
+    kernels->context_destroy(channel->context);
 }
 
 ncclResult_t channel_group_begin(hm_channel_t *channel)

@@ -1,9 +1,8 @@
-/* Description: what the host back end promises whatever the job and its peers do: waits end, streams keep their order,
- * and lists that a lost peer never filled in let nothing be read or written out of bounds.
+/* Description: what the host back end promises whatever the job and its peers do: lists that a lost peer never filled in
+ * let nothing be read or written out of bounds. test_host_streams.c has its streams.
  */
 #include "../../kernels/kernels.h"
 
-#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -16,64 +15,6 @@ static hm_context_t *context_open(void)
     hm_context_t *made = NULL;
     assert_int_equal(hm_kernels_host.context_create(NULL, &made), 0);
     return made;
-}
-
-static int stream_answer;
-static void *stream_waited;
-
-static int stream_enqueue(void *stream, void (*run)(void *), void *argument)
-{
-    (void)stream;
-    run(argument);
-    return 0;
-}
-
-static int stream_wait(void *stream, double seconds)
-{
-    (void)seconds;
-    stream_waited = stream;
-    return stream_answer;
-}
-
-/* A stream that never comes to its end, one that is no more, and an abort that ends its work without results. */
-static void wait_ends_with_time_error_or_abort(void **context)
-{
-    (void)context;
-    const hm_host_stream_t hook = {stream_enqueue, stream_wait};
-    atomic_int cancel = 0;
-    hm_context_t *kernels = NULL;
-    assert_int_equal(hm_kernels_host.context_create(&hook, &kernels), 0);
-    stream_answer = 1;
-    assert_int_equal(hm_kernels_host.wait(kernels, NULL, 0, NULL), -ETIMEDOUT);
-    assert_int_equal(hm_kernels_host.wait(kernels, NULL, 0, &cancel), -ETIMEDOUT);
-    cancel = 1;
-    assert_int_equal(hm_kernels_host.wait(kernels, NULL, 20, &cancel), -ECANCELED);
-    stream_answer = 0;
-    assert_int_equal(hm_kernels_host.wait(kernels, NULL, 20, &cancel), -ECANCELED);
-    assert_int_equal(hm_kernels_host.wait(kernels, NULL, 20, NULL), 0);
-    stream_answer = -1;
-    assert_int_equal(hm_kernels_host.wait(kernels, NULL, 20, NULL), -EIO);
-    hm_kernels_host.context_destroy(kernels);
-}
-
-/* A call on another stream than the one before waits for what that one still does with the scratch. */
-static void streams_are_joined(void **context)
-{
-    (void)context;
-    const hm_host_stream_t hook = {stream_enqueue, stream_wait};
-    char stream[2], word[4] = "abc";
-    hm_context_t *kernels = NULL;
-    assert_int_equal(hm_kernels_host.context_create(&hook, &kernels), 0);
-    stream_answer = 0;
-    stream_waited = NULL;
-    assert_int_equal(hm_kernels_host.join(kernels, &stream[0]), 0);
-    assert_null(stream_waited);
-    assert_int_equal(hm_kernels_host.copy(kernels, &stream[0], word, "abd", 3), 0);
-    assert_int_equal(hm_kernels_host.join(kernels, &stream[0]), 0);
-    assert_null(stream_waited);
-    assert_int_equal(hm_kernels_host.join(kernels, &stream[1]), 0);
-    assert_ptr_equal(stream_waited, &stream[0]);
-    hm_kernels_host.context_destroy(kernels);
 }
 
 /* Distinct rows that identify finds among `count` different ones that all come twice; fingerprints of one bit. */
@@ -171,8 +112,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(colliding_rows_are_found_among_few),
-        cmocka_unit_test(wait_ends_with_time_error_or_abort),
-        cmocka_unit_test(streams_are_joined),
         cmocka_unit_test(pick_stops_at_most),
         cmocka_unit_test(move_skips_rows_that_are_not_there),
         cmocka_unit_test(shared_memory_of_an_abandoned_context_stays),

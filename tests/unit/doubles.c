@@ -12,7 +12,6 @@ hm_settings_t doubles_settings;
 _Thread_local const hm_settings_t *doubles_own;
 _Atomic int doubles_said;
 char doubles_text[1024];
-void (*doubles_enqueued)(void);
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
@@ -28,7 +27,6 @@ void doubles_reset(void)
                                        .test_fail_alloc = HM_ALLOC_NEVER_FAILS};
     doubles_said = 0;
     doubles_text[0] = '\0';
-    doubles_enqueued = NULL;
 }
 
 const hm_settings_t *settings_get(void)
@@ -64,22 +62,4 @@ void comm_say(hm_log_t level, const hm_comm_t *comm, const char *format, ...)
 void comm_leave(hm_comm_t *comm, hm_reason_t reason)
 {
     comm->stats.left[reason]++;
-}
-
-/* The streams of this NCCL: everything happens at once. */
-int hostncclStreamEnqueue(void *stream, void (*run)(void *), void *argument);
-int hostncclStreamWait(void *stream, double seconds);
-
-int hostncclStreamEnqueue(void *stream, void (*run)(void *), void *argument)
-{
-    (void)stream;
-    run(argument);
-    if (doubles_enqueued != NULL) doubles_enqueued();
-    return 0;
-}
-
-int hostncclStreamWait(void *stream, double seconds)
-{
-    (void)stream, (void)seconds;
-    return 0;
 }

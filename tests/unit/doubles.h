@@ -12,9 +12,6 @@ extern _Thread_local const hm_settings_t *doubles_own;
 extern _Atomic int doubles_said;
 extern char doubles_text[1024];
 
-/* Called whenever a rank enqueues work, on its thread; may be NULL. */
-extern void (*doubles_enqueued)(void);
-
 /* Defaults of a run: exact mode, depth by rule, 20 s. */
 void doubles_reset(void);
 

@@ -142,7 +142,7 @@ static int setup(void **context)
     doubles_reset();
     doubles_settings.topo = "2,2";
     doubles_settings.depth = 2;
-    doubles_enqueued = step;
+    streams_enqueued = step;
     atomic_store(&used_after_end, 0);
     watched = *threads_real();
     watched.ncclSend = watched_send;

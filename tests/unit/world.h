@@ -5,6 +5,7 @@
 #include "../../shim/door/call.h"
 #include "../../shim/state.h"
 #include "doubles.h"
+#include "streams.h"
 #include "threads_nccl.h"
 
 #include <stdint.h>
