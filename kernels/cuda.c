@@ -101,6 +101,7 @@ static const hm_kernels_t cuda_kernels = {
     .join = cuda_join,
     .copy = cuda_copy,
     .wait = cuda_wait,
+    .claim = cuda_claim,
     .identify_bytes = cuda_identify_bytes,
     .identify = cuda_identify,
     .pick = cuda_pick,

@@ -36,6 +36,7 @@ int cuda_capturing(hm_context_t *context, void *stream);
 int cuda_join(hm_context_t *context, void *stream);
 int cuda_copy(hm_context_t *context, void *stream, void *dst, const void *src, size_t bytes);
 int cuda_wait(hm_context_t *context, void *stream, double seconds, const atomic_int *cancel);
+int cuda_claim(hm_context_t *context, void *stream, hm_claim_t *claim, uint32_t *word, uint32_t value);
 
 size_t cuda_identify_bytes(size_t n);
 int cuda_identify(hm_context_t *context, void *stream, const hm_rows_t *rows, const uint32_t *bit,

@@ -94,3 +94,16 @@ int cuda_wait(hm_context_t *context, void *stream, double seconds, const atomic_
     cuda_leave(context, &entry);
     return status;
 }
+
+int cuda_claim(hm_context_t *context, void *stream, hm_claim_t *claim, uint32_t *word, uint32_t value)
+{
+    hm_cuda_entry_t entry;
+    int status = cuda_enter(context, &entry);
+    if (status != 0) return status;
+    void *arguments[] = {&claim, &word, &value};
+    status = cuda_begin(context, stream);
+    if (status == 0) status = cuda_launch(context, stream, HM_CUDA_claim, 1, 1, false, arguments);
+    if (status == 0) status = cuda_end(context, stream);
+    cuda_leave(context, &entry);
+    return status;
+}

@@ -66,6 +66,7 @@ const hm_kernels_t hm_kernels_host = {
     .unjoin = host_unjoin,
     .copy = host_copy,
     .wait = host_wait,
+    .claim = host_claim,
     .identify_bytes = host_rows_identify_bytes,
     .identify = host_identify,
     .pick = host_pick,

@@ -49,6 +49,7 @@ int host_submit(hm_context_t *context, void *stream, int (*run)(const void *), c
 /* Work that does nothing, to be waited for. */
 int host_point(hm_context_t *context, void *stream);
 
+int host_claim(hm_context_t *context, void *stream, hm_claim_t *claim, uint32_t *word, uint32_t value);
 int host_wait(hm_context_t *context, void *stream, double seconds, const atomic_int *cancel);
 int host_join(hm_context_t *context, void *stream);
 void host_unjoin(hm_context_t *context);

@@ -42,6 +42,27 @@ int host_wait(hm_context_t *context, void *stream, double seconds, const atomic_
     return -ETIMEDOUT;
 }
 
+typedef struct claim_arguments {
+    hm_claim_t *claim;
+    uint32_t *word;
+    uint32_t value;
+} claim_arguments_t;
+
+static int claim_run(const void *memory)
+{
+    const claim_arguments_t *arguments = memory;
+    hm_claim_t *claim = arguments->claim;
+    atomic_store(&claim->claimed, 1);
+    if (atomic_load(&claim->withdrawn) != 0) *arguments->word = arguments->value;
+    atomic_store(&claim->passed, 1);
+    return 0;
+}
+
+int host_claim(hm_context_t *context, void *stream, hm_claim_t *claim, uint32_t *word, uint32_t value)
+{
+    return host_submit(context, stream, claim_run, &(claim_arguments_t){claim, word, value}, sizeof(claim_arguments_t));
+}
+
 typedef struct mark_arguments {
     atomic_llong *mark;
 } mark_arguments_t;

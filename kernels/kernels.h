@@ -18,7 +18,7 @@
 #include <stdint.h>
 
 #define HM_TICKET 64 /* bytes that tell another process how to reach memory */
-#define HM_MARKS 32  /* slots for times, see mark */
+#define HM_MARKS 33  /* slots for times, see mark */
 
 typedef struct hm_kernels hm_kernels_t;
 typedef struct hm_context hm_context_t; /* one per communicator: device, staging memory, events */
@@ -84,6 +84,14 @@ typedef struct hm_move_job {
     const hm_rows_t *segments;
 } hm_move_job_t;
 
+/* What the host and a stream say to each other about a word in device memory that the host may take back until the
+ * stream gets to it. Lies in host_alloc memory, zeros at first. Each side sets its word, then looks at the other's. */
+typedef struct hm_claim {
+    atomic_int withdrawn; /* by the host: take the word back */
+    atomic_int claimed;   /* by the stream: whether it is taken back is being read */
+    atomic_int passed;    /* by the stream: it does nothing more with this claim */
+} hm_claim_t;
+
 static inline size_t hm_mask_bytes(uint32_t bits)
 {
     return ((size_t)bits + 7) / 8;
@@ -103,8 +111,8 @@ struct hm_kernels {
     size_t fit_bytes;            /* the largest buffer that is worth timing transfers with */
     double identify_ms, pack_ms; /* ms per byte as in hm_profile_t, until measured; 0: those of profile_prior */
 
-    /* Makes a context. Until prepare it only serves host_alloc, host_free, wait, capturing and context_destroy: enough
-     * to tell other ranks that prepare failed here. hook is the back end's own: an hm_host_stream_t, or for CUDA the
+    /* Makes a context. Until prepare it only serves host_alloc, host_free, join, wait, mark, span, capturing and
+     * context_destroy: enough to tell other ranks that prepare failed here. hook is the back end's own: an hm_host_stream_t, or for CUDA the
      * number of the device (an int; NULL or below 0: the calling thread's current one). */
     int (*context_create)(const void *hook, hm_context_t **context);
     /* Loads the kernels and reserves the memory that must not be missing in the middle of a call. -EIO for a device or
@@ -136,6 +144,10 @@ struct hm_kernels {
      * process was stopped; -ECANCELED soon after *cancel is not 0 (cancel may be NULL). A wait that timed out may be
      * gone on with: the next wait on the stream, with no work of the context in between, is for the same. */
     int (*wait)(hm_context_t *context, void *stream, double seconds, const atomic_int *cancel);
+
+    /* Enqueues the claim of a word that the device can write: it gets `value` if it was withdrawn by then (claim.h),
+     * and stays as it is otherwise. */
+    int (*claim)(hm_context_t *context, void *stream, hm_claim_t *claim, uint32_t *word, uint32_t value);
 
     /* Bytes of work memory that identify needs for n rows; 0 if n is beyond what it can do. */
     size_t (*identify_bytes)(size_t n);

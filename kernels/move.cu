@@ -1,4 +1,4 @@
-/* Moving rows, and carrying small host tables over. */
+/* Moving rows, carrying small host tables over, and claiming words that the host may take back. */
 #include "device.cuh"
 
 /* Copies up to 8 words per lane of one row. Past the end every lane loads the last word, so that all loads start before
@@ -96,4 +96,15 @@ HM_KERNEL(stage, HM_BLOCK, 4)(unsigned char *dst, const unsigned char *src, uint
     uint64_t whole = (((uintptr_t)dst | (uintptr_t)src) & 15) == 0 ? bytes / 16 : 0;
     for (uint64_t i = number; i < whole; i += step) ((uint4 *)dst)[i] = __ldcv((const uint4 *)src + i);
     for (uint64_t i = whole * 16 + number; i < bytes; i += step) dst[i] = __ldcv(src + i);
+}
+
+/* One thread. The fences reach the host, whose memory the claim lies in: it writes `withdrawn`, then reads `claimed`. */
+HM_KERNEL(claim, 1, 1)(hm_claim_t *claim, uint32_t *word, uint32_t value)
+{
+    work_await();
+    claim->claimed = 1;
+    __threadfence_system();
+    if (claim->withdrawn != 0) *word = value;
+    __threadfence_system();
+    claim->passed = 1;
 }

@@ -1,6 +1,7 @@
 #include "fake_cuda.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 fake_cuda_t fake_cuda;
 
@@ -145,6 +146,13 @@ CUresult cuLaunchKernel(CUfunction function, unsigned x, unsigned y, unsigned z,
 {
     (void)y, (void)z, (void)threads_y, (void)threads_z, (void)shared, (void)stream, (void)extra;
     fake_cuda.launched++;
+    if (strcmp((const char *)function, "ncclDevKernel_HierMoE_claim") == 0) {
+        fake_cuda.claim.blocks = x;
+        fake_cuda.claim.threads = threads;
+        memcpy(&fake_cuda.claim.claim, arguments[0], sizeof(void *));
+        memcpy(&fake_cuda.claim.word, arguments[1], sizeof(void *));
+        memcpy(&fake_cuda.claim.value, arguments[2], sizeof(unsigned));
+    }
     return function != NULL && x > 0 && threads > 0 && arguments != NULL ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
 }
 
@@ -288,6 +296,7 @@ CUresult cuEventDestroy(CUevent event)
 CUresult cuEventRecord(CUevent event, CUstream stream)
 {
     (void)stream;
+    fake_cuda.recorded++;
     return event != NULL ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
 }
 

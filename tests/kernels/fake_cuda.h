@@ -11,8 +11,13 @@ typedef struct fake_cuda {
     CUdevice device;      /* of the thread's context; below 0: it has none */
     /* What it saw. */
     int alive; /* pools, streams, events and memory that were made and not given back */
-    int retained, pushed, launched, asked, waited;
+    int retained, pushed, launched, asked, waited, recorded;
     size_t device_bytes, pinned_bytes; /* asked for, given back or not */
+    struct {
+        unsigned blocks, threads;
+        void *claim, *word;
+        unsigned value;
+    } claim; /* the last launch of that kernel */
 } fake_cuda_t;
 
 /* All zero: works, and the thread is at device 0. */

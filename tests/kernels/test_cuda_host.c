@@ -44,6 +44,7 @@ static void unknown_gpu_is_refused_by_prepare_alone(void **state)
 {
     hm_context_t *context = NULL;
     void *memory = NULL;
+    double ms;
     (void)state;
     fake_cuda.device = 7; /* one for which no other test loads the kernels */
     fake_cuda.module_load = CUDA_ERROR_NO_BINARY_FOR_GPU;
@@ -52,6 +53,9 @@ static void unknown_gpu_is_refused_by_prepare_alone(void **state)
     assert_int_equal(cuda->prepare(context), -EIO);
     assert_non_null(strstr(said, "no kernel image"));
     assert_int_equal(cuda->host_alloc(context, 4096, &memory), 0);
+    assert_int_equal(cuda->join(context, NULL), 0);
+    assert_int_equal(cuda->mark(context, NULL, HM_MARKS - 1), 0);
+    assert_int_equal(cuda->span(context, HM_MARKS - 1, HM_MARKS - 1, &ms), 0);
     assert_int_equal(cuda->wait(context, NULL, 1, NULL), 0);
     assert_int_equal(cuda->capturing(context, NULL), 0);
     cuda->host_free(context, memory);
@@ -192,6 +196,48 @@ static void memory_of_equal_rows(void **state)
     }
 }
 
+/* The words that the host and the stream share reach the kernel, behind earlier work and before later work. */
+static void claim_is_one_thread_in_the_order_of_the_stream(void **state)
+{
+    hm_context_t *context = NULL;
+    hm_claim_t claim = {0};
+    uint32_t word = 7;
+    char other;
+    (void)state;
+    assert_int_equal(cuda->context_create(NULL, &context), 0);
+    assert_int_equal(cuda->prepare(context), 0);
+    int recorded = fake_cuda.recorded, waited = fake_cuda.waited;
+    assert_int_equal(cuda->claim(context, NULL, &claim, &word, 9), 0);
+    assert_int_equal(fake_cuda.claim.blocks * fake_cuda.claim.threads, 1);
+    assert_ptr_equal(fake_cuda.claim.claim, &claim);
+    assert_ptr_equal(fake_cuda.claim.word, &word);
+    assert_int_equal(fake_cuda.claim.value, 9);
+    assert_int_equal(fake_cuda.recorded - recorded, 1);
+    assert_int_equal(cuda->claim(context, (void *)&other, &claim, &word, 9), 0);
+    assert_true(fake_cuda.waited > waited);
+    cuda->context_destroy(context);
+    assert_int_equal(fake_cuda.alive, 0);
+}
+
+/* What another thread puts on the stream meanwhile may wait for this one. */
+static void wait_that_is_gone_on_with_is_for_the_same_point(void **state)
+{
+    hm_context_t *context = NULL;
+    (void)state;
+    assert_int_equal(cuda->context_create(NULL, &context), 0);
+    fake_cuda.busy = 1000;
+    int recorded = fake_cuda.recorded;
+    assert_int_equal(cuda->wait(context, NULL, 0, NULL), -ETIMEDOUT);
+    assert_int_equal(cuda->wait(context, NULL, 0, NULL), -ETIMEDOUT);
+    assert_int_equal(fake_cuda.recorded - recorded, 1);
+    fake_cuda.busy = 0;
+    assert_int_equal(cuda->wait(context, NULL, 0, NULL), 0);
+    assert_int_equal(fake_cuda.recorded - recorded, 1);
+    assert_int_equal(cuda->wait(context, NULL, 0, NULL), 0);
+    assert_int_equal(fake_cuda.recorded - recorded, 2);
+    cuda->context_destroy(context);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -202,6 +248,8 @@ int main(void)
         cmocka_unit_test_setup(streams_of_two_threads_are_ordered_though_they_have_one_handle, setup),
         cmocka_unit_test_setup(memory_of_a_context, setup),
         cmocka_unit_test_setup(memory_of_equal_rows, setup),
+        cmocka_unit_test_setup(claim_is_one_thread_in_the_order_of_the_stream, setup),
+        cmocka_unit_test_setup(wait_that_is_gone_on_with_is_for_the_same_point, setup),
         cmocka_unit_test_setup(tables_that_find_no_memory_wait_for_earlier_ones, setup),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

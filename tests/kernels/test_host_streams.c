@@ -1,6 +1,7 @@
 /* Description: the host back end's work on streams: its order over several of them, waits that end in time, and memory
  * that is given back while a stream is held.
  */
+#include "../../kernels/claim.h"
 #include "../../kernels/kernels.h"
 #include "../unit/streams.h"
 
@@ -196,6 +197,55 @@ static void memory_given_back_stays_until_the_stream_has_passed(void **state)
     assert_int_equal(to[63], 'a');
 }
 
+/* The host takes words back at about the moment at which the stream gets to them. */
+static void word_that_is_taken_back_for_certain_is_so_on_the_stream(void **state)
+{
+    (void)state;
+    enum { ROUNDS = 20000 };
+    int certain = 0, late = 0;
+    uint64_t random = 1;
+    for (int i = 0; i < ROUNDS; i++) {
+        hm_claim_t claim = {0};
+        uint32_t word = 7;
+        random = random * 6364136223846793005u + 1442695040888963407u;
+        assert_int_equal(host->claim(context, one, &claim, &word, 9), 0);
+        for (volatile uint64_t spin = random >> 54; spin > 0; spin--) continue;
+        bool sure = claim_withdraw(&claim);
+        assert_int_equal(host->wait(context, one, LONG, NULL), 0);
+        assert_true(claim_over(&claim));
+        assert_true(word == 9 || (word == 7 && !sure));
+        certain += sure;
+        late += !sure && word == 7;
+    }
+    print_message("%d of %d words taken back for certain, %d too late\n", certain, ROUNDS, late);
+}
+
+static void word_behind_a_held_stream_is_taken_back_for_certain(void **state)
+{
+    (void)state;
+    hm_claim_t claim = {0};
+    uint32_t word = 7;
+    stream_hold(one, &open_one);
+    assert_int_equal(host->claim(context, one, &claim, &word, 9), 0);
+    assert_true(claim_withdraw(&claim));
+    assert_false(claim_over(&claim));
+    atomic_store(&open_one, true);
+    assert_int_equal(host->wait(context, one, LONG, NULL), 0);
+    assert_int_equal(word, 9);
+    assert_true(claim_over(&claim));
+}
+
+static void word_that_is_not_taken_back_stays(void **state)
+{
+    (void)state;
+    hm_claim_t claim = {0};
+    uint32_t word = 7;
+    assert_int_equal(host->claim(context, one, &claim, &word, 9), 0);
+    assert_int_equal(host->wait(context, one, LONG, NULL), 0);
+    assert_int_equal(word, 7);
+    assert_false(claim_withdraw(&claim));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -206,6 +256,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(join_is_behind_our_work_alone, setup, teardown),
         cmocka_unit_test_setup_teardown(joined_stream_is_behind_work_that_is_held, setup, teardown),
         cmocka_unit_test_setup_teardown(unjoined_stream_is_let_go, setup, teardown),
+        cmocka_unit_test_setup_teardown(word_that_is_taken_back_for_certain_is_so_on_the_stream, setup, teardown),
+        cmocka_unit_test_setup_teardown(word_behind_a_held_stream_is_taken_back_for_certain, setup, teardown),
+        cmocka_unit_test_setup_teardown(word_that_is_not_taken_back_stays, setup, teardown),
         cmocka_unit_test_setup_teardown(memory_given_back_stays_until_the_stream_has_passed, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
