@@ -66,15 +66,17 @@ static int call_agree(const hm_call_t *call, hm_parts_t *parts, size_t row_bytes
 {
     hm_know_t *know = &parts->know;
     hm_channel_t *channel = &parts->channel;
+    const hm_agreement_t *agreement = &verdict->agreement;
     hm_word_t word = know_word(know, row_bytes);
     int status = channel->kernels->join(channel->context, channel->stream);
     if (status == 0) clock_joined(&know->clock, channel);
     if (status == 0) status = agree_run(&parts->agree, channel, &parts->place, call, &word, &verdict->agreement);
     atomic_fetch_add(&call->comm->stats.agreements, 1);
     if (status != 0) return status;
-    know_times_take(know, call->comm, &verdict->agreement);
+    hold_note(&know->hold, !agreement->able && agreement->reason == HM_REASON_STREAM_HELD);
+    know_times_take(know, call->comm, agreement);
     table_judge(parts, verdict);
-    if (verdict->agreement.able) rows_note(call->comm, &parts->agree.ballot);
+    if (agreement->able) rows_note(call->comm, &parts->agree.ballot);
     if (know->observe && (verdict->reason == HM_REASON_NONE || verdict->reason == HM_REASON_TRIAL))
         verdict->reason = HM_REASON_OBSERVE;
     return 0;
@@ -96,9 +98,11 @@ static ncclResult_t communicator_lose(hm_parts_t *parts, int status)
 {
     hm_comm_t *comm = parts->channel.comm;
     comm_fail(comm, channel_result(status));
+    const char *why = status == -ETIMEDOUT ? "another rank stayed away for HIERMOE_TIMEOUT"
+                      : status == -EBUSY   ? "this rank's stream was held back by the job for HIERMOE_TIMEOUT"
+                                           : "the exchange failed";
     if (status != -ECANCELED)
-        comm_say(HM_LOG_WARN, comm, "agreement %u did not come about: %s", parts->agree.ballot.sequence,
-                 status == -ETIMEDOUT ? "a rank stayed away for HIERMOE_TIMEOUT" : "the exchange failed");
+        comm_say(HM_LOG_WARN, comm, "agreement %u did not come about: %s", parts->agree.ballot.sequence, why);
     return comm_failure(comm);
 }
 
@@ -170,6 +174,10 @@ static hm_answer_t call_look(const hm_call_t *call, hm_state_t *state, ncclResul
     hm_parts_t *parts = &state->parts;
     hm_channel_t *channel = &parts->channel;
     if (fate_settles(call->comm, &answer, result)) return answer; /* another thread's call may have settled it */
+    if (hold_skips(&parts->know.hold)) {
+        comm_leave(call->comm, HM_REASON_STREAM_HELD);
+        return HM_ANSWER_LEAVE;
+    }
     hm_expectation_t expectation = know_expect(&parts->know);
     if (!expectation.agree) {
         comm_leave(call->comm, parts->know.observe ? HM_REASON_OBSERVE : HM_REASON_NO_GAIN_LATELY);
@@ -183,6 +191,11 @@ static hm_answer_t call_look(const hm_call_t *call, hm_state_t *state, ncclResul
     channel->stream = call->stream;
     if (!state->met) state->met = meet_run(parts);
     if (fate_settles(call->comm, &answer, result)) return answer;
+    if (!state->met) {
+        hold_note(&parts->know.hold, true);
+        comm_leave(call->comm, HM_REASON_STREAM_HELD);
+        return HM_ANSWER_LEAVE;
+    }
     return call_replace(call, parts, expectation.row_bytes, result);
 }
 

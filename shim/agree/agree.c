@@ -18,12 +18,14 @@ int agree_create(hm_agree_t *agree, hm_channel_t *channel, int ranks)
     size_t levels = levels_most();
     int status = ballot_create(&agree->ballot, ranks, levels);
     if (status == 0) status = rows_create(&agree->rows, ranks);
+    if (status == 0) status = slips_create(&agree->slips, channel, ballot_counts_at(&agree->ballot));
     return status != 0 ? status : board_create(&agree->board, channel, ranks, ballot_board_bytes(ranks, levels));
 }
 
 void agree_free(hm_agree_t *agree, const hm_channel_t *channel)
 {
     board_free(&agree->board, channel);
+    slips_free(&agree->slips, channel);
     rows_free(&agree->rows, channel);
     ballot_free(&agree->ballot);
 }
@@ -44,15 +46,15 @@ static hm_reason_t rows_reason(int status)
 }
 
 /* Fills this rank's row on the device: the host's part by a copy, the counts by identify where rows can be looked at.
- * What this rank cannot do it says in its row. */
+ * What this rank cannot do it says in its row; that it can it may take back until the stream gets there. */
 static int row_enqueue(hm_agree_t *agree, hm_channel_t *channel, const hm_place_t *place, const hm_call_t *call,
-                       const hm_word_t *word)
+                       const hm_word_t *word, hm_slip_t *slip)
 {
     const hm_ballot_t *ballot = &agree->ballot;
     size_t bytes = ballot_row_bytes(ballot), counts_at = ballot_counts_at(ballot);
     int me = call->comm->rank;
     char *device = board_device(&agree->board, me, bytes);
-    hm_ballot_head_t *head = ballot_row_write(ballot, call, word, board_host(&agree->board, me, bytes));
+    hm_ballot_head_t *head = ballot_row_write(ballot, call, word, slip->row);
     hm_reason_t refused = HM_REASON_NONE;
     if (head->able == HM_ABLE_ROWS && rows_overlap(&agree->rows, call)) refused = HM_REASON_BUFFERS_OVERLAP;
     if (head->able == HM_ABLE_ROWS && refused == HM_REASON_NONE) {
@@ -65,7 +67,9 @@ static int row_enqueue(hm_agree_t *agree, hm_channel_t *channel, const hm_place_
         head->able = HM_ABLE_NOT;
         head->reason = refused;
     }
-    return channel_copy(channel, device, head, counts_at);
+    int status = channel_copy(channel, device, head, counts_at);
+    if (status != 0) return status;
+    return channel_claim(channel, &slip->claim, &((hm_ballot_head_t *)(void *)device)->able, HM_ABLE_WITHDRAWN);
 }
 
 /* One agreement with rows of word->row_bytes (0: only to learn the row size). */
@@ -73,10 +77,15 @@ static int round_hold(hm_agree_t *agree, hm_channel_t *channel, const hm_place_t
                       const hm_word_t *word, hm_agreement_t *agreement)
 {
     hm_ballot_t *ballot = &agree->ballot;
-    int status = row_enqueue(agree, channel, place, call, word);
-    if (status == 0) status = board_gather(&agree->board, channel, ballot_row_bytes(ballot));
-    if (status == 0) status = ballot_judge(ballot, &agree->board, word->row_bytes, agreement);
+    hm_slip_t *slip;
+    int status = slips_take(&agree->slips, channel, &slip);
+    if (status == 0) status = row_enqueue(agree, channel, place, call, word, slip);
+    if (status == 0) status = board_gather(&agree->board, channel, ballot_row_bytes(ballot), &slip->claim);
+    bool withdrawn = status == -EAGAIN;
+    if (withdrawn) status = 0;
+    if (status == 0 && !withdrawn) status = ballot_judge(ballot, &agree->board, word->row_bytes, agreement);
     if (status != 0) return status;
+    if (withdrawn) *agreement = ballot_withdrawn();
     ballot->sequence++;
     if (agreement->able && agreement->row_fits)
         ballot_split(ballot, &agree->board, place->topo, word->row_bytes, agreement);

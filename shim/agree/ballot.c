@@ -75,7 +75,7 @@ hm_ballot_head_t *ballot_row_write(const hm_ballot_t *ballot, const hm_call_t *c
     size_t ranks = (size_t)ballot->ranks, row_bytes = word->row_bytes;
     hm_ballot_head_t *head = (hm_ballot_head_t *)own;
     uint32_t *raw = own + HEAD_WORDS, *want = raw + ranks;
-    memset(own, 0, ballot_row_bytes(ballot));
+    memset(own, 0, ballot_counts_at(ballot));
     *head = (hm_ballot_head_t){.magic = BALLOT_MAGIC,
                                .sequence = ballot->sequence,
                                .able = HM_ABLE_GCD,
@@ -130,6 +130,7 @@ int ballot_judge(const hm_ballot_t *ballot, const hm_board_t *board, size_t row_
     const hm_ballot_head_t *first = (const hm_ballot_head_t *)board->host;
     hm_agreement_t found = {
         .able = true, .row_fits = row_bytes != 0, .reason = HM_REASON_NONE, .timed = true, .lead_us = UINT32_MAX};
+    bool withdrawn = false;
     for (size_t s = 0; s < (size_t)ballot->ranks; s++) {
         const hm_ballot_head_t *head = (const hm_ballot_head_t *)row_of(ballot, board, s);
         if (head->magic != BALLOT_MAGIC || head->sequence != first->sequence) return -EPROTO;
@@ -137,6 +138,7 @@ int ballot_judge(const hm_ballot_t *ballot, const hm_board_t *board, size_t row_
         if (head->transfer_us == 0) found.timed = false;
         if (head->lead_us < found.lead_us) found.lead_us = head->lead_us;
         if (head->transfer_us > found.transfer_us) found.transfer_us = head->transfer_us;
+        if (head->able == HM_ABLE_WITHDRAWN) withdrawn = true;
         if (head->able == HM_ABLE_GCD) found.row_fits = false;
         if (head->able == HM_ABLE_NOT && found.able) {
             found.able = false;
@@ -147,6 +149,7 @@ int ballot_judge(const hm_ballot_t *ballot, const hm_board_t *board, size_t row_
             found.reason = HM_REASON_CALLS_DIFFER;
         }
     }
+    if (withdrawn) found = ballot_withdrawn();
     if (found.able && found.row_fits && !counts_match(ballot, board)) {
         found.able = false;
         found.reason = HM_REASON_COUNTS_DIFFER;

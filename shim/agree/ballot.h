@@ -20,7 +20,9 @@ typedef struct hm_ballot_head {
     uint32_t lead_us, transfer_us; /* of an earlier call, the same on all ranks; 0: not known */
 } hm_ballot_head_t;
 
-enum { HM_ABLE_NOT, HM_ABLE_ROWS, HM_ABLE_GCD }; /* cannot; the row is complete; only the gcd is */
+/* Cannot; the row is complete; only the gcd is; taken back on the stream, so that the call is left alone whatever the
+ * other rows say. */
+enum { HM_ABLE_NOT, HM_ABLE_ROWS, HM_ABLE_GCD, HM_ABLE_WITHDRAWN };
 
 /* What a rank says of a call besides its counts. */
 typedef struct hm_word {
@@ -33,7 +35,7 @@ typedef struct hm_agreement {
     bool able;            /* every rank is able and the counts of senders and receivers match */
     hm_reason_t reason;   /* where not */
     bool row_fits;        /* row_bytes divides every count; false: try again with `gcd` */
-    size_t gcd;           /* of all counts of all ranks, bytes */
+    size_t gcd;           /* of all counts of all ranks, bytes; 0 too where the reason is STREAM_HELD */
     uint64_t bytes;       /* to other ranks and to themselves, all ranks together */
     bool timed;           /* every rank knew the times of an earlier call: */
     uint32_t lead_us;     /* minimum over ranks: the last rank to arrive did not wait */
@@ -70,6 +72,12 @@ size_t ballot_counts_at(const hm_ballot_t *ballot);
  * keeps this rank from having the call replaced (call->refusal) is said there. */
 hm_ballot_head_t *ballot_row_write(const hm_ballot_t *ballot, const hm_call_t *call, const hm_word_t *word,
                                    uint32_t *own);
+
+/* What becomes of a call whose agreement a rank has withdrawn from: nothing else is known on that rank. */
+static inline hm_agreement_t ballot_withdrawn(void)
+{
+    return (hm_agreement_t){.able = false, .reason = HM_REASON_STREAM_HELD};
+}
 
 /* Judges the rows on the board. 0, or -EPROTO where they do not belong to one call. */
 int ballot_judge(const hm_ballot_t *ballot, const hm_board_t *board, size_t row_bytes, hm_agreement_t *agreement);

@@ -5,7 +5,7 @@
 #include <stdio.h>
 
 /* Slots of one call's marks. */
-enum { BEGIN, AGREED, END, STEPS, SLOTS = HM_MARKS / 2 };
+enum { BEGIN, AGREED, END, STEPS, SLOTS = HM_CHANNEL_MARK / 2 };
 
 static int slot_of(uint32_t call, int slot)
 {

@@ -7,6 +7,7 @@
 
 #include "agree/ballot.h"
 #include "clock.h"
+#include "hold.h"
 #include "learn.h"
 
 #include "planner/call/plan.h"
@@ -17,6 +18,7 @@ typedef struct hm_know {
     bool observe;      /* HIERMOE_MODE=observe: nothing is replaced */
     uint64_t observed; /* calls seen in observe mode */
     hm_learn_t learn;
+    hm_hold_t hold;
     hm_clock_t clock;
     hm_refine_t refine;
     bool profile_known; /* agreed: set once, in the first meeting */

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/settings.h"
 #include "fingerprint.h"
+#include "words.h"
 
 #include <errno.h>
 #include <stddef.h>
@@ -15,9 +16,12 @@
 
 _Static_assert(sizeof(hm_hello_t) == 128, "ranks must exchange words of one size");
 
+/* Of what the host writes. */
 static uint64_t hello_check(const hm_hello_t *hello)
 {
-    return bytes_hash(HM_BYTES_HASH_START, hello, offsetof(hm_hello_t, check));
+    hm_hello_t written = *hello;
+    written.withdrawn = 0;
+    return bytes_hash(HM_BYTES_HASH_START, &written, offsetof(hm_hello_t, check));
 }
 
 hm_hello_t hello_make(const hm_channel_t *channel, uint32_t able, uint32_t source)
@@ -39,7 +43,7 @@ hm_hello_t hello_make(const hm_channel_t *channel, uint32_t able, uint32_t sourc
 static bool hello_valid(const hm_hello_t *hello, const hm_comm_t *comm, int rank)
 {
     return hello->magic == HELLO_MAGIC && hello->check == hello_check(hello) && hello->rank == rank &&
-           hello->ranks == comm->ranks;
+           hello->ranks == comm->ranks && (hello->withdrawn == 0 || hello->withdrawn == HM_HELLO_WITHDRAWN);
 }
 
 static int silent_count(const hm_comm_t *comm, const hm_hello_t *in)
@@ -59,25 +63,35 @@ static void silent_list(const hm_comm_t *comm, const hm_hello_t *in, char *text,
             used += (size_t)snprintf(text + used, size - used, "%s%d", used > 0 ? ", " : "", r);
 }
 
-static ncclResult_t words_enqueue(hm_channel_t *channel, hm_hello_t *in, const hm_hello_t *own)
+static ncclResult_t words_pass(hm_channel_t *channel, hm_words_t *words)
 {
     ncclResult_t result = channel_group_begin(channel);
     for (int r = 0; r < channel->comm->ranks && result == ncclSuccess; r++) {
         if (r == channel->comm->rank) continue;
-        result = channel_send(channel, own, sizeof *own, r);
-        if (result == ncclSuccess) result = channel_recv(channel, &in[r], sizeof in[r], r);
+        result = channel_send(channel, &words->own, sizeof words->own, r);
+        if (result == ncclSuccess) result = channel_recv(channel, &words->in[r], sizeof words->in[r], r);
     }
     return channel_group_end(channel, result);
 }
 
-static int words_wait(const hm_channel_t *channel, const hm_hello_t *in)
+static int words_enqueue(hm_channel_t *channel, hm_words_t *words, bool claims)
+{
+    int status = channel_start(channel);
+    if (status == 0 && claims) status = channel_claim(channel, &words->claim, &words->own.withdrawn, HM_HELLO_WITHDRAWN);
+    if (status == 0) status = channel_status(channel, words_pass(channel, words), -EREMOTEIO);
+    if (status == 0 && claims) status = channel_claim(channel, &words->over, &words->nothing, 0);
+    return status;
+}
+
+static int words_wait(const hm_channel_t *channel, hm_words_t *words, bool claims)
 {
     char names[256];
     double limit = (double)settings_get()->timeout;
     double first = limit < FIRST_WORD_SECONDS ? limit : FIRST_WORD_SECONDS;
-    int status = channel_wait_for(channel, first);
-    if (status != -ETIMEDOUT || first >= limit) return status;
-    silent_list(channel->comm, in, names, sizeof names);
+    int status = claims ? channel_wait_claimed(channel, &words->claim, first) : channel_wait_started(channel, first);
+    if ((status != -ETIMEDOUT && status != -EBUSY) || first >= limit) return status;
+    if (status == -EBUSY) return channel_wait_started(channel, limit - first);
+    silent_list(channel->comm, words->in, names, sizeof names);
     comm_say(HM_LOG_WARN, channel->comm,
              "first all-to-all: no word from rank %s after %.0f s; it runs without libhiermoe.so or has not come to "
              "this call yet; waiting up to HIERMOE_TIMEOUT, %.0f s",
@@ -85,13 +99,18 @@ static int words_wait(const hm_channel_t *channel, const hm_hello_t *in)
     return channel_wait_for(channel, limit - first);
 }
 
-int hello_exchange(hm_channel_t *channel, hm_hello_t *in, const hm_hello_t *own)
+int hello_exchange(hm_channel_t *channel, hm_words_t *words, bool claims)
 {
-    in[channel->comm->rank] = *own;
-    int status = channel_status(channel, words_enqueue(channel, in, own), -EREMOTEIO);
-    if (status == 0) status = words_wait(channel, in);
+    const hm_comm_t *comm = channel->comm;
+    words->in[comm->rank] = words->own;
+    int status = words_enqueue(channel, words, claims);
+    if (status == 0) status = words_wait(channel, words, claims);
     if (status != 0) return status;
-    return silent_count(channel->comm, in) > 0 ? -ENOMSG : 0;
+    words->in[comm->rank].withdrawn = words->own.withdrawn; /* as the stream has sent it */
+    if (silent_count(comm, words->in) > 0) return -ENOMSG;
+    for (int r = 0; r < comm->ranks; r++)
+        if (words->in[r].withdrawn != 0) return -EAGAIN;
+    return 0;
 }
 
 /* Whether a rank wants all calls left alone; said by rank 0 unless all ranks want that. */
@@ -130,8 +149,8 @@ hm_reason_t hello_judge(const hm_comm_t *comm, const hm_hello_t *in)
 void hello_fail(hm_comm_t *comm, const hm_hello_t *in, int status)
 {
     char names[256];
-    bool refused = status == -EREMOTEIO, missing = status == -ENOMSG;
-    int silent = in == NULL || refused ? 0 : silent_count(comm, in);
+    bool refused = status == -EREMOTEIO, missing = status == -ENOMSG, held = status == -EBUSY;
+    int silent = in == NULL || refused || held ? 0 : silent_count(comm, in);
     comm_fail(comm, refused || missing ? ncclRemoteError : channel_result(status));
     if (status == -ECANCELED) return;
     if (silent > 0) {
@@ -142,6 +161,8 @@ void hello_fail(hm_comm_t *comm, const hm_hello_t *in, int status)
                  names, (double)settings_get()->timeout);
     } else {
         comm_say(HM_LOG_WARN, comm, "first all-to-all: the ranks could not agree: %s",
-                 refused ? "NCCL refused the exchange" : strerror(-status));
+                 refused ? "NCCL refused the exchange"
+                 : held  ? "this rank's stream was held back by the job for HIERMOE_TIMEOUT"
+                         : strerror(-status));
     }
 }

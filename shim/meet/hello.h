@@ -5,6 +5,8 @@
 #include "seat.h"
 #include "talk/channel.h"
 
+#define HM_HELLO_WITHDRAWN 0x44574857u
+
 /* Whether a rank can take part, and if not, why. */
 enum { HM_ABLE_NO_MEMORY, HM_ABLE, HM_ABLE_NO_BACK_END };
 
@@ -18,7 +20,8 @@ typedef struct hm_hello {
     uint64_t settings;
     uint32_t backend, able;
     uint32_t source; /* hm_source_t of offer.h; rank 0's is used on all ranks */
-    uint32_t reserved;
+    uint32_t
+        withdrawn; /* HM_HELLO_WITHDRAWN: written on the stream of a rank that does not wait for the others; else 0 */
     hm_seat_t seat;
     uint64_t spare[4];
     uint64_t check;
@@ -27,10 +30,14 @@ typedef struct hm_hello {
 /* This rank's word. able: HM_ABLE*; source: of its profile. */
 hm_hello_t hello_make(const hm_channel_t *channel, uint32_t able, uint32_t source);
 
-/* Sends `own` to every rank and waits for all words in in[ranks], naming silent ranks on the way. Both lie in memory
- * that host and device see, and NCCL may hold it after a failure. 0; a negative errno of the wait; -EREMOTEIO where
- * NCCL refused the exchange; -ENOMSG where a rank's word is missing or damaged. */
-int hello_exchange(hm_channel_t *channel, hm_hello_t *in, const hm_hello_t *own);
+struct hm_words;
+
+/* Sends words->own to every rank and waits for all words in words->in, naming silent ranks on the way. NCCL may hold
+ * the words after a failure. claims: the back end is prepared, so that this rank can withdraw where the job holds its
+ * stream back. 0; -EAGAIN: some rank has withdrawn, all are to leave the call alone and meet later, and the stream may
+ * still work on the words; a negative errno of the wait; -EREMOTEIO where NCCL refused the exchange; -ENOMSG where a
+ * rank's word is missing or damaged. */
+int hello_exchange(hm_channel_t *channel, struct hm_words *words, bool claims);
 
 /* The reason for which all ranks leave everything alone, or HM_REASON_NONE. Alike on all ranks: it judges all words. */
 hm_reason_t hello_judge(const hm_comm_t *comm, const hm_hello_t *in);

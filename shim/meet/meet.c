@@ -3,33 +3,30 @@
 #include "base/settings.h"
 #include "hello.h"
 #include "offer.h"
+#include "words.h"
 
 #include <errno.h>
-#include <string.h>
-
-/* Memory of the first meeting, which host and device see: it can be read while the exchange still waits. */
-typedef struct words {
-    hm_offer_t offer;
-    hm_hello_t own, in[]; /* [ranks] */
-} words_t;
-
-static int words_make(hm_parts_t *parts, words_t **words)
-{
-    size_t bytes = sizeof **words + (size_t)parts->channel.comm->ranks * sizeof(hm_hello_t);
-    int status = channel_host_alloc(&parts->channel, bytes, &parts->words);
-    if (status != 0) return status;
-    memset(parts->words, 0, bytes);
-    *words = parts->words;
-    return 0;
-}
 
 /* What this rank can do, which the others will hear of. */
-static uint32_t able_find(hm_parts_t *parts)
+static void able_find(hm_parts_t *parts)
 {
     hm_channel_t *channel = &parts->channel;
+    hm_meeting_t *meeting = &parts->meeting;
     int status = channel->kernels->prepare(channel->context);
+    meeting->prepared = status == 0;
     if (status == 0) status = parts_reserve(parts, channel->comm->ranks);
-    return status == 0 ? HM_ABLE : status == -ENOMEM ? HM_ABLE_NO_MEMORY : HM_ABLE_NO_BACK_END;
+    meeting->able = status == 0 ? HM_ABLE : status == -ENOMEM ? HM_ABLE_NO_MEMORY : HM_ABLE_NO_BACK_END;
+}
+
+/* The first try. 0 or -ENOMEM. */
+static int meeting_open(hm_parts_t *parts)
+{
+    hm_channel_t *channel = &parts->channel;
+    int status = channel_host_alloc(channel, sizeof(hm_offer_t), &parts->meeting.offer);
+    if (status != 0) return status;
+    offer_make(channel->comm, channel->kernels->fit_bytes, parts->meeting.offer);
+    able_find(parts);
+    return 0;
 }
 
 /* Whether deep calls go in lanes: one TCP connection seldom fills the link. */
@@ -54,12 +51,12 @@ static int place_agree(hm_parts_t *parts, const hm_hello_t *in, bool *all)
 }
 
 /* What the words of all ranks come to. A rank that lacks the memory for it says so before anything hangs on it. */
-static bool words_conclude(hm_parts_t *parts, words_t *words)
+static bool words_conclude(hm_parts_t *parts, const hm_hello_t *in)
 {
     bool all = false;
     hm_comm_t *comm = parts->channel.comm;
-    hm_reason_t reason = hello_judge(comm, words->in);
-    int status = reason == HM_REASON_NONE ? place_agree(parts, words->in, &all) : 0;
+    hm_reason_t reason = hello_judge(comm, in);
+    int status = reason == HM_REASON_NONE ? place_agree(parts, in, &all) : 0;
     if (status == 0 && !all) {
         comm_close(comm, reason != HM_REASON_NONE ? reason : HM_REASON_NO_MEMORY);
         return false;
@@ -67,8 +64,7 @@ static bool words_conclude(hm_parts_t *parts, words_t *words)
     if (status == 0) board_rails_use(&parts->agree.board, &parts->channel, parts->place.topo);
     parts->know.observe = settings_get()->mode == HM_MODE_OBSERVE;
     if (status == 0)
-        status = offer_settle(parts, (hm_source_t)words->in[0].source, &words->offer, &words->in[0].seat,
-                              sizeof words->in[0]);
+        status = offer_settle(parts, (hm_source_t)in[0].source, parts->meeting.offer, &in[0].seat, sizeof in[0]);
     if (status != 0) hello_fail(comm, NULL, status);
     return status == 0;
 }
@@ -76,22 +72,24 @@ static bool words_conclude(hm_parts_t *parts, words_t *words)
 bool meet_run(hm_parts_t *parts)
 {
     hm_channel_t *channel = &parts->channel;
-    words_t *words = NULL;
-    int status = words_make(parts, &words);
+    hm_meeting_t *meeting = &parts->meeting;
+    hm_words_t *words = NULL;
+    int status =
+        meeting->offer == NULL ? meeting_open(parts) : channel->kernels->join(channel->context, channel->stream);
+    if (status == 0) status = words_take(&meeting->words, channel, &words);
+    if (status == 0) {
+        words->own = hello_make(channel, meeting->able, ((const hm_offer_t *)meeting->offer)->source);
+        status = hello_exchange(channel, words, meeting->prepared);
+    }
+    if (status == -EAGAIN) return false;
     if (status != 0) {
-        hello_fail(channel->comm, NULL, status);
+        hello_fail(channel->comm, words != NULL ? words->in : NULL, status);
         return false;
     }
-    offer_make(channel->comm, channel->kernels->fit_bytes, &words->offer);
-    words->own = hello_make(channel, able_find(parts), words->offer.source);
-    status = hello_exchange(channel, words->in, &words->own);
-    if (status != 0) {
-        hello_fail(channel->comm, words->in, status);
-        return false;
-    }
-    bool met = words_conclude(parts, words);
+    bool met = words_conclude(parts, words->in);
     if (comm_failure(channel->comm) != ncclSuccess) return false;
-    channel_host_free(channel, parts->words);
-    parts->words = NULL;
+    words_free(&meeting->words, channel);
+    channel_host_free(channel, meeting->offer);
+    meeting->offer = NULL;
     return met;
 }

@@ -1,5 +1,7 @@
 #include "parts.h"
 
+#include "words.h"
+
 int parts_reserve(hm_parts_t *parts, int ranks)
 {
     int status = know_create(&parts->know, ranks);
@@ -20,7 +22,7 @@ void parts_free(hm_parts_t *parts, bool shared_stays)
     know_free(&parts->know);
     agree_free(&parts->agree, &parts->channel);
     place_free(&parts->place);
-    channel_host_free(&parts->channel, parts->words);
-    parts->words = NULL;
+    words_free(&parts->meeting.words, &parts->channel);
+    channel_host_free(&parts->channel, parts->meeting.offer);
     channel_close(&parts->channel, shared_stays);
 }

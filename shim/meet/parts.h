@@ -7,13 +7,24 @@
 #include "carry/carry.h"
 #include "know/know.h"
 
+struct hm_words;
+
+/* The first meeting, which may take several tries. Host memory is given back once it is over, unless it failed: then
+ * NCCL may hold it. */
+typedef struct hm_meeting {
+    bool prepared; /* the back end is */
+    uint32_t able; /* HM_ABLE_* of hello.h */
+    void *offer;   /* hm_offer_t of offer.h, which host and device see; NULL before the first try */
+    struct hm_words *words;
+} hm_meeting_t;
+
 typedef struct hm_parts {
     hm_channel_t channel; /* how this rank works: NCCL's calls, back end, stream */
     hm_place_t place;     /* where the ranks sit */
     hm_agree_t agree;     /* board, agreed table, equal rows */
     hm_know_t know;       /* profile, and what past calls taught */
     hm_carry_t carry;     /* scratch, windows, routes */
-    void *words; /* host memory of the first meeting, NULL once it is over unless it failed: then NCCL may hold it */
+    hm_meeting_t meeting; /* the first, until the ranks have met */
 } hm_parts_t;
 
 /* Memory for what any topology needs, before the ranks meet. 0 or -ENOMEM; parts_free frees what was made either way.

@@ -91,11 +91,13 @@ static ncclResult_t pieces_enqueue(const hm_board_t *board, hm_channel_t *channe
     return result != ncclSuccess ? result : group_exchange(board, channel, bytes);
 }
 
-int board_gather(const hm_board_t *board, hm_channel_t *channel, size_t bytes)
+int board_gather(const hm_board_t *board, hm_channel_t *channel, size_t bytes, hm_claim_t *claim)
 {
+    double seconds = (double)settings_get()->timeout;
     int status = channel_status(channel, pieces_enqueue(board, channel, bytes), -EIO);
     if (status == 0) status = channel_copy(channel, board->host, board->device, (size_t)board->ranks * bytes);
-    if (status == 0) status = channel_wait(channel);
+    if (status != 0) return status;
+    status = claim != NULL ? channel_wait_claimed(channel, claim, seconds) : channel_wait_started(channel, seconds);
     return status != 0 ? status : channel_check(channel);
 }
 
@@ -104,8 +106,9 @@ int board_exchange(const hm_board_t *board, hm_channel_t *channel, const void *m
     int me = channel->comm->rank;
     void *own = board_host(board, me, bytes);
     if (mine != NULL) memcpy(own, mine, bytes);
-    int status = channel_copy(channel, board_device(board, me, bytes), own, bytes);
-    return status != 0 ? status : board_gather(board, channel, bytes);
+    int status = channel_start(channel);
+    if (status == 0) status = channel_copy(channel, board_device(board, me, bytes), own, bytes);
+    return status != 0 ? status : board_gather(board, channel, bytes, NULL);
 }
 
 int board_vote(const hm_board_t *board, hm_channel_t *channel, bool mine, bool *all)

@@ -34,8 +34,13 @@ static inline void *board_device(const hm_board_t *board, int rank, size_t bytes
 }
 
 /* Gathers `bytes` of every rank, whose own are on the device already, and waits until all are on the host. 0, or a
- * negative errno: the communicator is lost (-ECANCELED aborted, -ETIMEDOUT, -EIO, -EPROTO). */
-int board_gather(const hm_board_t *board, hm_channel_t *channel, size_t bytes);
+ * negative errno: the communicator is lost (-ECANCELED aborted, -ETIMEDOUT another rank is missing, -EBUSY this rank's
+ * stream is held back, -EIO, -EPROTO).
+ *
+ * claim: enqueued before on a word among this rank's bytes, NULL for none. With it -EAGAIN says that the stream is held
+ * back: the word is withdrawn, the gather runs without being waited for, and board->host is written when the stream
+ * gets there, before anything that is enqueued later. */
+int board_gather(const hm_board_t *board, hm_channel_t *channel, size_t bytes, hm_claim_t *claim);
 
 /* The same for a piece that is on the host: mine, or what board_host already holds where mine is NULL. */
 int board_exchange(const hm_board_t *board, hm_channel_t *channel, const void *mine, size_t bytes);

@@ -4,6 +4,8 @@
 #include "base/log.h"
 #include "base/settings.h"
 
+#include "kernels/claim.h"
+
 #include <dlfcn.h>
 #include <errno.h>
 #include <pthread.h>
@@ -129,6 +131,43 @@ int channel_wait_for(const hm_channel_t *channel, double seconds)
 int channel_wait(const hm_channel_t *channel)
 {
     return channel_wait_for(channel, (double)settings_get()->timeout);
+}
+
+int channel_start(const hm_channel_t *channel)
+{
+    return channel->kernels->mark(channel->context, channel->stream, HM_CHANNEL_MARK);
+}
+
+int channel_wait_started(const hm_channel_t *channel, double seconds)
+{
+    double none;
+    int status = channel_wait_for(channel, seconds);
+    if (status != -ETIMEDOUT) return status;
+    bool started = channel->kernels->span(channel->context, HM_CHANNEL_MARK, HM_CHANNEL_MARK, &none) == 0;
+    return started ? -ETIMEDOUT : -EBUSY;
+}
+
+int channel_claim(const hm_channel_t *channel, hm_claim_t *claim, uint32_t *word, uint32_t value)
+{
+    atomic_store(&claim->withdrawn, 0);
+    atomic_store(&claim->claimed, 0);
+    atomic_store(&claim->passed, 0);
+    return channel->kernels->claim(channel->context, channel->stream, claim, word, value);
+}
+
+/* The other ranks must not have lost theirs when this one loses its patience. */
+static double patience_seconds(double seconds)
+{
+    double patience = 1e-3 * (double)settings_get()->test_patience;
+    return patience < seconds / 2 ? patience : seconds / 2;
+}
+
+int channel_wait_claimed(const hm_channel_t *channel, hm_claim_t *claim, double seconds)
+{
+    double patience = patience_seconds(seconds);
+    int status = channel_wait_for(channel, patience);
+    if (status != -ETIMEDOUT) return status;
+    return claim_withdraw(claim) ? -EAGAIN : channel_wait_for(channel, seconds - patience);
 }
 
 int channel_check(const hm_channel_t *channel)

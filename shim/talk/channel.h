@@ -7,6 +7,8 @@
 
 #include "kernels/kernels.h"
 
+#define HM_CHANNEL_MARK (HM_MARKS - 1) /* the channel's own; the others are the clock's */
+
 typedef struct hm_channel {
     hm_comm_t *comm;
     const hm_kernels_t *kernels;
@@ -46,6 +48,21 @@ int channel_status(const hm_channel_t *channel, ncclResult_t result, int lost);
  * -ECANCELED when the communicator is being ended, -EIO. */
 int channel_wait(const hm_channel_t *channel);
 int channel_wait_for(const hm_channel_t *channel, double seconds);
+
+/* Enqueues the claim of a word that this rank may take back until the stream gets there (kernels.h); HM_CLAIM_FRESH
+ * goes into *claim. 0 or a negative errno. */
+int channel_claim(const hm_channel_t *channel, hm_claim_t *claim, uint32_t *word, uint32_t value);
+
+/* Marks where the work begins that channel_wait_started is to wait for. 0 or a negative errno. */
+int channel_start(const hm_channel_t *channel);
+
+/* channel_wait_for, but -EBUSY in place of -ETIMEDOUT where the stream has not even come to that mark: the job holds it
+ * back, and no other rank is to blame. */
+int channel_wait_started(const hm_channel_t *channel, double seconds);
+
+/* channel_wait_for work behind a claim. -EAGAIN: the job holds the stream back, so that it has not even come to the
+ * claim for HM_PATIENCE_SECONDS; the word is taken back, and the stream will see that. */
+int channel_wait_claimed(const hm_channel_t *channel, hm_claim_t *claim, double seconds);
 
 /* 0 while NCCL stands by what it delivered, else -ECANCELED or -EPROTO: its work on a stream ends after an abort or the
  * loss of a peer as well. */

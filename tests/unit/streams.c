@@ -1,5 +1,6 @@
 #include "streams.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <time.h>
@@ -11,12 +12,16 @@ typedef struct entry {
 } entry_t;
 
 struct test_stream {
+    test_stream_t *next;
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t changed;
     entry_t *head, **tail;
     bool running, closing;
 };
+
+static pthread_mutex_t alive_lock = PTHREAD_MUTEX_INITIALIZER;
+static test_stream_t *alive;
 
 void (*streams_enqueued)(void);
 
@@ -51,11 +56,20 @@ test_stream_t *stream_open(void)
     pthread_mutex_init(&stream->lock, NULL);
     pthread_cond_init(&stream->changed, NULL);
     pthread_create(&stream->thread, NULL, stream_main, stream);
+    pthread_mutex_lock(&alive_lock);
+    stream->next = alive;
+    alive = stream;
+    pthread_mutex_unlock(&alive_lock);
     return stream;
 }
 
 void stream_close(test_stream_t *stream)
 {
+    pthread_mutex_lock(&alive_lock);
+    test_stream_t **link = &alive;
+    while (*link != stream) link = &(*link)->next;
+    *link = stream->next;
+    pthread_mutex_unlock(&alive_lock);
     pthread_mutex_lock(&stream->lock);
     stream->closing = true;
     pthread_cond_broadcast(&stream->changed);
@@ -75,10 +89,14 @@ void stream_wait(test_stream_t *stream)
 
 int hostncclStreamEnqueue(void *handle, void (*run)(void *), void *argument)
 {
-    test_stream_t *stream = handle;
-    if (stream == NULL) {
+    if (handle == NULL) {
         run(argument);
     } else {
+        pthread_mutex_lock(&alive_lock);
+        test_stream_t *stream = alive;
+        while (stream != NULL && (void *)stream != handle) stream = stream->next;
+        pthread_mutex_unlock(&alive_lock);
+        if (stream == NULL) return -EINVAL;
         entry_t *entry = malloc(sizeof *entry);
         *entry = (entry_t){.run = run, .argument = argument};
         pthread_mutex_lock(&stream->lock);

@@ -15,7 +15,7 @@ void stream_wait(test_stream_t *stream);
 /* Holds the stream until *open is true. */
 void stream_hold(test_stream_t *stream, atomic_bool *open);
 
-/* The function that the library finds by name in a NCCL without devices. */
+/* The function that the library finds by name in a NCCL without devices. -EINVAL for a stream that was closed. */
 int hostncclStreamEnqueue(void *stream, void (*run)(void *), void *argument);
 
 /* Called by hostncclStreamEnqueue on the calling thread; may be NULL. */

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -34,7 +35,8 @@ static ncclResult_t comm_device(const ncclComm_t comm, int *device)
 /* Whatever device the calling thread is at. */
 static int context_create(const void *hook, hm_context_t **context)
 {
-    return *(const int *)hook == 5 ? hm_kernels_host.context_create(NULL, context) : -EINVAL;
+    static const hm_host_stream_t streams = {hostncclStreamEnqueue};
+    return *(const int *)hook == 5 ? hm_kernels_host.context_create(&streams, context) : -EINVAL;
 }
 
 static int prepare(hm_context_t *context)
@@ -86,8 +88,38 @@ static void what_ranks_lack_is_left_alone_by_all(void **context)
     }
 }
 
+/* Without its back end a rank cannot take its word back. It does not blame the other ranks for that. */
+static void rank_that_lacks_the_back_end_knows_that_its_stream_is_held(void **context)
+{
+    (void)context;
+    world_t world;
+    atomic_bool open = false;
+    refusal = -EIO;
+    doubles_settings.timeout = lacking.timeout = 1;
+    world_open(&world, RANKS);
+    world.settings[RANKS - 1] = &lacking;
+    for (int r = 0; r < RANKS; r++) {
+        world.comm[r].real = &elsewhere;
+        world.stream[r] = stream_open();
+    }
+    stream_hold(world.stream[RANKS - 1], &open);
+    exchange_draw(&source, &world.exchange, RANKS, 256);
+    world_call(&world);
+    for (int r = 0; r < RANKS; r++) assert_int_not_equal(world.result[r], ncclSuccess);
+    assert_non_null(strstr(doubles_all, "this rank's stream was held back by the job"));
+    assert_non_null(strstr(doubles_all, "rank 3 did not join"));
+    assert_null(strstr(doubles_all, "rank 0, 1, 2 did not join"));
+    atomic_store(&open, true);
+    for (int r = 0; r < RANKS; r++) stream_close(world.stream[r]);
+    exchange_free(&world.exchange);
+    world_close(&world, RANKS);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test_setup(what_ranks_lack_is_left_alone_by_all, setup)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(what_ranks_lack_is_left_alone_by_all, setup),
+        cmocka_unit_test_setup(rank_that_lacks_the_back_end_knows_that_its_stream_is_held, setup),
+    };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

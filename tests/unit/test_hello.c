@@ -34,7 +34,7 @@ static void words_of_a_failed_meeting_have_an_owner(void **context)
     for (int r = 0; r < RANKS; r++) {
         assert_true(world.replaced[r]);
         assert_int_equal(world.result[r], ncclRemoteError);
-        assert_non_null(world.comm[r].state->parts.words);
+        assert_non_null(world.comm[r].state->parts.meeting.words);
     }
     exchange_free(&world.exchange);
     world_close(&world, RANKS); /* AddressSanitizer sees what is not freed */
@@ -48,7 +48,7 @@ static void words_go_when_the_ranks_have_met(void **context)
     doubles_reset();
     world_open(&world, RANKS);
     world_exchange(&source, &world, RANKS, 256);
-    for (int r = 0; r < RANKS; r++) assert_null(world.comm[r].state->parts.words);
+    for (int r = 0; r < RANKS; r++) assert_null(world.comm[r].state->parts.meeting.words);
     world_close(&world, RANKS);
 }
 

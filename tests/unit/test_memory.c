@@ -6,6 +6,7 @@
 
 #include "meet/measure_flavour.h"
 #include "meet/meet.h"
+#include "meet/offer.h"
 #include "state.h"
 
 #include <errno.h>
@@ -153,14 +154,20 @@ static void memory_of_the_first_meeting(void **context)
         size_t board = more(&pieces, COUNTED_DEVICE);
         COUNTED_IS(board, 4 * n * ((16 + (2 + L) * n) / 4 * 4));
         assert_int_equal(more(&pieces, COUNTED_PINNED), board);
+        assert_int_equal(slips_create(&pieces.parts.agree.slips, channel, ballot_counts_at(&pieces.parts.agree.ballot)),
+                         0);
+        size_t slips = more(&pieces, COUNTED_PINNED);
+        COUNTED_IS(slips, 16 * ((127 + 8 * n) / 64 * 64));
         held_close(&pieces);
         held_open(&whole, (int)n);
         meet_run(&whole.parts); /* ends where nobody answers, with all that it had made */
         assert_int_equal(comm_failure(&whole.comm), ncclRemoteError);
         assert_int_equal(counted.held[COUNTED_HOST], small + table);
         assert_int_equal(counted.held[COUNTED_DEVICE], board);
-        size_t words = counted.held[COUNTED_PINNED] - board;
-        COUNTED_IS(words, 1296 + 128 * n);
+        size_t words = counted.held[COUNTED_PINNED] - board - slips;
+        COUNTED_IS(words, 1336 + 128 * n);
+        size_t again = words - sizeof(hm_offer_t);
+        COUNTED_IS(again, 168 + 128 * n);
         held_close(&whole);
     }
 }

@@ -1,6 +1,8 @@
 #define _GNU_SOURCE
 #include "threads_nccl.h"
 
+#include "streams.h"
+
 #include <errno.h>
 #include <pthread.h>
 #include <stdbool.h>
@@ -21,6 +23,7 @@ typedef struct message {
 struct ncclComm {
     threads_world_t *world;
     int rank;
+    unsigned tickets, served; /* groups run in the order in which they were made, whatever their streams */
 };
 
 struct threads_world {
@@ -41,6 +44,7 @@ typedef struct operation {
     size_t bytes;
     int peer;
     ncclComm_t comm;
+    void *stream;
     message_t message;
     struct operation *next_lost; /* in the first operation of a group */
 } operation_t;
@@ -62,7 +66,7 @@ threads_world_t *threads_world_create(int ranks)
     world->queue = calloc((size_t)ranks * (size_t)ranks, sizeof *world->queue);
     world->away = calloc((size_t)ranks, sizeof *world->away);
     world->comm = calloc((size_t)ranks, sizeof *world->comm);
-    for (int r = 0; r < ranks; r++) world->comm[r] = (struct ncclComm){world, r};
+    for (int r = 0; r < ranks; r++) world->comm[r] = (struct ncclComm){.world = world, .rank = r};
     return world;
 }
 
@@ -174,34 +178,65 @@ static void result_keep(ncclResult_t *first, ncclResult_t result)
     if (*first == ncclSuccess) *first = result;
 }
 
-static ncclResult_t group_execute(void)
+/* A group on its way, on a stream or at once. */
+typedef struct group {
+    operation_t *operations;
+    int count;
+    unsigned ticket;
+} group_t;
+
+static ncclResult_t group_execute(const group_t *group)
 {
     ncclResult_t result = ncclSuccess;
-    if (count == 0) return result;
-    threads_world_t *world = operations[0].comm->world;
+    operation_t *op = group->operations;
+    ncclComm_t comm = op->comm;
+    threads_world_t *world = comm->world;
     struct timespec until;
     clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_sec += PATIENCE_SECONDS;
     pthread_mutex_lock(&world->lock);
-    for (int i = 0; i < count; i++)
-        if (operations[i].send) send_post(world, &operations[i]);
+    while (comm->served != group->ticket && world_wait(world, comm->rank, &until)) continue;
+    for (int i = 0; i < group->count; i++)
+        if (op[i].send) send_post(world, &op[i]);
     pthread_cond_broadcast(&world->changed);
-    for (int i = 0; i < count; i++)
-        if (!operations[i].send) result_keep(&result, receive(world, &operations[i], &until));
+    for (int i = 0; i < group->count; i++)
+        if (!op[i].send) result_keep(&result, receive(world, &op[i], &until));
     bool lost = false; /* a message still in a queue must outlive this call */
-    for (int i = 0; i < count; i++)
-        while (operations[i].send && !operations[i].message.taken && !lost)
-            lost = !world_wait(world, operations[i].peer, &until);
+    for (int i = 0; i < group->count; i++)
+        while (op[i].send && !op[i].message.taken && !lost) lost = !world_wait(world, op[i].peer, &until);
     if (lost) {
-        result_keep(&result, rule_broken(world, "nobody received a message", &operations[0], 0));
-        operations[0].next_lost = world->lost;
-        world->lost = operations;
+        result_keep(&result, rule_broken(world, "nobody received a message", op, 0));
+        op->next_lost = world->lost;
+        world->lost = op;
     }
+    comm->served++;
+    pthread_cond_broadcast(&world->changed);
     pthread_mutex_unlock(&world->lock);
-    if (!lost) free(operations);
+    if (!lost) free(op);
+    return result;
+}
+
+static void group_execute_later(void *memory)
+{
+    group_execute(memory);
+    free(memory);
+}
+
+static ncclResult_t group_launch(void)
+{
+    if (count == 0) return ncclSuccess;
+    ncclComm_t comm = operations[0].comm;
+    void *stream = operations[0].stream;
+    pthread_mutex_lock(&comm->world->lock);
+    group_t group = {.operations = operations, .count = count, .ticket = comm->tickets++};
+    pthread_mutex_unlock(&comm->world->lock);
     operations = NULL;
     count = room = 0;
-    return result;
+    if (stream == NULL) return group_execute(&group);
+    group_t *later = malloc(sizeof *later);
+    *later = group;
+    hostncclStreamEnqueue(stream, group_execute_later, later);
+    return ncclSuccess;
 }
 
 static ncclResult_t group_start(void)
@@ -212,7 +247,7 @@ static ncclResult_t group_start(void)
 
 static ncclResult_t group_end(void)
 {
-    return --depth == 0 ? group_execute() : ncclSuccess;
+    return --depth == 0 ? group_launch() : ncclSuccess;
 }
 
 static ncclResult_t enqueue(operation_t op)
@@ -222,23 +257,25 @@ static ncclResult_t enqueue(operation_t op)
         operations = realloc(operations, (size_t)room * sizeof *operations);
     }
     operations[count++] = op;
-    return depth == 0 ? group_execute() : ncclSuccess;
+    return depth == 0 ? group_launch() : ncclSuccess;
 }
 
 static ncclResult_t send_call(const void *buffer, size_t elements, ncclDataType_t type, int peer, ncclComm_t comm,
                               cudaStream_t stream)
 {
-    (void)stream;
-    return enqueue((operation_t){
-        .send = true, .buffer = (void *)buffer, .bytes = elements * nccl_type_bytes(type), .peer = peer, .comm = comm});
+    return enqueue((operation_t){.send = true,
+                                 .stream = stream,
+                                 .buffer = (void *)buffer,
+                                 .bytes = elements * nccl_type_bytes(type),
+                                 .peer = peer,
+                                 .comm = comm});
 }
 
 static ncclResult_t recv_call(void *buffer, size_t elements, ncclDataType_t type, int peer, ncclComm_t comm,
                               cudaStream_t stream)
 {
-    (void)stream;
-    return enqueue(
-        (operation_t){.buffer = buffer, .bytes = elements * nccl_type_bytes(type), .peer = peer, .comm = comm});
+    return enqueue((operation_t){
+        .stream = stream, .buffer = buffer, .bytes = elements * nccl_type_bytes(type), .peer = peer, .comm = comm});
 }
 
 static ncclResult_t all_gather(const void *send, void *recv, size_t elements, ncclDataType_t type, ncclComm_t comm,

@@ -1,6 +1,6 @@
 /* A NCCL for tests whose ranks are threads of one process: groups of sends and receives and the all-gather, executed at
- * once. Holds NCCL's rules strictly: first in first out per pair, equal byte counts, every operation matched in time.
- */
+ * once, or on the stream that they are given (streams.h). Holds NCCL's rules strictly: first in first out per pair,
+ * equal byte counts, every operation matched in time. */
 #ifndef THREADS_NCCL_H
 #define THREADS_NCCL_H
 

@@ -130,6 +130,7 @@ static void *rank_run(void *argument)
     }
     if (thread->rank == exchange->ranks - 1) in[thread->rank - 1] -= exchange->expected_less * exchange->row_bytes;
     hm_call_t call = {.comm = &world->comm[thread->rank],
+                      .stream = (cudaStream_t)world->stream[thread->rank],
                       .send = send,
                       .recv = recv,
                       .send_bytes = out,
@@ -142,7 +143,8 @@ static void *rank_run(void *argument)
     world->replaced[thread->rank] = world->answer[thread->rank] == HM_ANSWER_DONE;
     if (!world->replaced[thread->rank]) result = call_replay(&call);
     world->result[thread->rank] = result;
-    threads_world_away(world->nccl, thread->rank, true);
+    threads_world_away(world->nccl, thread->rank, world->stream[thread->rank] == NULL);
+    if (world->returned != NULL) world->returned(thread->rank);
     return NULL;
 }
 

@@ -37,7 +37,9 @@ typedef struct world {
     hm_comm_t comm[RANKS_MAX];
     const hm_settings_t *settings[RANKS_MAX]; /* a rank's own, or NULL */
     exchange_t exchange;
-    hm_reason_t refusal[RANKS_MAX]; /* what keeps the rank from having its call replaced */
+    hm_reason_t refusal[RANKS_MAX];   /* what keeps the rank from having its call replaced */
+    test_stream_t *stream[RANKS_MAX]; /* of each rank's calls; NULL: work is done at once */
+    void (*returned)(int rank);       /* called on the rank's thread when its call has returned; or NULL */
     hm_answer_t answer[RANKS_MAX];
     bool replaced[RANKS_MAX]; /* the answer was DONE */
     ncclResult_t result[RANKS_MAX];
