@@ -4,7 +4,6 @@
 #include "base/log.h"
 #include "base/settings.h"
 #include "fingerprint.h"
-#include "words.h"
 
 #include <errno.h>
 #include <stddef.h>
@@ -12,7 +11,6 @@
 #include <string.h>
 
 #define HELLO_MAGIC 0x31456f4d72656948u /* "HierMoE1" */
-#define FIRST_WORD_SECONDS 30.0         /* silent ranks are named this early, and once more when time is up */
 
 _Static_assert(sizeof(hm_hello_t) == 128, "ranks must exchange words of one size");
 
@@ -46,71 +44,17 @@ static bool hello_valid(const hm_hello_t *hello, const hm_comm_t *comm, int rank
            hello->ranks == comm->ranks && (hello->withdrawn == 0 || hello->withdrawn == HM_HELLO_WITHDRAWN);
 }
 
-static int silent_count(const hm_comm_t *comm, const hm_hello_t *in)
+int hello_silent(const hm_comm_t *comm, const hm_hello_t *in, char *names, size_t size)
 {
     int silent = 0;
-    for (int r = 0; r < comm->ranks; r++) silent += !hello_valid(&in[r], comm, r);
-    return silent;
-}
-
-/* Lists the ranks without a valid word, such as "1, 3", as many as there is room for. */
-static void silent_list(const hm_comm_t *comm, const hm_hello_t *in, char *text, size_t size)
-{
     size_t used = 0;
-    text[0] = '\0';
-    for (int r = 0; r < comm->ranks && used + 16 < size; r++)
-        if (!hello_valid(&in[r], comm, r))
-            used += (size_t)snprintf(text + used, size - used, "%s%d", used > 0 ? ", " : "", r);
-}
-
-static ncclResult_t words_pass(hm_channel_t *channel, hm_words_t *words)
-{
-    ncclResult_t result = channel_group_begin(channel);
-    for (int r = 0; r < channel->comm->ranks && result == ncclSuccess; r++) {
-        if (r == channel->comm->rank) continue;
-        result = channel_send(channel, &words->own, sizeof words->own, r);
-        if (result == ncclSuccess) result = channel_recv(channel, &words->in[r], sizeof words->in[r], r);
+    names[0] = '\0';
+    for (int r = 0; r < comm->ranks; r++) {
+        if (hello_valid(&in[r], comm, r)) continue;
+        silent++;
+        if (used + 16 < size) used += (size_t)snprintf(names + used, size - used, "%s%d", used > 0 ? ", " : "", r);
     }
-    return channel_group_end(channel, result);
-}
-
-static int words_enqueue(hm_channel_t *channel, hm_words_t *words, bool claims)
-{
-    int status = channel_start(channel);
-    if (status == 0 && claims) status = channel_claim(channel, &words->claim, &words->own.withdrawn, HM_HELLO_WITHDRAWN);
-    if (status == 0) status = channel_status(channel, words_pass(channel, words), -EREMOTEIO);
-    if (status == 0 && claims) status = channel_claim(channel, &words->over, &words->nothing, 0);
-    return status;
-}
-
-static int words_wait(const hm_channel_t *channel, hm_words_t *words, bool claims)
-{
-    char names[256];
-    double limit = (double)settings_get()->timeout;
-    double first = limit < FIRST_WORD_SECONDS ? limit : FIRST_WORD_SECONDS;
-    int status = claims ? channel_wait_claimed(channel, &words->claim, first) : channel_wait_started(channel, first);
-    if ((status != -ETIMEDOUT && status != -EBUSY) || first >= limit) return status;
-    if (status == -EBUSY) return channel_wait_started(channel, limit - first);
-    silent_list(channel->comm, words->in, names, sizeof names);
-    comm_say(HM_LOG_WARN, channel->comm,
-             "first all-to-all: no word from rank %s after %.0f s; it runs without libhiermoe.so or has not come to "
-             "this call yet; waiting up to HIERMOE_TIMEOUT, %.0f s",
-             names, first, limit);
-    return channel_wait_for(channel, limit - first);
-}
-
-int hello_exchange(hm_channel_t *channel, hm_words_t *words, bool claims)
-{
-    const hm_comm_t *comm = channel->comm;
-    words->in[comm->rank] = words->own;
-    int status = words_enqueue(channel, words, claims);
-    if (status == 0) status = words_wait(channel, words, claims);
-    if (status != 0) return status;
-    words->in[comm->rank].withdrawn = words->own.withdrawn; /* as the stream has sent it */
-    if (silent_count(comm, words->in) > 0) return -ENOMSG;
-    for (int r = 0; r < comm->ranks; r++)
-        if (words->in[r].withdrawn != 0) return -EAGAIN;
-    return 0;
+    return silent;
 }
 
 /* Whether a rank wants all calls left alone; said by rank 0 unless all ranks want that. */
@@ -150,11 +94,10 @@ void hello_fail(hm_comm_t *comm, const hm_hello_t *in, int status)
 {
     char names[256];
     bool refused = status == -EREMOTEIO, missing = status == -ENOMSG, held = status == -EBUSY;
-    int silent = in == NULL || refused || held ? 0 : silent_count(comm, in);
+    int silent = in == NULL || refused || held ? 0 : hello_silent(comm, in, names, sizeof names);
     comm_fail(comm, refused || missing ? ncclRemoteError : channel_result(status));
     if (status == -ECANCELED) return;
     if (silent > 0) {
-        silent_list(comm, in, names, sizeof names);
         comm_say(HM_LOG_WARN, comm,
                  "first all-to-all: rank %s did not join the agreement: it runs without libhiermoe.so (LD_PRELOAD "
                  "must reach every rank) or did not come to this call within HIERMOE_TIMEOUT, %.0f s",

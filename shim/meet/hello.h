@@ -1,4 +1,4 @@
-/* The first word of each rank to every other: whether they can work together at all. */
+/* The first word of a rank to every other: whether they can work together at all. words.c exchanges them. */
 #ifndef HM_HELLO_H
 #define HM_HELLO_H
 
@@ -30,14 +30,8 @@ typedef struct hm_hello {
 /* This rank's word. able: HM_ABLE*; source: of its profile. */
 hm_hello_t hello_make(const hm_channel_t *channel, uint32_t able, uint32_t source);
 
-struct hm_words;
-
-/* Sends words->own to every rank and waits for all words in words->in, naming silent ranks on the way. NCCL may hold
- * the words after a failure. claims: the back end is prepared, so that this rank can withdraw where the job holds its
- * stream back. 0; -EAGAIN: some rank has withdrawn, all are to leave the call alone and meet later, and the stream may
- * still work on the words; a negative errno of the wait; -EREMOTEIO where NCCL refused the exchange; -ENOMSG where a
- * rank's word is missing or damaged. */
-int hello_exchange(hm_channel_t *channel, struct hm_words *words, bool claims);
+/* How many ranks have no valid word in in[ranks], and which, such as "1, 3", as far as there is room. */
+int hello_silent(const hm_comm_t *comm, const hm_hello_t *in, char *names, size_t size);
 
 /* The reason for which all ranks leave everything alone, or HM_REASON_NONE. Alike on all ranks: it judges all words. */
 hm_reason_t hello_judge(const hm_comm_t *comm, const hm_hello_t *in);

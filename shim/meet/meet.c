@@ -1,7 +1,6 @@
 #include "meet.h"
 
 #include "base/settings.h"
-#include "hello.h"
 #include "offer.h"
 #include "words.h"
 
@@ -79,7 +78,7 @@ bool meet_run(hm_parts_t *parts)
     if (status == 0) status = words_take(&meeting->words, channel, &words);
     if (status == 0) {
         words->own = hello_make(channel, meeting->able, ((const hm_offer_t *)meeting->offer)->source);
-        status = hello_exchange(channel, words, meeting->prepared);
+        status = words_exchange(words, channel, meeting->prepared);
     }
     if (status == -EAGAIN) return false;
     if (status != 0) {
