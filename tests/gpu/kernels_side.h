@@ -32,6 +32,7 @@ void device_free(side_t *side, void *memory);
 void *upload(side_t *side, const void *plain, size_t bytes); /* device memory with the bytes of `plain` */
 void download(side_t *side, const void *device, void *plain, size_t bytes);
 
+void test_claim(void);
 void test_identify(bool small);
 
 #endif
