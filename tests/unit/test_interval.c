@@ -63,16 +63,9 @@ static void nap(double seconds)
     while (nanosleep(&time, &time) != 0) continue;
 }
 
-/* Lines of the file that hold all of these; NULL: none wanted. */
 static int lines_with(const char *one, const char *two, const char *three)
 {
-    int count = 0;
-    char *rest, copy[sizeof text];
-    file_text(file, text, sizeof text);
-    memcpy(copy, text, sizeof copy);
-    for (char *line = strtok_r(copy, "\n", &rest); line != NULL; line = strtok_r(NULL, "\n", &rest))
-        count += strstr(line, one) != NULL && strstr(line, two) != NULL && strstr(line, three) != NULL;
-    return count;
+    return text_lines_with(file_text(file, text, sizeof text), one, two, three);
 }
 
 static bool lines_come(const char *one, const char *two, const char *three)
