@@ -94,9 +94,9 @@ void hello_fail(hm_comm_t *comm, const hm_hello_t *in, int status)
 {
     char names[256];
     bool refused = status == -EREMOTEIO, missing = status == -ENOMSG, held = status == -EBUSY;
-    int silent = in == NULL || refused || held ? 0 : hello_silent(comm, in, names, sizeof names);
     comm_fail(comm, refused || missing ? ncclRemoteError : channel_result(status));
     if (status == -ECANCELED) return;
+    int silent = in == NULL || refused || held ? 0 : hello_silent(comm, in, names, sizeof names);
     if (silent > 0) {
         comm_say(HM_LOG_WARN, comm,
                  "first all-to-all: rank %s did not join the agreement: it runs without libhiermoe.so (LD_PRELOAD "

@@ -8,9 +8,9 @@
 extern hm_settings_t doubles_settings;
 /* What the calling thread sees instead, if not NULL: a rank with settings of its own. */
 extern _Thread_local const hm_settings_t *doubles_own;
-/* Messages said since the last reset, the last one, and all of them as far as there is room. */
+/* Messages said since the last reset, and the last one. */
 extern _Atomic int doubles_said;
-extern char doubles_text[1024], doubles_all[8192];
+extern char doubles_text[1024];
 
 /* Defaults of a run: exact mode, depth by rule, patience with held streams for ever, 20 s. */
 void doubles_reset(void);
