@@ -110,6 +110,35 @@ ncclResult_t group_flush(hm_reason_t reason)
     return result;
 }
 
+/* Nobody ends the group's communicators from here on, until group_unuse. false: one of them has been ended. */
+static bool group_use(const hm_group_t *group)
+{
+    for (int i = 0; i < group->comms; i++) {
+        if (comm_use_begin(group->comm[i])) continue;
+        while (i-- > 0) comm_use_end(group->comm[i]);
+        return false;
+    }
+    return true;
+}
+
+static void group_unuse(const hm_group_t *group)
+{
+    for (int i = 0; i < group->comms; i++) comm_use_end(group->comm[i]);
+}
+
+/* What was held back goes to NCCL after all, and the group ends. The ranks have agreed on that, which takes a while: an
+ * abort in that time must not leave NCCL with half a group. */
+static ncclResult_t group_return_looked_at(hm_group_t *group)
+{
+    if (!group_use(group)) return ncclInvalidUsage;
+    ncclResult_t result = group_return(group);
+    if (result == ncclSuccess) group_replay(group);
+    for (int i = 0; i < group->comms; i++) comm_use_lengthen(group->comm[i]);
+    ncclResult_t end = group_leave();
+    group_unuse(group);
+    return result != ncclSuccess ? result : end;
+}
+
 /* The captured group's outermost end. */
 static ncclResult_t group_finish(hm_group_t *group, const void *caller)
 {
@@ -118,8 +147,10 @@ static ncclResult_t group_finish(hm_group_t *group, const void *caller)
     group->depth = 0;
     group->capturing = false;
     hm_answer_t answer = segments_decide(group, caller, &result);
-    if (answer != HM_ANSWER_DONE) result = group_return(group);
-    if (answer != HM_ANSWER_DONE && result == ncclSuccess) group_replay(group);
+    if (answer != HM_ANSWER_DONE && group->outside)
+        result = group_return_looked_at(group);
+    else if (answer != HM_ANSWER_DONE)
+        group_replay(group);
     ncclResult_t end = group->outside ? ncclSuccess : group_leave();
     if (result == ncclSuccess) result = end;
     if (result == ncclSuccess) result = group->error;

@@ -14,6 +14,7 @@
 static _Atomic(ncclComm_t) watched_comm; /* NULL: none is watched */
 static atomic_bool gone, held;
 static _Thread_local int steps_left = -1;
+static _Thread_local bool queued; /* a group is open that has a call on the communicator */
 
 static void arm(ncclComm_t comm, int step)
 {
@@ -43,9 +44,13 @@ static void step_hold(void)
     for (int ms = 0; ms < HOLD_MS && !atomic_load(&gone); ms++) nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
 }
 
+/* The end of a group uses the communicators of its calls. */
 static void use_check(ncclComm_t comm, const char *name)
 {
-    if (comm == NULL || comm != atomic_load(&watched_comm) || !atomic_load(&gone)) return;
+    ncclComm_t watched = atomic_load(&watched_comm);
+    bool end = strcmp(name, "ncclGroupEnd") == 0, uses = watched != NULL && (comm == watched || (end && queued));
+    queued = uses && !end;
+    if (!uses || !atomic_load(&gone)) return;
     fprintf(stderr, "watched_nccl: %s got a communicator that was aborted\n", name);
     _exit(EXIT_USED);
 }
