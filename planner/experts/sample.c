@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "sample.h"
 
+#include "gate.h"
 #include "weight_tree.h"
 
 #include <errno.h>
@@ -25,7 +26,8 @@ struct hm_sampler {
     uint16_t *alias;       /* ZIPF: [experts] */
     uint32_t *taken;       /* [experts] stamp of the token that chose it */
     uint32_t stamp;
-    uint16_t *group; /* GROUP: [groups] a permutation, its start is redrawn for each token */
+    uint16_t *group; /* GROUP: [groups] a permutation, its start is redrawn for each token; GATE: scratch */
+    uint32_t *score; /* GATE: [experts] of the token */
 };
 
 /* splitmix64: Steele, Lea and Flood's generator. */
@@ -65,6 +67,12 @@ static bool spec_exponent(const char *text, double *value)
     return *end == '\0' && *value >= 0 && *value <= 8;
 }
 
+static bool spec_groups(const char *at, hm_routing_t *routing)
+{
+    return spec_whole(&at, &routing->groups) && *at++ == ':' && spec_whole(&at, &routing->chosen) && *at == '\0' &&
+           routing->chosen <= routing->groups;
+}
+
 int routing_parse(const char *spec, hm_routing_t *routing, const char **why)
 {
     hm_routing_t result = {.kind = HM_ROUTING_UNIFORM};
@@ -73,14 +81,15 @@ int routing_parse(const char *spec, hm_routing_t *routing, const char **why)
         *why = "expected zipf:S with S from 0 to 8, such as zipf:1.2";
         if (!spec_exponent(spec + 5, &result.exponent)) return -EINVAL;
     } else if (strncmp(spec, "group:", 6) == 0) {
-        const char *at = spec + 6;
         result.kind = HM_ROUTING_GROUP;
         *why = "expected group:N:G, N groups of which a token uses G, 1 <= G <= N, such as group:8:4";
-        if (!spec_whole(&at, &result.groups) || *at++ != ':' || !spec_whole(&at, &result.chosen) || *at != '\0')
-            return -EINVAL;
-        if (result.chosen > result.groups) return -EINVAL;
+        if (!spec_groups(spec + 6, &result)) return -EINVAL;
+    } else if (strncmp(spec, "gate:", 5) == 0) {
+        result.kind = HM_ROUTING_GATE;
+        *why = "expected gate:N:G, N groups of which a token uses the G best, 1 <= G <= N, such as gate:8:4";
+        if (!spec_groups(spec + 5, &result)) return -EINVAL;
     } else if (strcmp(spec, "uniform") != 0) {
-        *why = "expected uniform, zipf:S, group:N:G or trace:FILE";
+        *why = "expected uniform, zipf:S, group:N:G, gate:N:G or trace:FILE";
         return -EINVAL;
     }
     *routing = result;
@@ -133,7 +142,7 @@ static const char *sampler_refuse(const hm_routing_t *routing, int experts, int 
 {
     if (experts < 1 || experts > SAMPLE_MAX_EXPERTS) return "expected 1 to 65536 experts";
     if (top_k < 1 || top_k > experts) return "expected top-k from 1 to the number of experts";
-    if (routing->kind != HM_ROUTING_GROUP) return NULL;
+    if (routing->kind != HM_ROUTING_GROUP && routing->kind != HM_ROUTING_GATE) return NULL;
     if (experts % routing->groups != 0) return "expected a number of routing groups that divides the experts";
     if (experts / routing->groups * routing->chosen < top_k) return "expected the chosen groups to hold top-k experts";
     return NULL;
@@ -154,7 +163,9 @@ int sampler_create(const hm_routing_t *routing, int experts, int top_k, uint64_t
     sampler->alias = malloc(n * sizeof *sampler->alias);
     sampler->taken = calloc(n, sizeof *sampler->taken);
     sampler->group = malloc(n * sizeof *sampler->group);
-    if (sampler->keep == NULL || sampler->alias == NULL || sampler->taken == NULL || sampler->group == NULL)
+    sampler->score = malloc(n * sizeof *sampler->score);
+    if (sampler->keep == NULL || sampler->alias == NULL || sampler->taken == NULL || sampler->group == NULL ||
+        sampler->score == NULL)
         status = -ENOMEM;
     if (status != 0) {
         sampler_destroy(sampler);
@@ -174,6 +185,7 @@ void sampler_destroy(hm_sampler_t *sampler)
     free(sampler->alias);
     free(sampler->taken);
     free(sampler->group);
+    free(sampler->score);
     free(sampler);
 }
 
@@ -238,16 +250,32 @@ static void even_token(hm_sampler_t *sampler, uint16_t *ids)
     }
 }
 
+/* Scores are drawn evenly: only their order and the sums of two matter to the choice. */
+static void gate_token(hm_sampler_t *sampler, uint16_t *ids)
+{
+    for (int e = 0; e < sampler->experts; e++) sampler->score[e] = (uint32_t)(sampler_bits(sampler) >> 32);
+    gate_choose(sampler->score, sampler->experts, sampler->routing.groups, sampler->routing.chosen, sampler->top_k,
+                sampler->group, ids);
+}
+
 static void token_draw(hm_sampler_t *sampler, uint16_t *ids)
 {
     if (++sampler->stamp == 0) {
         memset(sampler->taken, 0, (size_t)sampler->experts * sizeof *sampler->taken);
         sampler->stamp = 1;
     }
-    if (sampler->routing.kind == HM_ROUTING_ZIPF)
+    switch (sampler->routing.kind) {
+    case HM_ROUTING_ZIPF:
         zipf_token(sampler, ids);
-    else
+        break;
+    case HM_ROUTING_GATE:
+        gate_token(sampler, ids);
+        break;
+    case HM_ROUTING_UNIFORM:
+    case HM_ROUTING_GROUP:
         even_token(sampler, ids);
+        break;
+    }
 }
 
 void sampler_draw(hm_sampler_t *sampler, size_t tokens, uint16_t *ids)

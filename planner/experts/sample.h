@@ -8,21 +8,28 @@
 #include <stddef.h>
 #include <stdint.h>
 
-typedef enum hm_routing_kind { HM_ROUTING_UNIFORM, HM_ROUTING_ZIPF, HM_ROUTING_GROUP } hm_routing_kind_t;
+typedef enum hm_routing_kind {
+    HM_ROUTING_UNIFORM,
+    HM_ROUTING_ZIPF,
+    HM_ROUTING_GROUP, /* groups are chosen evenly */
+    HM_ROUTING_GATE /* groups are chosen by their best scores, as DeepSeek-V3's router does (2412.19437, section 2.1.2)
+                     */
+} hm_routing_kind_t;
 
 typedef struct hm_routing {
     hm_routing_kind_t kind;
     double exponent;    /* ZIPF: the n-th most popular expert has weight n^-exponent; which one it is, the seed says */
-    int groups, chosen; /* GROUP: experts lie in `groups` equal runs of ids, a token uses `chosen` of them */
+    int groups, chosen; /* GROUP, GATE: experts lie in `groups` equal runs of ids, a token uses `chosen` of them */
 } hm_routing_t;
 
-/* Reads "uniform", "zipf:S" (0 <= S <= 8) or "group:N:G" (1 <= G <= N). -EINVAL with *why naming what was expected. */
+/* Reads "uniform", "zipf:S" (0 <= S <= 8), "group:N:G" or "gate:N:G" (1 <= G <= N). -EINVAL with *why naming what was
+ * expected. */
 int routing_parse(const char *spec, hm_routing_t *routing, const char **why);
 
 typedef struct hm_sampler hm_sampler_t;
 
-/* 1 <= top_k <= experts <= 65536; for GROUP groups must divide experts and chosen groups hold top_k. -EINVAL with *why,
- * -ENOMEM. */
+/* 1 <= top_k <= experts <= 65536; for GROUP and GATE groups must divide experts and chosen groups hold top_k. -EINVAL
+ * with *why, -ENOMEM. */
 int sampler_create(const hm_routing_t *routing, int experts, int top_k, uint64_t seed, hm_sampler_t **sampler,
                    const char **why);
 void sampler_destroy(hm_sampler_t *sampler);
