@@ -35,6 +35,19 @@ static int topo_make(const char *spec, hm_topo_t **topo)
     return command_fail("--topo: \"%s\": %s", spec, why);
 }
 
+/* Where no model was named: what the library plans with, but the paper's own for the profiles that were fitted for it,
+ * and without tables of all pairs where ranks are too many. */
+static void cost_complete(hm_plan_request_t *request, const hm_topo_t *topo, const hm_profile_t *profile)
+{
+    bool papers = profile_builtin(profile->name) != NULL;
+    if (request->cost >= 0)
+        request->cost_model = (hm_cost_model_t)request->cost;
+    else if (request->untimed || papers)
+        request->cost_model = HM_COST_PADDED;
+    else
+        request->cost_model = topo->ranks > HM_PLAN_MAX_TABLE_RANKS ? HM_COST_PADDED_SLICED : HM_COST_LINKS_SLICED;
+}
+
 /* The topology that the profile was measured on. Its groups need not nest evenly: then only as far as they do. */
 static int topo_of_profile(const hm_profile_t *profile, hm_topo_t **topo)
 {
@@ -58,8 +71,9 @@ static bool topo_inside(const hm_plan_request_t *request, const hm_profile_t *pr
 static int topo_and_profile(const hm_plan_request_t *request, hm_topo_t **topo, hm_profile_t *profile)
 {
     int rc = request->topo_text != NULL ? topo_make(request->topo_text, topo) : 0;
-    if (rc == 0) rc = profile_find(request->profile_name, *topo, profile);
+    if (rc == 0 && request->profile_name != NULL) rc = profile_find(request->profile_name, *topo, profile);
     if (rc == 0 && *topo == NULL) rc = topo_of_profile(profile, topo);
+    if (rc == 0 && request->hardware_name != NULL) hardware_profile(&request->hardware, *topo, profile);
     /* The library leaves communicators of one rank alone. */
     if (rc == 0 && (*topo)->ranks < 2) rc = command_fail("plan: one rank: expected at least 2 ranks");
     return rc;
@@ -119,22 +133,29 @@ static void result_finish(hm_plan_result_t *result)
     result->depth_best = cost_depth_best(&result->cost);
 }
 
+static void job_profile_set(hm_plan_job_t *job)
+{
+    bool inside = topo_inside(&job->request, &job->given);
+    job->result.given = &job->given;
+    job->result.profile = profile_adapt(&job->given, job->topo, inside, &job->room);
+    profile_map(&job->given, job->topo, inside, job->result.map);
+}
+
 int plan_job_open(hm_plan_job_t *job)
 {
     hm_plan_request_t *request = &job->request;
     hm_plan_result_t *result = &job->result;
     int rc = topo_and_profile(request, &job->topo, &job->given);
     if (rc == 0 && request->trace_path != NULL) {
-        rc = trace_file_read(request->trace_path, &job->trace);
+        rc = trace_file_read(request->trace_path, request->experts, &job->trace);
         if (rc == 0) rc = trace_agree(request, job->topo, &job->trace);
     }
     if (rc == 0) rc = experts_agree(request);
     if (rc != 0) return rc;
-    bool inside = topo_inside(request, &job->given);
-    *result = (hm_plan_result_t){.request = request, .topo = job->topo, .given = &job->given};
+    cost_complete(request, job->topo, &job->given);
+    *result = (hm_plan_result_t){.request = request, .topo = job->topo};
     if (request->trace_path != NULL) result->trace = &job->trace;
-    result->profile = profile_adapt(&job->given, job->topo, inside, &job->room);
-    profile_map(&job->given, job->topo, inside, result->map);
+    if (!request->untimed) job_profile_set(job);
     job->rank = malloc((size_t)request->experts * sizeof(*job->rank));
     if (job->rank == NULL) return command_fail("out of memory");
     placement_contiguous((int)request->experts, job->topo->ranks, job->rank);
@@ -145,8 +166,10 @@ int plan_job_open(hm_plan_job_t *job)
 int plan_job_solve(hm_plan_job_t *job)
 {
     hm_plan_result_t *result = &job->result;
-    int rc = plan_count(&job->request, job->topo, &result->placement, NULL, result->trace, &result->counts);
-    if (rc == 0) rc = plan_predict(result, &result->counts, &result->cost);
+    int rc = plan_layers_solve(job);
+    if (rc == 0) rc = plan_count(&job->request, job->topo, &result->placement, NULL, result->trace, &result->counts);
+    if (rc != 0 || job->request.untimed) return rc;
+    rc = plan_predict(result, &result->counts, &result->cost);
     if (rc != 0) return rc;
     result_finish(result);
     return plan_swaps_choose(result);
@@ -155,6 +178,7 @@ int plan_job_solve(hm_plan_job_t *job)
 void plan_job_close(hm_plan_job_t *job)
 {
     plan_counts_free(&job->result.counts);
+    free(job->result.layer);
     free(job->rank);
     trace_free(&job->trace);
     topo_destroy(job->topo);

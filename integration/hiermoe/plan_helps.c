@@ -60,7 +60,7 @@ static int step_make(hm_helps_job_t *helps)
     const hm_helps_request_t *request = &helps->request;
     hm_overlap_text_t text = {.layers = 0};
     hm_profile_t unused;
-    int rc = strncmp(name, "prior:", 6) != 0 ? overlap_find(name, false, &unused, &text) : 0;
+    int rc = name != NULL && strncmp(name, "prior:", 6) != 0 ? overlap_find(name, false, &unused, &text) : 0;
     if (rc != 0) return rc;
     double alpha = profile->levels > 1 ? profile->inter[1].alpha_ms : profile->intra[0].alpha_ms;
     hm_step_t *step = &helps->step;
@@ -137,6 +137,7 @@ int plan_helps_main(int argc, char **argv)
     int rc = request_read(&argc, argv, &helps.request);
     if (rc != 0 || helps.request.help) return rc;
     rc = plan_request_parse(argc, argv, &helps.job.request);
+    if (rc == 0 && helps.job.request.untimed) rc = command_fail("--what-helps: expected --profile or --hardware");
     if (rc == 0) rc = plan_job_open(&helps.job);
     if (rc == 0) rc = slots_complete(&helps);
     if (rc == 0) rc = step_make(&helps);

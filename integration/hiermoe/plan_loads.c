@@ -27,7 +27,7 @@ int plan_loads_read(const char *question, const char *list, const char *routing,
     if (routing == NULL) return command_fail("%s: expected --loads A,B,... or --routing trace:FILE", question);
     if (strncmp(routing, "trace:", 6) != 0 || routing[6] == '\0')
         return command_fail("%s --routing: \"%s\": expected trace:FILE", question, routing);
-    int rc = trace_file_read(routing + 6, &loads->trace);
+    int rc = trace_file_read(routing + 6, 0, &loads->trace);
     if (rc == 0) loads->experts = loads->trace.experts;
     return rc;
 }

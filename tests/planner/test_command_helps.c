@@ -130,7 +130,8 @@ static void test_bad_input_is_named(void **state)
 {
     (void)state;
     static const command_refusal_t cases[] = {
-        {"plan --what-helps", "plan: expected --profile"},
+        {"plan --what-helps", "plan: expected --hardware (h100-ib400) or --profile"},
+        {"plan --what-helps --topo 4,2 --model mixtral-8x7b", "--what-helps: expected --profile or --hardware"},
         {"plan --what-helps " JOB "--layers 0", "--layers: \"0\": expected a whole number from 1 to 1024"},
         {"plan --what-helps " JOB "--dense-ms 1", "--dense-ms: \"1\": expected two numbers"},
         {"plan --what-helps " JOB "--reduce-ms -1", "--reduce-ms: \"-1\": expected a number"},
