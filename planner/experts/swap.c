@@ -26,6 +26,7 @@ struct hm_swap {
     int32_t *homes;       /* behind all terms' home */
     uint8_t *touched[HM_MAX_LEVELS + 1]; /* [level][group] 1: sums are out of date */
     size_t touched_bytes;
+    uint8_t *taken; /* [experts] 1: part of a candidate */
 };
 
 static void terms_create(hm_swap_t *swap, const hm_topo_t *topo, const hm_profile_t *profile, size_t row_bytes,
@@ -58,8 +59,9 @@ static int memory_create(hm_swap_t *swap, const hm_topo_t *topo)
     swap->loads = malloc(2 * ranks * (size_t)swap->terms * sizeof(double));
     swap->homes = calloc(n * (size_t)swap->terms, sizeof(int32_t));
     swap->touched[1] = calloc(swap->touched_bytes, 1);
+    swap->taken = calloc((size_t)swap->experts, 1);
     if (swap->change == NULL || swap->pair == NULL || swap->loads == NULL || swap->homes == NULL) return -ENOMEM;
-    if (swap->touched[1] == NULL) return -ENOMEM;
+    if (swap->touched[1] == NULL || swap->taken == NULL) return -ENOMEM;
     for (int l = 2; l <= topo->levels; l++) swap->touched[l] = swap->touched[1] + (size_t)(l - 1) * ranks;
     for (int i = 0; i < swap->terms; i++) {
         swap->term[i].load = swap->loads + 2 * ranks * (size_t)i;
@@ -99,6 +101,7 @@ void swap_destroy(hm_swap_t *swap)
     free(swap->loads);
     free(swap->homes);
     free(swap->touched[1]);
+    free(swap->taken);
     free(swap);
 }
 
@@ -219,6 +222,38 @@ static void choose(hm_swap_t *swap, const hm_swap_stats_t *stats, bool any_touch
 void swap_choose(hm_swap_t *swap, const hm_swap_stats_t *stats, hm_swap_choice_t *choice)
 {
     choose(swap, stats, false, choice);
+}
+
+/* The pair of least bound whose experts are both free; stride * stride where none is below `below`. */
+static size_t pair_free(const hm_swap_t *swap, const uint8_t *taken, float below)
+{
+    size_t n = (size_t)swap->experts, stride = swap_pair_stride(swap->experts), least = stride * stride;
+    for (size_t a = 0; a < n; a++) {
+        if (taken[a] != 0) continue;
+        for (size_t b = a + 1; b < n; b++)
+            if (swap->pair[a * stride + b] < below && taken[b] == 0) {
+                least = a * stride + b;
+                below = swap->pair[least];
+            }
+    }
+    return least;
+}
+
+int swap_candidates(hm_swap_t *swap, const hm_swap_stats_t *stats, int most, int *a, int *b)
+{
+    size_t stride = swap_pair_stride(swap->experts);
+    int count = 0;
+    swap_prepare(swap, stats);
+    pairs_bound(swap, stats, false);
+    memset(swap->taken, 0, (size_t)swap->experts);
+    for (; count < most; count++) {
+        size_t at = pair_free(swap, swap->taken, 0);
+        if (at == stride * stride) break;
+        a[count] = (int)(at / stride);
+        b[count] = (int)(at % stride);
+        swap->taken[a[count]] = swap->taken[b[count]] = 1;
+    }
+    return count;
 }
 
 /* Exchanges two experts without tokens: hits of the two groups are known in closed form, other sums are not. */

@@ -42,6 +42,10 @@ void swap_destroy(hm_swap_t *swap);
 /* The best single exchange, the first among equals. O(levels * E^2), no allocation. */
 void swap_choose(hm_swap_t *swap, const hm_swap_stats_t *stats, hm_swap_choice_t *choice);
 
+/* Up to `most` exchanges that may help, of different experts, the most promising first: those whose lower bounds of the
+ * change are least and below 0. What each brings is for swap_score to say. Returns their number. O(levels * E^2). */
+int swap_candidates(hm_swap_t *swap, const hm_swap_stats_t *stats, int most, int *a, int *b);
+
 /* The modelled time with a and b exchanged (a == b: the present time), by the objective. */
 double swap_score(hm_swap_t *swap, const hm_swap_stats_t *stats, int a, int b);
 

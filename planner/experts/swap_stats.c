@@ -61,28 +61,37 @@ void swap_stats_destroy(hm_swap_stats_t *stats)
     free(stats);
 }
 
-/* `one` is 1 or, to take a token out, (uint32_t)-1: the sums wrap. */
+/* Adds to a row of sums what a token chose. `one` is 1 or, to take a token out, (uint32_t)-1: the sums wrap. */
+static void row_add(uint32_t *row, const uint16_t *ids, int top_k, uint32_t one)
+{
+    for (int j = 0; j < top_k; j++) row[ids[j]] += one;
+}
+
+/* Adds a token to the sums of one group. */
+static void group_add(hm_swap_stats_t *stats, int level, int g, const uint16_t *ids, int top_k, uint32_t one)
+{
+    const uint16_t *group = stats->group[level];
+    size_t n = (size_t)stats->experts, last = 0;
+    int inside = 0;
+    for (int i = 0; i < top_k; i++) {
+        if (group[ids[i]] != g) continue;
+        inside++;
+        last = ids[i];
+    }
+    if (inside == 0) return;
+    stats->p[level][g] += one;
+    row_add(stats->H[level] + (size_t)g * n, ids, top_k, one);
+    if (inside == 1) row_add(stats->S[level] + last * n, ids, top_k, one);
+}
+
+/* Adds a token to the sums of all groups of a level. */
 static void token_add(hm_swap_stats_t *stats, int level, const uint16_t *ids, int top_k, uint32_t one)
 {
     const uint16_t *group = stats->group[level];
-    size_t n = (size_t)stats->experts;
     for (int i = 0; i < top_k; i++) {
-        size_t g = group[ids[i]];
-        int first = 1, alone = 1;
-        for (int j = 0; j < top_k; j++) {
-            if (j == i || group[ids[j]] != g) continue;
-            alone = 0;
-            if (j < i) first = 0;
-        }
-        if (first) {
-            uint32_t *hit = stats->H[level] + g * n;
-            stats->p[level][g] += one;
-            for (int j = 0; j < top_k; j++) hit[ids[j]] += one;
-        }
-        if (alone) {
-            uint32_t *with = stats->S[level] + ids[i] * n;
-            for (int j = 0; j < top_k; j++) with[ids[j]] += one;
-        }
+        bool first = true;
+        for (int j = 0; j < i && first; j++) first = group[ids[j]] != group[ids[i]];
+        if (first) group_add(stats, level, group[ids[i]], ids, top_k, one);
     }
 }
 
@@ -124,14 +133,19 @@ static bool token_touched(const uint16_t *ids, int top_k, int a, int b)
     return has;
 }
 
+/* No sum of another group changes where two experts trade places. */
 static void touched_add(hm_swap_stats_t *stats, const uint16_t *ids, size_t tokens, int top_k, int a, int b,
                         uint32_t one)
 {
     for (size_t t = 0; t < tokens; t++) {
         const uint16_t *token = ids + t * (size_t)top_k;
         if (!token_touched(token, top_k, a, b)) continue;
-        for (int l = 1; l <= stats->levels; l++)
-            if (stats->group[l][a] != stats->group[l][b]) token_add(stats, l, token, top_k, one);
+        for (int l = 1; l <= stats->levels; l++) {
+            int ga = stats->group[l][a], gb = stats->group[l][b];
+            if (ga == gb) continue;
+            group_add(stats, l, ga, token, top_k, one);
+            group_add(stats, l, gb, token, top_k, one);
+        }
     }
 }
 
