@@ -172,7 +172,8 @@ int plan_job_solve(hm_plan_job_t *job)
     rc = plan_predict(result, &result->counts, &result->cost);
     if (rc != 0) return rc;
     result_finish(result);
-    return plan_swaps_choose(result);
+    rc = plan_swaps_choose(result);
+    return rc != 0 ? rc : plan_swaps_price(job);
 }
 
 void plan_job_close(hm_plan_job_t *job)

@@ -141,8 +141,8 @@ void plan_report_text(const hm_plan_result_t *result);
 /* What a reader of the numbers should know: the same in the table and in JSON. */
 void plan_notes_write(const hm_plan_result_t *result, hm_plan_notes_t *notes);
 
-/* Swaps are timed by a padded model, whatever predicts the rest. */
-hm_cost_model_t plan_swap_cost(const hm_plan_request_t *request);
+/* Swaps are chosen by a padded model; where another predicts the rest, this prices them by it. */
+int plan_swaps_price(hm_plan_job_t *job);
 
 /* Names of cost models and objectives. plan_cost_find and plan_objective_find return -1 for a name that is none. */
 const char *plan_cost_name(hm_cost_model_t model);

@@ -9,6 +9,8 @@ static const struct {
     const char *name, *help;
     int (*ask)(int argc, char **argv);
 } questions[] = {
+    {"--arrange", "where all experts of a layer should be: pairs, blocks, and placements by counts alone",
+     plan_arrange_main},
     {"--replicas", "how many copies of each expert to keep, and where", plan_replicas_main},
     {"--offload", "which experts a GPU too small for all keeps, which are streamed, which the CPU computes",
      plan_offload_main},

@@ -7,6 +7,7 @@
 /* The question among the arguments: sets *ask to its function, or to NULL where there is none. 0, or the exit status,
  * having said that there are two. Each function takes all arguments and returns the exit status. */
 int plan_question_find(int argc, char **argv, int (**ask)(int argc, char **argv));
+int plan_arrange_main(int argc, char **argv);
 int plan_replicas_main(int argc, char **argv);
 int plan_offload_main(int argc, char **argv);
 int plan_overlap_main(int argc, char **argv);

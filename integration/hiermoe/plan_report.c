@@ -87,7 +87,7 @@ static void report_times(const hm_plan_result_t *result, json_t *root)
     json_object_set_new(root, "depth_best", json_integer(result->depth_best));
     json_object_set_new(root, "swaps", report_swaps(result));
     if (result->swap_count > 0) {
-        json_object_set_new(root, "swaps_cost", json_string(plan_cost_name(plan_swap_cost(request))));
+        json_object_set_new(root, "swaps_cost", json_string(plan_cost_name(request->cost_model)));
         json_object_set_new(root, "swaps_compute_ms", json_real(request->compute_ms));
         json_object_set_new(root, "swaps_objective", json_string(plan_objective_name(result->swap_objective)));
     }
@@ -156,11 +156,11 @@ static void text_swaps(const hm_plan_result_t *result)
     if (result->swap_note != NULL) printf("\nno swaps: %s\n", result->swap_note);
     if (result->swap_count > 0)
         printf("\n%-13s %10s %10s %10s   (at depth %d, %s cost%s, chosen by %s)\n", "swap experts", "before ms",
-               "after ms", "move ms", result->swap_depth, plan_cost_name(plan_swap_cost(request)),
+               "after ms", "move ms", result->swap_depth, plan_cost_name(request->cost_model),
                request->compute_ms > 0 ? " with compute" : "", plan_objective_name(result->swap_objective));
     for (int i = 0; i < result->swap_count; i++) {
         const hm_plan_swap_t *swap = &result->swap[i];
-        printf("%5d %5d   %10.3f %10.3f %10.3f\n", swap->a, swap->b, swap->before_ms, swap->after_ms, swap->move_ms);
+        printf("%5d %5d   %10.4f %10.4f %10.3f\n", swap->a, swap->b, swap->before_ms, swap->after_ms, swap->move_ms);
     }
 }
 

@@ -2,6 +2,7 @@
 #include "command.h"
 #include "experts/swap.h"
 #include "plan_command.h"
+#include "plan_traffic.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -14,9 +15,10 @@ typedef struct series {
     hm_plan_swap_t swap[HM_PLAN_MAX_SWAPS];
 } series_t;
 
-hm_cost_model_t plan_swap_cost(const hm_plan_request_t *request)
+/* What chooses: sums over sources are enough for it. */
+static int search_slices(const hm_plan_request_t *request)
 {
-    return request->cost_model == HM_COST_PADDED_SLICED ? HM_COST_PADDED_SLICED : HM_COST_PADDED;
+    return request->cost_model == HM_COST_PADDED_SLICED ? (int)request->slices : 1;
 }
 
 /* Rows that the busiest rank's experts compute. */
@@ -43,8 +45,7 @@ static double stats_time(const series_t *series, const hm_swap_stats_t *stats)
             double rows = stats->p[l][g] * result->counts.kept_scale;
             if (rows > hits.level[l]) hits.level[l] = rows;
         }
-    int slices = plan_swap_cost(result->request) == HM_COST_PADDED_SLICED ? (int)result->request->slices : 1;
-    if (cost_predict_hits(result->topo, result->profile, &hits, slices, &cost) != 0) return 0;
+    if (cost_predict_hits(result->topo, result->profile, &hits, search_slices(result->request), &cost) != 0) return 0;
     return cost.ms[result->swap_depth] +
            result->request->compute_ms / 1000 * stats_rows_most(result, stats, series->rows);
 }
@@ -151,5 +152,38 @@ int plan_swaps_choose(hm_plan_result_t *result)
     }
     free(rows);
     if (rc == 0 && most <= 0) result->swap_note = "none gains more than moving it costs within the horizon";
+    return rc;
+}
+
+/* Counts all tokens anew with experts at `rank`, and predicts by the table's own cost. */
+static int placement_price(const hm_plan_job_t *job, int *rank, double *ms)
+{
+    hm_plan_traffic_t traffic;
+    int rc = plan_traffic(job, rank, NULL, &traffic);
+    if (rc != 0) return rc;
+    *ms = traffic.cost.ms[job->result.swap_depth] + job->request.compute_ms / 1000 * traffic.rows_most;
+    return 0;
+}
+
+int plan_swaps_price(hm_plan_job_t *job)
+{
+    hm_plan_result_t *result = &job->result;
+    size_t bytes = (size_t)job->request.experts * sizeof(int);
+    if (job->request.cost_model < HM_COST_LINKS || result->swap_count == 0) return 0;
+    int *rank = malloc(bytes);
+    if (rank == NULL) return command_fail("out of memory");
+    memcpy(rank, result->placement.rank, bytes);
+    double now = 0;
+    int rc = placement_price(job, rank, &now);
+    for (int i = 0; i < result->swap_count && rc == 0; i++) {
+        hm_plan_swap_t *swap = &result->swap[i];
+        int was = rank[swap->a];
+        rank[swap->a] = rank[swap->b];
+        rank[swap->b] = was;
+        swap->before_ms = now;
+        rc = placement_price(job, rank, &now);
+        swap->after_ms = now;
+    }
+    free(rank);
     return rc;
 }

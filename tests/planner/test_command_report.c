@@ -64,8 +64,8 @@ static void swaps_equal(const char *text, const json_t *root)
         assert_int_equal(sscanf(line, "%ld %ld %lf %lf %lf", &a, &b, &before, &after, &move), 5);
         assert_int_equal(a, command_whole(swap, "a"));
         assert_int_equal(b, command_whole(swap, "b"));
-        assert_float_equal(before, json_number_value(json_object_get(swap, "before_ms")), 0.00051);
-        assert_float_equal(after, json_number_value(json_object_get(swap, "after_ms")), 0.00051);
+        assert_float_equal(before, json_number_value(json_object_get(swap, "before_ms")), 0.000051);
+        assert_float_equal(after, json_number_value(json_object_get(swap, "after_ms")), 0.000051);
         assert_float_equal(move, json_number_value(json_object_get(swap, "move_ms")), 0.00051);
     }
     if (line != NULL)

@@ -191,6 +191,25 @@ static void test_as_much_moves_as_an_expert_with_its_optimizer_has(void **state)
     json_decref(none);
 }
 
+/* The table's own cost prices the swaps: what is exchanged first starts from the time that the table shows. */
+static void test_swaps_are_priced_by_the_tables_cost(void **state)
+{
+    (void)state;
+    json_t *root =
+        command_json("--hardware h100-ib400 --topo 4,4 --model qwen3-30b-a3b --tokens 512 --routing zipf:0.6");
+    const json_t *swaps = json_object_get(root, "swaps");
+    char depth[16];
+    snprintf(depth, sizeof(depth), "%ld", command_whole(root, "depth"));
+    assert_string_equal(json_string_value(json_object_get(root, "swaps_cost")), "links-sliced");
+    assert_true(json_array_size(swaps) > 1);
+    const json_t *first = json_array_get(swaps, 0), *second = json_array_get(swaps, 1);
+    double after = json_number_value(json_object_get(first, "after_ms"));
+    assert_float_equal(json_number_value(json_object_get(first, "before_ms")),
+                       command_number(root, "predicted_ms", depth), 1e-9);
+    assert_float_equal(json_number_value(json_object_get(second, "before_ms")), after, 1e-12);
+    json_decref(root);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -199,6 +218,7 @@ int main(void)
         cmocka_unit_test(test_the_better_objective_is_taken_and_named),
         cmocka_unit_test(test_swaps_of_a_deepseek_trace_stay_within_its_routing_groups),
         cmocka_unit_test(test_as_much_moves_as_an_expert_with_its_optimizer_has),
+        cmocka_unit_test(test_swaps_are_priced_by_the_tables_cost),
     };
     return cmocka_run_group_tests(tests, command_folder_make, command_folder_remove);
 }
