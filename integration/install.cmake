@@ -5,6 +5,17 @@ endif()
 include(GNUInstallDirs)
 install(TARGETS hiermoe LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(TARGETS hiermoe_command RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+# integration/NAME/hiermoe-NAME, a verb of the command, with its folder.
+file(MAKE_DIRECTORY ${CMAKE_BINARY_DIR}/installed)
+file(GLOB programs RELATIVE ${PROJECT_SOURCE_DIR}/integration CONFIGURE_DEPENDS integration/*/hiermoe-*)
+foreach(program ${programs})
+    get_filename_component(folder ${program} DIRECTORY)
+    get_filename_component(name ${program} NAME)
+    install(DIRECTORY integration/${folder} DESTINATION libexec/hiermoe USE_SOURCE_PERMISSIONS
+            PATTERN __pycache__ EXCLUDE)
+    file(CREATE_LINK ${program} ${CMAKE_BINARY_DIR}/installed/${name} SYMBOLIC)
+    install(FILES ${CMAKE_BINARY_DIR}/installed/${name} DESTINATION libexec/hiermoe)
+endforeach()
 install(FILES shim/hiermoe.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 install(FILES README.md LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
 

@@ -1,8 +1,10 @@
 /* hiermoe: plans, profiles and settings on the command line. */
 #include "command.h"
+#include "verb.h"
 
 #include <errno.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -34,18 +36,35 @@ static void usage(FILE *out)
 {
     fputs("usage: hiermoe COMMAND [OPTIONS]\n\n", out);
     for (size_t i = 0; i < COMMANDS; i++) fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].help);
-    fputs("\nhiermoe COMMAND --help tells the options.\n", out);
+    verb_list(out);
+    fputs("\nhiermoe help COMMAND, or hiermoe COMMAND --help, tells the options; hiermoe --version the version.\n", out);
+}
+
+/* argv[0] is the subcommand's name. */
+static int verb_main(int argc, char **argv)
+{
+    for (size_t i = 0; i < COMMANDS; i++) {
+        if (strcmp(argv[0], commands[i].name) != 0) continue;
+        if (argc > 1 && strcmp(argv[1], "-h") == 0) argv[1] = "--help";
+        return commands[i].main(argc, argv);
+    }
+    int status = verb_exec(argv);
+    return status >= 0 ? status : command_fail("\"%s\": expected a command; hiermoe help lists them", argv[0]);
 }
 
 static int command_main(int argc, char **argv)
 {
-    if (strcmp(argv[1], "help") == 0 || strcmp(argv[1], "--help") == 0) {
+    bool help = strcmp(argv[1], "help") == 0;
+    if (help && argc == 3) return verb_main(2, (char *[]){argv[2], "--help", NULL});
+    if (help || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
         usage(stdout);
         return 0;
     }
-    for (size_t i = 0; i < COMMANDS; i++)
-        if (strcmp(argv[1], commands[i].name) == 0) return commands[i].main(argc - 1, argv + 1);
-    return command_fail("\"%s\": expected a command; hiermoe help lists them", argv[1]);
+    if (strcmp(argv[1], "--version") == 0) {
+        printf("hiermoe %s\n", HM_VERSION);
+        return 0;
+    }
+    return verb_main(argc - 1, argv + 1);
 }
 
 int main(int argc, char **argv)
