@@ -77,6 +77,17 @@ bool log_path(const char *pattern, int rank, char *path, size_t size)
     return true;
 }
 
+/* What is not as it is by default. */
+static void settings_say(int rank)
+{
+    hm_settings_view_t view;
+    for (int at = 0; log_on(HM_LOG_INFO) && settings_view(at, &view); at++)
+        if (view.given != NULL && view.path != NULL)
+            log_say(HM_LOG_INFO, rank, "%s=%s, from %s, line %d", view.name, view.value, view.path, view.line);
+        else if (view.given != NULL)
+            log_say(HM_LOG_INFO, rank, "%s=%s, from the environment", view.name, view.value);
+}
+
 void log_complaints(int rank)
 {
     static atomic_flag said = ATOMIC_FLAG_INIT;
@@ -84,6 +95,7 @@ void log_complaints(int rank)
     if (atomic_flag_test_and_set(&said)) return;
     for (int at = 0; settings_complaint(at, text, sizeof text); at++)
         log_say(rank > 0 ? HM_LOG_INFO : HM_LOG_WARN, rank, "%s", text);
+    if (rank <= 0) settings_say(rank);
 }
 
 /* Whether a warning was said before. With more of them than there is room for, some are said again. */

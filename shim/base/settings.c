@@ -2,20 +2,16 @@
 #include "settings.h"
 
 #include "bytes.h"
+#include "conf.h"
 #include "fork.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define HM_PREFIX "HIERMOE_"
-#define HM_NAME 64   /* longer names are cut before they are compared */
-#define HM_DISTANT 4 /* a name with so many wrong letters is not taken for another one */
-
 typedef struct hm_row {
-    const char *name, *standard, *accepted;
+    const char *name, *standard, *accepted, *help;
     hm_kind_t kind;
     size_t offset;
     bool same;
@@ -23,14 +19,20 @@ typedef struct hm_row {
 
 static const hm_row_t rows[] = {
 #define HM_SETTING(field, variable, kind, standard, accepted, same, help) \
-    {variable, standard, accepted, HM_KIND_##kind, offsetof(hm_settings_t, field), same},
+    {variable, standard, accepted, help, HM_KIND_##kind, offsetof(hm_settings_t, field), same},
 #include "settings.def"
 };
 #define HM_ROWS (int)(sizeof rows / sizeof rows[0])
 
+typedef struct hm_given {
+    char *text;       /* what the user wrote; NULL: nothing */
+    const char *path; /* of the file that it stands in; NULL: the environment */
+    int line;
+    bool refused; /* not understood */
+} hm_given_t;
+
 static hm_settings_t settings;
-static char *given[HM_ROWS]; /* what the user wrote, or NULL */
-static bool refused[HM_ROWS];
+static hm_given_t given[HM_ROWS];
 static atomic_bool ready;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
@@ -45,15 +47,23 @@ static const char *row_fallback(const hm_row_t *row)
     return row->kind == HM_KIND_mode ? "off" : row->standard;
 }
 
+/* A copy: the job may change its environment. Without memory the default must do. */
+static hm_given_t row_given(const hm_row_t *row)
+{
+    const char *value = getenv(row->name);
+    hm_conf_line_t line;
+    if (value != NULL && *value != '\0') return (hm_given_t){.text = strdup(value)};
+    if (strcmp(row->name, HM_SETTINGS_CONF) == 0 || !conf_find(row->name, &line)) return (hm_given_t){.text = NULL};
+    return (hm_given_t){.text = strndup(line.value, (size_t)line.value_length), .path = line.path, .line = line.number};
+}
+
 static void row_load(int at)
 {
     const hm_row_t *row = &rows[at];
-    const char *value = getenv(row->name);
-    /* A copy: the job may change its environment. Without memory the default must do. */
-    given[at] = value != NULL && *value != '\0' ? strdup(value) : NULL;
+    given[at] = row_given(row);
     row_parse(row, row->standard);
-    refused[at] = given[at] != NULL && !row_parse(row, given[at]);
-    if (refused[at]) row_parse(row, row_fallback(row));
+    given[at].refused = given[at].text != NULL && !row_parse(row, given[at].text);
+    if (given[at].refused) row_parse(row, row_fallback(row));
 }
 
 const hm_settings_t *settings_get(void)
@@ -61,6 +71,7 @@ const hm_settings_t *settings_get(void)
     if (atomic_load_explicit(&ready, memory_order_acquire)) return &settings;
     pthread_mutex_lock(&lock);
     if (!atomic_load(&ready)) {
+        conf_load();
         for (int i = 0; i < HM_ROWS; i++) row_load(i);
         atomic_store_explicit(&ready, true, memory_order_release);
     }
@@ -72,50 +83,30 @@ void settings_forget(void)
 {
     atomic_store(&ready, false);
     for (int i = 0; i < HM_ROWS; i++) {
-        free(given[i]);
-        given[i] = NULL;
+        free(given[i].text);
+        given[i] = (hm_given_t){.text = NULL};
     }
 }
 
-/* The name before "=" in `entry` of the environment, if it looks like a setting of ours but is none. */
-static bool entry_unknown(const char *entry, char name[HM_NAME])
+bool settings_view(int at, hm_settings_view_t *view)
 {
-    if (strncmp(entry, HM_PREFIX, sizeof HM_PREFIX - 1) != 0) return false;
-    snprintf(name, HM_NAME, "%.*s", (int)strcspn(entry, "="), entry);
-    for (int i = 0; i < HM_ROWS; i++)
-        if (strcmp(rows[i].name, name) == 0) return false;
-    return true;
-}
-
-static void unknown_describe(const char *name, char *text, size_t size)
-{
-    const char *nearest = NULL;
-    int best = HM_DISTANT;
-    for (int i = 0; i < HM_ROWS; i++) {
-        int distance = settings_name_distance(name, rows[i].name, HM_DISTANT - 1);
-        if (distance < best) best = distance, nearest = rows[i].name;
-    }
-    snprintf(text, size, "%s is not a setting%s%s; HIERMOE_WARN_UNUSED=0 stops this message", name,
-             nearest != NULL ? ", did you mean " : "", nearest != NULL ? nearest : "");
-}
-
-bool settings_complaint(int at, char *text, size_t size)
-{
-    extern char **environ;
-    char name[HM_NAME];
+    if (at < 0 || at >= HM_ROWS) return false;
+    const hm_row_t *row = &rows[at];
+    const hm_given_t *own = &given[at];
     settings_get();
-    for (int i = 0; i < HM_ROWS; i++) {
-        if (!refused[i] || at-- > 0) continue;
-        snprintf(text, size, "%s=%s is not understood, %s is used instead; accepted: %s", rows[i].name, given[i],
-                 row_fallback(&rows[i]), rows[i].accepted);
-        return true;
-    }
-    for (char **entry = settings.warn_unused ? environ : NULL; entry != NULL && *entry != NULL; entry++) {
-        if (!entry_unknown(*entry, name) || at-- > 0) continue;
-        unknown_describe(name, text, size);
-        return true;
-    }
-    return false;
+    *view = (hm_settings_view_t){.name = row->name,
+                                 .standard = row->standard,
+                                 .accepted = row->accepted,
+                                 .help = row->help,
+                                 .same = row->same,
+                                 .given = own->text,
+                                 .value = own->text == NULL ? row->standard
+                                          : own->refused    ? row_fallback(row)
+                                                            : own->text,
+                                 .path = own->path,
+                                 .line = own->line,
+                                 .refused = own->refused};
+    return true;
 }
 
 /* Another thread of the parent may have held the lock. */

@@ -1,4 +1,4 @@
-/* The settings, read from the environment once, at the first NCCL call. */
+/* The settings, read once, at the first NCCL call: from the environment, and what is not there from files (conf.h). */
 #ifndef HM_SETTINGS_H
 #define HM_SETTINGS_H
 
@@ -18,12 +18,30 @@ typedef struct hm_settings {
 #include "settings.def"
 } hm_settings_t;
 
+/* The one setting that no file can hold. */
+#define HM_SETTINGS_CONF "HIERMOE_CONF_FILE"
+
 /* The settings in effect; any thread. The first call reads them. A value that is not understood counts as not given, in
  * HIERMOE_MODE as off. */
 const hm_settings_t *settings_get(void);
 
-/* What is wrong with the environment: writes the complaint at place 0, 1, ... as one line into text, cut at size.
- * false: there is none at this place. Reads the environment: call before the job may change it. */
+/* One setting, as its row in settings.def says and as it is in effect. */
+typedef struct hm_settings_view {
+    const char *name, *standard, *accepted, *help;
+    const char *value, *given; /* in effect; what the user wrote, NULL: nothing */
+    const char *path;          /* of the file that it is from; NULL: the environment, or nothing is given */
+    int line;                  /* in that file, from 1 */
+    bool refused, same;        /* not understood; must be equal on all ranks */
+} hm_settings_view_t;
+
+/* The setting at place 0, 1, ... of settings.def; texts stay until settings_forget. false: there is none. */
+bool settings_view(int at, hm_settings_view_t *view);
+
+/* The setting that a mistyped name most likely means, or NULL. */
+const char *settings_name_nearest(const char *name);
+
+/* What is wrong with the environment and the files: writes the complaint at place 0, 1, ... as one line into text, cut
+ * at size. false: there is none at this place. Reads the environment: call before the job may change it. */
 bool settings_complaint(int at, char *text, size_t size);
 
 /* A number that is equal on two ranks whose settings let them work together. */

@@ -28,6 +28,7 @@ static volatile int after;
 int __wrap_open(const char *path, int flags, ...)
 {
     if ((flags & O_CREAT) != 0) return __real_open(path, flags, 0600);
+    if (strstr(path, "hiermoe.conf") != NULL) return __real_open(path, flags); /* settings files */
     opened++;
     errno = EACCES;
     return readable ? __real_open(path, flags) : -1;
