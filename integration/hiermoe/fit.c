@@ -1,7 +1,8 @@
 /* hiermoe fit: runs a job with the library, which measures at the first all-to-all, and keeps the profile. */
 #define _GNU_SOURCE
 #include "command.h"
-#include "fit_job.h"
+#include "job.h"
+#include "preload.h"
 #include "profile_find.h"
 
 #include "../../shim/base/fit_sizes.h"
@@ -13,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -57,33 +59,6 @@ static int fit_parse(int argc, char **argv, fit_t *fit)
     return command_fail(
         "fit: --sizes: \"%s\": expected 2 to %d ascending sizes of at least 1K, such as 256k,1M (k m g)", fit->sizes,
         HM_FIT_SIZES_MOST);
-}
-
-/* ld.so only warns of what it cannot preload, and the job would run for nothing. */
-static int preload_find(const char *preload, char path[PATH_MAX])
-{
-    struct stat found;
-    if (realpath(preload, path) == NULL || stat(path, &found) != 0)
-        return command_fail("fit: --preload %s: %s", preload, strerror(errno));
-    if (S_ISREG(found.st_mode)) return 0;
-    return command_fail("fit: --preload %s: %s: expected the library itself", preload,
-                        S_ISDIR(found.st_mode) ? "a folder" : "no file");
-}
-
-/* The library next to this program, as built or as installed. */
-static int library_find(char path[PATH_MAX])
-{
-    static const char *const places[] = {"libhiermoe.so", "../lib/libhiermoe.so", "../lib64/libhiermoe.so"};
-    char own[PATH_MAX], candidate[PATH_MAX + 32];
-    ssize_t length = readlink("/proc/self/exe", own, sizeof(own) - 1);
-    if (length <= 0) return command_fail("fit: /proc/self/exe: %s", strerror(errno));
-    own[length] = '\0';
-    *strrchr(own, '/') = '\0';
-    for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
-        snprintf(candidate, sizeof(candidate), "%s/%s", own, places[i]);
-        if (realpath(candidate, path) != NULL) return 0;
-    }
-    return command_fail("fit: libhiermoe.so is not beside %s: expected --preload LIBRARY", own);
 }
 
 /* The library makes a new file, so the folder must be writable. */
@@ -155,6 +130,35 @@ static int result_keep(const target_t *target)
     return status;
 }
 
+/* Makes the job's ranks load the library and measure into `out`. */
+static int fit_environment_set(const char *library, const char *out, const char *sizes, hm_run_folder_t *folder)
+{
+    const char *mode = getenv("HIERMOE_MODE");
+    if (mode != NULL && strcasecmp(mode, "off") == 0)
+        return command_fail("fit: HIERMOE_MODE=off: expected exact or observe, or nothing is measured");
+    int status = preload_set("fit", library, true, folder);
+    if (status != 0) return status;
+    if (setenv("HIERMOE_FIT_FILE", out, 1) != 0 || (sizes != NULL && setenv("HIERMOE_FIT_SIZES", sizes, 1) != 0))
+        return command_fail("fit: %s", strerror(errno));
+    return 0;
+}
+
+/* The job's exit status, or that of what comes before it. */
+static int fit_run(const fit_t *fit, const char *library, const target_t *target)
+{
+    hm_run_folder_t folder = {""};
+    int ended = 0, status = fit_environment_set(library, target->fresh, fit->sizes, &folder);
+    bool started = status == 0;
+    if (started) status = job_run("fit", fit->command, &ended);
+    if (started && status == 0) status = job_status(ended);
+    run_folder_remove(&folder);
+    if (!started) return status;
+    if (status != 0) command_fail("fit: the job ended with %d", status);
+    if (status == HM_EXIT_NOT_FOUND && access(target->fresh, F_OK) != 0) return status; /* there was no job */
+    int shown = result_keep(target);
+    return status != 0 ? status : shown;
+}
+
 int fit_main(int argc, char **argv)
 {
     fit_t fit = {.out = "hiermoe.profile"};
@@ -165,13 +169,7 @@ int fit_main(int argc, char **argv)
         return 0;
     }
     int status = fit_parse(argc, argv, &fit);
-    if (status == 0) status = fit.preload != NULL ? preload_find(fit.preload, library) : library_find(library);
+    if (status == 0) status = preload_find("fit", "--preload", fit.preload, library);
     if (status == 0) status = target_find(fit.out, &target);
-    if (status == 0) status = fit_environment_set(library, target.fresh, fit.sizes);
-    if (status != 0) return status;
-    status = fit_job_run(fit.command);
-    if (status != 0) command_fail("fit: the job ended with %d", status);
-    if (status == HM_EXIT_NOT_FOUND && access(target.fresh, F_OK) != 0) return status; /* there was no job */
-    int shown = result_keep(&target);
-    return status != 0 ? status : shown;
+    return status != 0 ? status : fit_run(&fit, library, &target);
 }
