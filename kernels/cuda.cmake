@@ -11,6 +11,8 @@ endif()
 if(NOT HM_CUDA OR NOT HM_NVCC OR NOT HM_CUDA_INCLUDE)
     message(STATUS "CUDA back end: none (nvcc or cuda.h not found, or HM_CUDA off)")
     target_sources(hm_kernels PRIVATE ${CMAKE_CURRENT_LIST_DIR}/cuda_none.c)
+    set(HM_CUDA_BUILT none CACHE INTERNAL "CUDA version of the kernels, for hiermoe info")
+    set(HM_CUDA_CODES "" CACHE INTERNAL "what the kernels were compiled for")
     return()
 endif()
 
@@ -28,6 +30,14 @@ if(known MATCHES "compute_90(\n|$)")
 else()
     list(APPEND architectures -gencode arch=compute_80,code=compute_80)
 endif()
+
+execute_process(COMMAND ${HM_NVCC} --version OUTPUT_VARIABLE release)
+string(REGEX MATCH "release ([0-9.]+)" release "${release}")
+set(HM_CUDA_BUILT "${CMAKE_MATCH_1}" CACHE INTERNAL "CUDA version of the kernels, for hiermoe info")
+string(REGEX MATCHALL "code=[a-z0-9_]+" codes "${architectures}")
+string(REPLACE "code=" "" codes "${codes}")
+string(REPLACE ";" " " codes "${codes}")
+set(HM_CUDA_CODES "${codes}" CACHE INTERNAL "what the kernels were compiled for")
 
 # Uncompressed: drivers before 12.4 cannot unpack what newer compilers pack by default.
 set(image ${CMAKE_CURRENT_BINARY_DIR}/image.fatbin)

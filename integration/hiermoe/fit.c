@@ -136,7 +136,9 @@ static int fit_environment_set(const char *library, const char *out, const char 
     const char *mode = getenv("HIERMOE_MODE");
     if (mode != NULL && strcasecmp(mode, "off") == 0)
         return command_fail("fit: HIERMOE_MODE=off: expected exact or observe, or nothing is measured");
-    int status = preload_set("fit", library, true, folder);
+    char loaded[PATH_MAX];
+    int status = preload_path("fit", library, true, folder, loaded);
+    if (status == 0) status = preload_set("fit", loaded);
     if (status != 0) return status;
     if (setenv("HIERMOE_FIT_FILE", out, 1) != 0 || (sizes != NULL && setenv("HIERMOE_FIT_SIZES", sizes, 1) != 0))
         return command_fail("fit: %s", strerror(errno));

@@ -12,6 +12,7 @@ static const struct {
     const char *name, *help;
     int (*main)(int argc, char **argv);
 } commands[] = {
+    {"run", "run a job with the library preloaded", run_main},
     {"plan", "predict all-to-all times and suggest expert swaps for a routing, a cluster and a model", plan_main},
     {"profile", "check a profile and print it, or list the built-in ones", profile_main},
     {"fit", "run a job that measures what transfers cost here, and keep that as a profile", fit_main},
@@ -37,7 +38,8 @@ static void usage(FILE *out)
     fputs("usage: hiermoe COMMAND [OPTIONS]\n\n", out);
     for (size_t i = 0; i < COMMANDS; i++) fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].help);
     verb_list(out);
-    fputs("\nhiermoe help COMMAND, or hiermoe COMMAND --help, tells the options; hiermoe --version the version.\n", out);
+    fputs("\nhiermoe help COMMAND, or hiermoe COMMAND --help, tells the options; hiermoe --version the version.\n",
+          out);
 }
 
 /* argv[0] is the subcommand's name. */

@@ -68,19 +68,27 @@ int preload_find(const char *verb, const char *option, const char *named, char p
     return command_fail("%s: libhiermoe.so is not beside %s: expected %s LIBRARY", verb, own, option);
 }
 
-int preload_set(const char *verb, const char *library, bool shared, hm_run_folder_t *folder)
+int preload_path(const char *verb, const char *library, bool shared, hm_run_folder_t *folder, char loaded[PATH_MAX])
+{
+    if (strpbrk(library, SPLIT_AT) == NULL) {
+        snprintf(loaded, PATH_MAX, "%s", library);
+        return 0;
+    }
+    int status = run_folder_make(shared, folder);
+    if (status != 0) return status;
+    if (snprintf(loaded, PATH_MAX, "%s/libhiermoe.so", folder->path) >= PATH_MAX)
+        errno = ENAMETOOLONG;
+    else if (symlink(library, loaded) == 0)
+        return 0;
+    return command_fail("%s: %s: %s", verb, loaded, strerror(errno));
+}
+
+int preload_set(const char *verb, const char *loaded)
 {
     const char *before = getenv("LD_PRELOAD");
-    char link[PATH_MAX + 32], *value = NULL;
-    if (strpbrk(library, SPLIT_AT) != NULL) {
-        int status = run_folder_make(shared, folder);
-        if (status != 0) return status;
-        snprintf(link, sizeof link, "%s/libhiermoe.so", folder->path);
-        if (symlink(library, link) != 0) return command_fail("%s: %s: %s", verb, link, strerror(errno));
-        library = link;
-    }
+    char *value = NULL;
     bool more = before != NULL && *before != '\0';
-    if (asprintf(&value, "%s%s%s", library, more ? ":" : "", more ? before : "") < 0)
+    if (asprintf(&value, "%s%s%s", loaded, more ? ":" : "", more ? before : "") < 0)
         return command_fail("%s: out of memory", verb);
     int failed = setenv("LD_PRELOAD", value, 1);
     free(value);

@@ -21,8 +21,11 @@ void run_folder_remove(hm_run_folder_t *folder);
  * option are for messages. 0, or the exit status, said. */
 int preload_find(const char *verb, const char *option, const char *named, char path[PATH_MAX]);
 
-/* Puts the library first in LD_PRELOAD, before what is there. A path with blanks or colons, where LD_PRELOAD is split,
+/* Sets loaded to the path by which the library can stand in LD_PRELOAD. One with blanks or colons, where that is split,
  * goes by a link in the folder, which is made (shared or not) where there is none yet. 0, or the exit status, said. */
-int preload_set(const char *verb, const char *library, bool shared, hm_run_folder_t *folder);
+int preload_path(const char *verb, const char *library, bool shared, hm_run_folder_t *folder, char loaded[PATH_MAX]);
+
+/* Puts such a path first in LD_PRELOAD, before what is there. 0, or the exit status, said. */
+int preload_set(const char *verb, const char *loaded);
 
 #endif
