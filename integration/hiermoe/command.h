@@ -8,6 +8,7 @@ enum { HM_EXIT_BAD_INPUT = 2 };
 
 /* argv[0] is the subcommand's name. Returns the exit status. */
 int run_main(int argc, char **argv);
+int info_main(int argc, char **argv);
 int plan_main(int argc, char **argv);
 int profile_main(int argc, char **argv);
 int fit_main(int argc, char **argv);

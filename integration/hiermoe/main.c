@@ -1,5 +1,6 @@
 /* hiermoe: plans, profiles and settings on the command line. */
 #include "command.h"
+#include "commit.h"
 #include "verb.h"
 
 #include <errno.h>
@@ -13,6 +14,7 @@ static const struct {
     int (*main)(int argc, char **argv);
 } commands[] = {
     {"run", "run a job with the library preloaded", run_main},
+    {"info", "say what is here, which settings are in effect, and whether a job can be served", info_main},
     {"plan", "predict all-to-all times and suggest expert swaps for a routing, a cluster and a model", plan_main},
     {"profile", "check a profile and print it, or list the built-in ones", profile_main},
     {"fit", "run a job that measures what transfers cost here, and keep that as a profile", fit_main},
@@ -63,7 +65,7 @@ static int command_main(int argc, char **argv)
         return 0;
     }
     if (strcmp(argv[1], "--version") == 0) {
-        printf("hiermoe %s\n", HM_VERSION);
+        printf("hiermoe %s (commit %s)\n", HM_VERSION, HM_COMMIT);
         return 0;
     }
     return verb_main(argc - 1, argv + 1);

@@ -5,6 +5,7 @@
 # Exit: 0 passed, 1 failed, 77 does not apply here.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
+root=$(cd "$here/../.." && pwd)
 work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT
 unset "${!HIERMOE_@}" LD_PRELOAD
