@@ -110,6 +110,14 @@ static double ms_now(void)
     return 1e3 * (double)now.tv_sec + 1e-6 * (double)now.tv_nsec;
 }
 
+/* What all threads of this process have taken. */
+static uint64_t cpu_us_now(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
 /* The timed region: the call, and the wait for its end. */
 static int run_exchange(const run_t *run, double *ms)
 {
@@ -141,14 +149,16 @@ static void pause_make(double ms)
 }
 
 /* Between two barriers, so that what the counters show belongs to this exchange on all ranks. */
-static int run_measure(const run_t *run, double *ms, mp_wire_t *wire)
+static int run_measure(const run_t *run, double *ms, uint64_t *cpu_us, mp_wire_t *wire)
 {
     const mp_bench_t *bench = run->bench;
     mp_wire_t before = {0, 0}, after = {0, 0};
     int status = bench->reads_wire ? wire_read(bench->options->wire_if, &before) : 0;
     if (bench->options->between_ms > 0) pause_make(bench->options->between_ms);
     if (!status) status = comm_barrier(bench->comm);
+    *cpu_us = cpu_us_now();
     if (!status) status = run_exchange(run, ms);
+    *cpu_us = cpu_us_now() - *cpu_us;
     if (!status) status = comm_barrier(bench->comm);
     if (!status && bench->reads_wire) status = wire_read(bench->options->wire_if, &after);
     wire->rx = after.rx - before.rx;
@@ -166,13 +176,15 @@ static int run_iterations(const run_t *run)
         const mp_layout_t *layout = &run->bench->layouts[count % run->bench->layers];
         bool checked = options->check && count % options->check == 0;
         double ms = 0;
+        uint64_t cpu_us = 0;
         mp_wire_t wire;
         run_counts(run, layout);
         if (checked || run->bench->layers > 1 || !count) status = run_prepare(run, layout, count, checked);
-        if (!status) status = run_measure(run, &ms, &wire);
+        if (!status) status = run_measure(run, &ms, &cpu_us, &wire);
         if (!status && checked) status = run_verify(run, layout, count);
         if (status || i < 0) continue;
         result->ms[i] = ms;
+        result->cpu_us += cpu_us;
         result->wire.rx += wire.rx;
         result->wire.tx += wire.tx;
         result->bytes += sum(run->send_rows, layout->ranks) * run->row_bytes;

@@ -24,6 +24,7 @@ typedef struct mp_result {
     uint64_t checked;  /* bytes of receive buffers this rank looked at */
     uint64_t bytes;    /* this rank's sends over all timed iterations, its own part included */
     uint64_t off_rank; /* of those, to other ranks */
+    uint64_t cpu_us;   /* processor time of this rank in the timed iterations, all threads */
     mp_wire_t wire;    /* over all timed iterations, each with the barrier on either side; 0 if it reads none */
 } mp_result_t;
 

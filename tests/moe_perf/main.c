@@ -75,8 +75,8 @@ static int app_measure(app_t *app, mp_bench_t *bench, mp_direction_t direction)
     mp_result_t *result = &app->results[direction];
     int status = bench_run(bench, direction, result);
     if (status) return status;
-    mp_tally_t mine = {result->wrong.bytes, result->checked, result->bytes,
-                       result->off_rank,    result->wire,    bench->reads_wire};
+    mp_tally_t mine = {result->wrong.bytes, result->checked,   result->bytes, result->off_rank,
+                       result->wire,        bench->reads_wire, result->cpu_us};
     app->tally[direction] = calloc((size_t)app->options.ranks, sizeof(mp_tally_t));
     if (!app->tally[direction]) return -ENOMEM;
     if (result->wrong.bytes) {

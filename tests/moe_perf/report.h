@@ -17,7 +17,7 @@ typedef struct mp_seat {
 typedef struct mp_tally {
     uint64_t wrong, checked, bytes, off_rank;
     mp_wire_t wire;
-    uint64_t reads_wire;
+    uint64_t reads_wire, cpu_us;
 } mp_tally_t;
 
 typedef struct mp_outcome {

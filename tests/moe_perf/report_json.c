@@ -118,6 +118,9 @@ static void json_outcome(FILE *out, const mp_report_t *report, mp_direction_t di
     for (int r = 0; r < ranks; r++) fprintf(out, "%s%.1f", r ? "," : "", (double)outcome->tally[r].bytes / iters);
     fprintf(out, "],\"off_rank_bytes\":[");
     for (int r = 0; r < ranks; r++) fprintf(out, "%s%.1f", r ? "," : "", (double)outcome->tally[r].off_rank / iters);
+    fprintf(out, "],\"cpu_ms\":[");
+    for (int r = 0; r < ranks; r++)
+        fprintf(out, "%s%.3f", r ? "," : "", 1e-3 * (double)outcome->tally[r].cpu_us / iters);
     fprintf(out, "],");
     json_wire(out, report, outcome->tally);
     fputc('}', out);
