@@ -52,6 +52,42 @@ case_demo_refuses() {
         ends 2 "--$name: expected at least 1" "${demo[@]}" --routing uniform --$name 0
     done
     ends 2 "--json: /nope/x: No such file" "${demo[@]}" --json /nope/x
+    # Before anything is installed or built.
+    demo=("$root/integration/demo" --build-dir "$work/build" --prefix hmscripts)
+    ends 2 "--rate: expected a number from 1 and kbit, mbit or gbit, such as 500mbit, got '1gb'" "${demo[@]}" --rate 1gb
+    ends 2 "--routing: expected uniform, zipf:S, group:N:G, one:RANK or trace:FILE, got 'even'" "${demo[@]}" --routing even
+    ends 2 "--routing: /nope/t: No such file" "${demo[@]}" --routing trace:/nope/t
+    ends 2 "run.sh is not a routing trace: expected it to begin with" "${demo[@]}" --routing "trace:$0"
+    head -c 1000 "$root/tests/traces/moe_lm.hmtrace" >"$work/short"
+    ends 2 "its first line does not fit its length" "${demo[@]}" --routing "trace:$work/short"
+    ends 2 "a trace brings experts and top-k" "${demo[@]}" --topk 2
+    ends 2 "--experts: expected a multiple of the 8 ranks, got 9" "${demo[@]}" --routing uniform --experts 9
+    ends 2 "--topk: expected at most the 8 experts, got 9" "${demo[@]}" --routing uniform --experts 8 --topk 9
+    ends 2 "--nodes: expected at most 250, got 251" "${demo[@]}" --nodes 251
+    ends 2 "--ranks-per-node: expected at most 1024 ranks in all, got 1028" "${demo[@]}" --ranks-per-node 257
+    ends 2 "--prefix: expected up to 32 letters" "${demo[@]}" --prefix a/b
+    ends 2 "GB of memory, and " "${demo[@]}" --tokens 100000000
+    [ ! -e "$work/build" ] || fail "something was built"
+}
+
+# A trace that is dealt over its own shape is the same; over others, all its tokens are used equally often.
+case_demo_deals_traces() {
+    python3 - "$root" <<'END' || fail "dealing"
+import collections, sys
+sys.path.insert(0, sys.argv[1] + "/integration")
+from demo_parts.deal import Trace
+data = open(sys.argv[1] + "/tests/traces/moe_lm.hmtrace", "rb").read()
+trace = Trace(data)
+assert trace.dealt(trace.ranks, trace.tokens) == data
+for ranks, tokens in ((3, 1000), (16, 1024), (5, 7), (64, 512)):
+    dealt = Trace(trace.dealt(ranks, tokens))
+    assert (dealt.ranks, dealt.tokens, dealt.layers, dealt.topk) == (ranks, tokens, trace.layers, trace.topk)
+    assert dealt.experts % ranks == 0 and 0 <= dealt.experts - trace.experts < ranks
+small = Trace(b"HMTRACE1 ranks=2 layers=1 tokens=3 topk=1 experts=6\n" + bytes(b for i in range(6) for b in (i, 0)))
+for ranks, tokens in ((6, 2), (4, 3), (2, 9)):
+    used = collections.Counter(small.dealt(ranks, tokens).partition(b"\n")[2][::2])
+    assert set(used.values()) == {ranks * tokens // 6}, (ranks, tokens, used)
+END
 }
 
 case_netns_refuses_rates() {

@@ -1,0 +1,91 @@
+"""The demo's figures, and the table of them."""
+import statistics
+
+from . import machine
+
+
+def depth_used(runs):
+    """The depth of most replaced calls (0: none was replaced), and how many calls were left alone by reason."""
+    calls, reasons = {}, {}
+    for _, statistics_lines in runs:
+        for line in statistics_lines:
+            for depth, count in enumerate(line["depth"]):
+                calls[depth] = calls.get(depth, 0) + count
+            for reason, count in line["left"].items():
+                reasons[reason] = reasons.get(reason, 0) + count
+    calls = {depth: count for depth, count in calls.items() if count}
+    return (max(calls, key=calls.get) if calls else 0), reasons
+
+
+def summarise(args, runs):
+    figures = {}
+    for key, kind in (("baseline", "plain"), ("shim", "hiermoe")):
+        results = [result["results"]["dispatch"] for result, _ in runs[kind]]
+        figures[key] = dict(ms=statistics.median(ms for r in results for ms in r["ms"]["all"]),
+                            cpu_ms=statistics.fmean(sum(r["cpu_ms"]) for r in results) / machine.cores(),
+                            wire_bytes=statistics.fmean(r["wire"]["bytes"] for r in results),
+                            wrong=sum(r["wrong"] for r in results),
+                            checked_bytes=sum(r["checked_bytes"] for r in results))
+    unique = runs["plain"][0][0]["unique"]
+    base, shim = figures["baseline"], figures["shim"]
+    depth, reasons = depth_used(runs["hiermoe"])
+    figures.update(speedup=base["ms"] / shim["ms"], exact=base["wrong"] == 0 and shim["wrong"] == 0,
+                   wire_ratio=shim["wire_bytes"] / base["wire_bytes"] if base["wire_bytes"] else None, depth=depth,
+                   left=reasons, ranks=args.nodes * args.ranks_per_node, nodes=args.nodes, rate=args.rate,
+                   cores=machine.cores(), preloaded_ranks=min(len(lines) for _, lines in runs["hiermoe"]),
+                   config=runs["plain"][0][0]["config"], unique=unique,
+                   wire_per_unique={key: figures[key]["wire_bytes"] / unique["bytes"]["per_node"]
+                                    if unique["bytes"]["per_node"] else None for key in ("baseline", "shim")})
+    return figures
+
+
+def link_ms(args, bytes_on_link):
+    """Ms that a link needs for these bytes alone."""
+    number, unit = args.rate[:-4], {"k": 1e3, "m": 1e6, "g": 1e9}[args.rate[-4]]
+    return bytes_on_link * 8 / (int(number) * unit) * 1e3
+
+
+def links_ms(args, figures):
+    """Of the busiest link, plain and once per node."""
+    busiest = figures["unique"]["busiest_link"]
+    return {key: link_ms(args, max(busiest[f"{key}_out"], busiest[f"{key}_in"])) for key in ("flat", "node")}
+
+
+def table(args, shape, figures):
+    base, shim, unique = figures["baseline"], figures["shim"], figures["unique"]
+    link, ratio, floor = links_ms(args, figures), figures["wire_ratio"], figures["wire_per_unique"]
+    rows = [("", "plain", "hiermoe", ""),
+            ("time of one all-to-all, ms", f"{base['ms']:.1f}", f"{shim['ms']:.1f}",
+             f"speedup {figures['speedup']:.2f}"),
+            ("  its busiest link needs at least", f"{link['flat']:.1f}", f"{link['node']:.1f}", ""),
+            ("  processor time of it, on each core", f"{base['cpu_ms']:.1f}", f"{shim['cpu_ms']:.1f}",
+             f"{figures['ranks']} ranks on {figures['cores']} cores"),
+            ("on the wire between nodes, MB", f"{base['wire_bytes'] / 1e6:.2f}", f"{shim['wire_bytes'] / 1e6:.2f}",
+             f"{ratio:.3f} of plain" if ratio else ""),
+            ("  over each token once per node",
+             *(f"{floor[key]:.2f}x" if floor[key] else "-" for key in ("baseline", "shim")),
+             f"{unique['bytes']['per_node'] / 1e6:.2f} MB"),
+            ("wrong bytes", str(base["wrong"]), str(shim["wrong"]),
+             f"of {(base['checked_bytes'] + shim['checked_bytes']) / 1e9:.2f} GB checked"),
+            ("depth", "-", str(figures["depth"] or "none"), "")]
+    print(f"\n{args.nodes} nodes x {args.ranks_per_node} ranks, {args.rate} links, hidden {args.hidden} bf16, {shape}")
+    for name, plain, ours, note in rows:
+        print(f"{name:36} {plain:>12} {ours:>12}  {note}".rstrip())
+
+
+def notes(args, figures):
+    """What to bear in mind with these figures: sentences."""
+    shim, link, said = figures["shim"], links_ms(args, figures), []
+    if figures["preloaded_ranks"] == 0:
+        said.append("the library was not loaded: no rank left statistics")
+    elif not figures["depth"]:
+        why = ", ".join(f"{reason} ({count})" for reason, count in figures["left"].items())
+        said.append("the library replaced no call" + (f": {why}" if why else ""))
+    if figures["busy"] > machine.BUSY:
+        said.append(f"the machine was busy with other work ({100 * figures['busy']:.0f} % of its processors' time): "
+                    "times are too long")
+    if machine.crowded(figures["ranks"]):
+        said.append(machine.crowded(figures["ranks"]))
+    elif shim["cpu_ms"] > link["node"]:
+        said.append("processors rather than links decide the preloaded time here: on a cluster GPUs move the rows")
+    return said
