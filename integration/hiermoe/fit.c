@@ -2,8 +2,10 @@
 #define _GNU_SOURCE
 #include "command.h"
 #include "job.h"
+#include "launch.h"
 #include "preload.h"
 #include "profile_find.h"
+#include "run_settings.h"
 
 #include "../../shim/base/fit_sizes.h"
 
@@ -24,8 +26,7 @@ static const char usage[] =
     "what transfers cost, then the job goes on; communicators on other kinds of links are measured too. Rank 0 writes\n"
     "the profile with most ranks to FILE (default hiermoe.profile): use it with HIERMOE_PROFILE=FILE. Any short run "
     "with\n"
-    "one all-to-all will do. A launcher that does not hand the environment on must be told to:\n"
-    "mpirun -x LD_PRELOAD -x HIERMOE_FIT_FILE -x HIERMOE_FIT_SIZES.\n";
+    "one all-to-all will do. Open MPI's mpirun is given -x, srun --export, for what ranks must get.\n";
 
 typedef struct fit {
     const char *out, *sizes, *preload;
@@ -150,8 +151,10 @@ static int fit_run(const fit_t *fit, const char *library, const target_t *target
 {
     hm_run_folder_t folder = {""};
     int ended = 0, status = fit_environment_set(library, target->fresh, fit->sizes, &folder);
+    char **command = status == 0 ? launch_words(fit->command) : NULL;
+    if (status == 0 && command == NULL) status = command_fail("fit: out of memory");
     bool started = status == 0;
-    if (started) status = job_run("fit", fit->command, &ended);
+    if (started) status = job_run("fit", command, &ended);
     if (started && status == 0) status = job_status(ended);
     run_folder_remove(&folder);
     if (!started) return status;

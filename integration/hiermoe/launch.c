@@ -1,10 +1,14 @@
 #define _GNU_SOURCE
 #include "launch.h"
 
+#include "run_settings.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+
+#define NAMES_MOST 128
 
 static size_t words_count(char *const *words)
 {
@@ -81,9 +85,17 @@ static char **srun_command(char **command, const char *const *names, size_t coun
     return words[place] != NULL ? words : NULL;
 }
 
-char **launch_command(hm_launcher_t launcher, char **command, const char *const *names, size_t count)
+static char **launch_command(hm_launcher_t launcher, char **command, const char *const *names, size_t count)
 {
     if (launcher == HM_LAUNCHER_OPENMPI) return openmpi_command(command, names, count);
     if (launcher == HM_LAUNCHER_SRUN) return srun_command(command, names, count);
     return command;
+}
+
+char **launch_words(char **command)
+{
+    const char *names[NAMES_MOST] = {"LD_PRELOAD", "PYTHONPATH"};
+    size_t first = getenv("PYTHONPATH") != NULL ? 2 : 1;
+    size_t count = run_settings_names(names + first, NAMES_MOST - first);
+    return launch_command(launcher_of(command[0]), command, names, first + count);
 }

@@ -19,8 +19,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#define NAMES_MOST 128
-
 static const char usage[] =
     "usage: hiermoe run [OPTIONS] [--] COMMAND...\n"
     "Runs a job with libhiermoe.so preloaded: a program, torchrun, mpirun, srun. What the job prints and how it ends "
@@ -37,7 +35,6 @@ typedef struct hm_run {
     char path[PATH_MAX], loaded[PATH_MAX]; /* of the library, and as LD_PRELOAD can hold it */
     bool quiet, unchecked;
     char **command;
-    hm_launcher_t launcher;
     hm_run_folder_t folder;
 } hm_run_t;
 
@@ -129,21 +126,17 @@ static int statistics_set(hm_run_t *run, bool shared)
 
 static int run_prepare(hm_run_t *run)
 {
-    const char *names[NAMES_MOST] = {"LD_PRELOAD", "PYTHONPATH"};
     int status = preload_find("run", "--library", run->library, run->path);
     if (status == 0) status = run_settings_check("run");
     if (status != 0) return status;
-    run->launcher = launcher_of(run->command[0]);
-    bool shared = run->launcher != HM_LAUNCHER_NONE;
+    bool shared = launcher_of(run->command[0]) != HM_LAUNCHER_NONE; /* ranks may be on other machines */
     status = preload_path("run", run->path, shared, &run->folder, run->loaded);
     if (status == 0) status = run_check(run);
     if (status == 0) status = statistics_set(run, shared);
     if (status == 0) status = preload_set("run", run->loaded);
     if (status == 0) status = adapters_add();
     if (status != 0) return status;
-    size_t first = getenv("PYTHONPATH") != NULL ? 2 : 1;
-    size_t count = run_settings_names(names + first, NAMES_MOST - first);
-    run->command = launch_command(run->launcher, run->command, names, first + count);
+    run->command = launch_words(run->command);
     return run->command != NULL ? 0 : command_fail("run: out of memory");
 }
 

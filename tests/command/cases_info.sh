@@ -29,7 +29,7 @@ case_info_lists_all_settings() {
     json 'print(*[each["name"] for part in ("settings", "heeded") for each in data[part]], sep="\n")' | sort -u >"$work/listed"
     {
         grep -rhoE 'getenv\("[A-Z_0-9]+"\)' "$root"/{shim,kernels,planner} | cut -d'"' -f2
-        strings -n 8 "$BUILD/lib/libhiermoe.so" | grep -xE 'HIERMOE_[A-Z_0-9]+[A-Z0-9]'
+        grep -rhoE '"HIERMOE_[A-Z_0-9]*[A-Z0-9]"' "$root"/{shim,kernels,planner} --include=*.[ch] --include=*.def | tr -d '"'
     } | sort -u >"$work/read"
     [ "$(grep -c ^HIERMOE_ "$work/read")" -gt 20 ] || fail "only $(cat "$work/read") are read"
     diff "$work/read" "$work/listed" || fail "info -c lists other settings than the code reads"

@@ -119,6 +119,8 @@ case_run_openmpi() {
         words | grep -q -- "-x $name " || fail "mpirun got $(words)"
     done
     [ -z "$(find "$work" -name '.hiermoe-run*')" ] || fail "the folder of the run is still there"
+    ends 2 env PATH="$work/bin:$PATH" "$hiermoe" fit --preload "$(any_library)" --sizes 1K,2K -- mpirun -np 2 true
+    words | grep -q "^-x LD_PRELOAD .*-x HIERMOE_FIT_FILE .*-np 2 true $" || fail "fit: mpirun got $(words)"
 }
 
 case_run_hydra() {

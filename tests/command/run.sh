@@ -9,7 +9,7 @@ root=$(cd "$here/../.." && pwd)
 work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT
 unset "${!HIERMOE_@}" LD_PRELOAD
-export HOME=$work
+export HOME=$work ASAN_OPTIONS=${ASAN_OPTIONS:+$ASAN_OPTIONS:}verify_asan_link_order=0
 hiermoe=$BUILD/bin/hiermoe
 
 fail() { echo "FAILED: $*"; exit 1; }
