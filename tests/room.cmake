@@ -20,6 +20,12 @@ endfunction()
 # hm_slow(ROOM.NAME...): large or long; left to builds without sanitizers, and not part of tests/run quick.
 function(hm_slow)
     set_property(TEST ${ARGN} APPEND PROPERTY LABELS slow)
+    hm_early(${ARGN})
+endfunction()
+
+# hm_early(ROOM.NAME...): takes long, so it starts first, lest it runs alone at the end.
+function(hm_early)
+    set_property(TEST ${ARGN} PROPERTY COST 100)
 endfunction()
 
 # hm_counts_memory(PROGRAM): holds what is allocated against the page of formulas, by unit/counted.c.

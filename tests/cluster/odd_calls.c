@@ -308,13 +308,13 @@ static void run_abort_while_waiting(const ranks_t *ranks)
     CHECK(failed == NULL);
 }
 
-/* The last rank comes late by two seconds (paced) in which it runs, however long it is stopped. */
+/* The last rank comes late by one second (paced) in which it runs, however long it is stopped. */
 static void run_last_rank_is_late(const ranks_t *ranks)
 {
     buffers_t buffers;
     ncclComm_t comm = ranks_comm(ranks);
     buffers_fill(&buffers, ranks, 1);
-    for (int i = 0; i < 40 && ranks->rank == ranks->ranks - 1; i++) ranks_pause(0.05);
+    for (int i = 0; i < 20 && ranks->rank == ranks->ranks - 1; i++) ranks_pause(0.05);
     CHECK(odd_all_to_all(&buffers, comm, NULL) == ncclSuccess);
     SYNC(NULL);
     buffers_check(&buffers, 1);

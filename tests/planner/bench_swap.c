@@ -92,12 +92,12 @@ static void case_run(const char *routing, hm_swap_objective_t objective, int set
 
 int main(int argc, char **argv)
 {
-    static const char *const routings[] = {"uniform", "zipf:1.2", "group:8:4", "zipf:0.5", "zipf:3"};
+    static const char *const routings[] = {"uniform", "group:8:4", "zipf:0.5", "zipf:1.2", "zipf:3"};
     effort_t effort = {.layers = LAYERS, .tokens = 512};
     size_t count = sizeof(routings) / sizeof(routings[0]);
     if (bench_arguments(argc, argv)) {
         effort = (effort_t){.count = 1, .layers = 3, .tokens = 64};
-        count = 3;
+        count = 2;
     }
     for (size_t i = 0; i < count; i++)
         for (int objective = HM_SWAP_MAX; objective <= HM_SWAP_LOG_SUM_EXP; objective++)

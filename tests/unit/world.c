@@ -11,11 +11,6 @@
 
 #include <cmocka.h>
 
-typedef struct rank_thread {
-    world_t *world;
-    int rank;
-} rank_thread_t;
-
 _Thread_local int world_rank = -1;
 
 uint64_t random_next(random_t *random)
@@ -114,51 +109,83 @@ static ncclResult_t call_replay(const hm_call_t *call)
     return real->ncclGroupEnd();
 }
 
-static void *rank_run(void *argument)
+static void rank_run(world_t *world, int rank)
 {
-    const rank_thread_t *thread = argument;
-    world_t *world = thread->world;
     exchange_t *exchange = &world->exchange;
     const void *send[RANKS_MAX];
     void *recv[RANKS_MAX];
     size_t out[RANKS_MAX], in[RANKS_MAX];
     for (int p = 0; p < exchange->ranks; p++) {
-        send[p] = exchange->send[thread->rank][p];
-        recv[p] = exchange->recv[thread->rank][p];
-        out[p] = exchange->rows[thread->rank][p] * exchange->row_bytes;
-        in[p] = exchange->rows[p][thread->rank] * exchange->row_bytes;
+        send[p] = exchange->send[rank][p];
+        recv[p] = exchange->recv[rank][p];
+        out[p] = exchange->rows[rank][p] * exchange->row_bytes;
+        in[p] = exchange->rows[p][rank] * exchange->row_bytes;
     }
-    if (thread->rank == exchange->ranks - 1) in[thread->rank - 1] -= exchange->expected_less * exchange->row_bytes;
-    hm_call_t call = {.comm = &world->comm[thread->rank],
-                      .stream = (cudaStream_t)world->stream[thread->rank],
+    if (rank == exchange->ranks - 1) in[rank - 1] -= exchange->expected_less * exchange->row_bytes;
+    hm_call_t call = {.comm = &world->comm[rank],
+                      .stream = (cudaStream_t)world->stream[rank],
                       .send = send,
                       .recv = recv,
                       .send_bytes = out,
                       .recv_bytes = in,
-                      .refusal = world->refusal[thread->rank]};
+                      .refusal = world->refusal[rank]};
     ncclResult_t result = ncclSuccess;
-    doubles_own = world->settings[thread->rank];
-    world_rank = thread->rank;
-    world->answer[thread->rank] = call_run(&call, &result);
-    world->replaced[thread->rank] = world->answer[thread->rank] == HM_ANSWER_DONE;
-    if (!world->replaced[thread->rank]) result = call_replay(&call);
-    world->result[thread->rank] = result;
-    threads_world_away(world->nccl, thread->rank, world->stream[thread->rank] == NULL);
-    if (world->returned != NULL) world->returned(thread->rank);
+    doubles_own = world->settings[rank];
+    world_rank = rank;
+    world->answer[rank] = call_run(&call, &result);
+    world->replaced[rank] = world->answer[rank] == HM_ANSWER_DONE;
+    if (!world->replaced[rank]) result = call_replay(&call);
+    world->result[rank] = result;
+    threads_world_away(world->nccl, rank, world->stream[rank] == NULL);
+    if (world->returned != NULL) world->returned(rank);
+}
+
+/* One thread for each rank that any world has had, to the end of the process: making new ones for each call takes
+ * longer than the calls. */
+static struct crew {
+    pthread_mutex_t lock;
+    pthread_cond_t go, done;
+    world_t *world;
+    unsigned round;
+    int ranks, threads, working; /* ranks: of the world, which may be gone when the others look */
+} crew = {.lock = PTHREAD_MUTEX_INITIALIZER, .go = PTHREAD_COND_INITIALIZER, .done = PTHREAD_COND_INITIALIZER};
+
+static void *crew_run(void *argument)
+{
+    int rank = (int)(intptr_t)argument;
+    pthread_mutex_lock(&crew.lock);
+    for (unsigned seen = crew.round - 1;; seen = crew.round) {
+        while (crew.round == seen) pthread_cond_wait(&crew.go, &crew.lock);
+        if (rank >= crew.ranks) continue;
+        world_t *world = crew.world;
+        pthread_mutex_unlock(&crew.lock);
+        rank_run(world, rank);
+        pthread_mutex_lock(&crew.lock);
+        if (--crew.working == 0) pthread_cond_signal(&crew.done);
+    }
     return NULL;
+}
+
+static void crew_add(int rank)
+{
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, crew_run, (void *)(intptr_t)rank), 0);
+    pthread_detach(thread);
 }
 
 void world_call(world_t *world)
 {
-    pthread_t thread[RANKS_MAX];
-    rank_thread_t argument[RANKS_MAX];
-    for (int r = 0; r < world->exchange.ranks; r++) threads_world_away(world->nccl, r, false);
-    for (int r = 0; r < world->exchange.ranks; r++) {
-        argument[r] = (rank_thread_t){world, r};
-        pthread_create(&thread[r], NULL, rank_run, &argument[r]);
-    }
-    for (int r = 0; r < world->exchange.ranks; r++) pthread_join(thread[r], NULL);
-    for (int r = 0; r < world->exchange.ranks; r++) threads_world_away(world->nccl, r, false);
+    int ranks = world->exchange.ranks;
+    for (int r = 0; r < ranks; r++) threads_world_away(world->nccl, r, false);
+    pthread_mutex_lock(&crew.lock);
+    crew.world = world;
+    crew.ranks = crew.working = ranks;
+    crew.round++;
+    for (; crew.threads < ranks; crew.threads++) crew_add(crew.threads);
+    pthread_cond_broadcast(&crew.go);
+    while (crew.working > 0) pthread_cond_wait(&crew.done, &crew.lock);
+    pthread_mutex_unlock(&crew.lock);
+    for (int r = 0; r < ranks; r++) threads_world_away(world->nccl, r, false);
 }
 
 void world_open(world_t *world, int ranks)
