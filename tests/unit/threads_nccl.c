@@ -23,12 +23,12 @@ typedef struct message {
 struct ncclComm {
     threads_world_t *world;
     int rank;
+    pthread_cond_t changed;   /* something that this rank may wait for; one for all would wake every rank each time */
     unsigned tickets, served; /* groups run in the order in which they were made, whatever their streams */
 };
 
 struct threads_world {
     pthread_mutex_t lock;
-    pthread_cond_t changed;
     int ranks, errors;
     bool stopped;
     struct operation *lost; /* groups with messages that nobody received */
@@ -60,13 +60,15 @@ threads_world_t *threads_world_create(int ranks)
     pthread_condattr_init(&clock);
     pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
     pthread_mutex_init(&world->lock, NULL);
-    pthread_cond_init(&world->changed, &clock);
-    pthread_condattr_destroy(&clock);
     world->ranks = ranks;
     world->queue = calloc((size_t)ranks * (size_t)ranks, sizeof *world->queue);
     world->away = calloc((size_t)ranks, sizeof *world->away);
     world->comm = calloc((size_t)ranks, sizeof *world->comm);
-    for (int r = 0; r < ranks; r++) world->comm[r] = (struct ncclComm){.world = world, .rank = r};
+    for (int r = 0; r < ranks; r++) {
+        world->comm[r] = (struct ncclComm){.world = world, .rank = r};
+        pthread_cond_init(&world->comm[r].changed, &clock);
+    }
+    pthread_condattr_destroy(&clock);
     return world;
 }
 
@@ -77,7 +79,7 @@ void threads_world_destroy(threads_world_t *world)
         world->lost = lost->next_lost;
         free(lost);
     }
-    pthread_cond_destroy(&world->changed);
+    for (int r = 0; r < world->ranks; r++) pthread_cond_destroy(&world->comm[r].changed);
     pthread_mutex_destroy(&world->lock);
     free(world->queue);
     free(world->away);
@@ -109,11 +111,21 @@ size_t threads_world_bytes(threads_world_t *world)
     return bytes;
 }
 
+static void rank_wake(threads_world_t *world, int rank)
+{
+    pthread_cond_broadcast(&world->comm[rank].changed);
+}
+
+static void all_wake(threads_world_t *world)
+{
+    for (int r = 0; r < world->ranks; r++) rank_wake(world, r);
+}
+
 void threads_world_away(threads_world_t *world, int rank, bool away)
 {
     pthread_mutex_lock(&world->lock);
     world->away[rank] = away;
-    pthread_cond_broadcast(&world->changed);
+    all_wake(world);
     pthread_mutex_unlock(&world->lock);
 }
 
@@ -126,15 +138,17 @@ void threads_world_stop(threads_world_t *world)
 {
     pthread_mutex_lock(&world->lock);
     world->stopped = true;
-    pthread_cond_broadcast(&world->changed);
+    all_wake(world);
     pthread_mutex_unlock(&world->lock);
 }
 
-/* Waits, with the lock held, for something to change. False where the peer is away, all was stopped, or time is up. */
-static bool world_wait(threads_world_t *world, int peer, const struct timespec *until)
+/* Waits, with the lock held, for something of comm's rank to change. False where the peer is away, all was stopped, or
+ * time is up. */
+static bool comm_wait(ncclComm_t comm, int peer, const struct timespec *until)
 {
+    threads_world_t *world = comm->world;
     return !world->stopped && !world->away[peer] &&
-           pthread_cond_timedwait(&world->changed, &world->lock, until) != ETIMEDOUT;
+           pthread_cond_timedwait(&comm->changed, &world->lock, until) != ETIMEDOUT;
 }
 
 static ncclResult_t rule_broken(threads_world_t *world, const char *what, const operation_t *op, size_t other)
@@ -150,7 +164,7 @@ static ncclResult_t receive(threads_world_t *world, operation_t *op, const struc
 {
     message_t **queue = queue_of(world, op->peer, op->comm->rank);
     while (*queue == NULL || world->stopped)
-        if (!world_wait(world, op->peer, until)) return rule_broken(world, "nothing was sent", op, 0);
+        if (!comm_wait(op->comm, op->peer, until)) return rule_broken(world, "nothing was sent", op, 0);
     message_t *message = *queue;
     *queue = message->next;
     ncclResult_t result = ncclSuccess;
@@ -160,7 +174,7 @@ static ncclResult_t receive(threads_world_t *world, operation_t *op, const struc
         memcpy(op->buffer, message->data, op->bytes);
     }
     message->taken = true;
-    pthread_cond_broadcast(&world->changed);
+    rank_wake(world, op->peer);
     return result;
 }
 
@@ -170,6 +184,7 @@ static void send_post(threads_world_t *world, operation_t *op)
     op->message = (message_t){NULL, op->buffer, op->bytes, false};
     while (*queue != NULL) queue = &(*queue)->next;
     *queue = &op->message;
+    rank_wake(world, op->peer);
     if (op->peer != op->comm->rank) world->bytes += op->bytes;
 }
 
@@ -195,22 +210,21 @@ static ncclResult_t group_execute(const group_t *group)
     clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_sec += PATIENCE_SECONDS;
     pthread_mutex_lock(&world->lock);
-    while (comm->served != group->ticket && world_wait(world, comm->rank, &until)) continue;
+    while (comm->served != group->ticket && comm_wait(comm, comm->rank, &until)) continue;
     for (int i = 0; i < group->count; i++)
         if (op[i].send) send_post(world, &op[i]);
-    pthread_cond_broadcast(&world->changed);
     for (int i = 0; i < group->count; i++)
         if (!op[i].send) result_keep(&result, receive(world, &op[i], &until));
     bool lost = false; /* a message still in a queue must outlive this call */
     for (int i = 0; i < group->count; i++)
-        while (op[i].send && !op[i].message.taken && !lost) lost = !world_wait(world, op[i].peer, &until);
+        while (op[i].send && !op[i].message.taken && !lost) lost = !comm_wait(comm, op[i].peer, &until);
     if (lost) {
         result_keep(&result, rule_broken(world, "nobody received a message", op, 0));
         op->next_lost = world->lost;
         world->lost = op;
     }
     comm->served++;
-    pthread_cond_broadcast(&world->changed);
+    rank_wake(world, comm->rank);
     pthread_mutex_unlock(&world->lock);
     if (!lost) free(op);
     return result;
