@@ -1,10 +1,9 @@
 #define _GNU_SOURCE
-#include "front_double.h"
+/* Description: which calls of a group are held back, what the library and NCCL get of them, and in which order. */
+#include "group_calls.h"
 
 #include "base/fork.h"
 #include "base/settings.h"
-#include "door/group.h"
-#include "door/hooks.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -12,53 +11,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define BUFF(n) ((void *)(uintptr_t)(0x100000 + (n)))
-
-static ncclResult_t send_to(int peer, int comm)
-{
-    return hook_ncclSend(&front_real, BUFF(peer), 10 + (size_t)peer, ncclInt32, peer, HANDLE(comm), NULL);
-}
-
-static ncclResult_t recv_from(int peer, int comm)
-{
-    return hook_ncclRecv(&front_real, BUFF(1000 + peer), 20 + (size_t)peer, ncclInt32, peer, HANDLE(comm), NULL);
-}
-
-static ncclResult_t start(void)
-{
-    return hook_ncclGroupStart(&front_real, NULL);
-}
-
-static ncclResult_t end(void)
-{
-    return hook_ncclGroupEnd(&front_real, NULL);
-}
-
-static void capture_all(int ranks, int comm)
-{
-    front_double.calls[0] = 0;
-    assert_int_equal(start(), ncclSuccess);
-    for (int r = ranks - 1; r >= 0; r--) {
-        assert_int_equal(recv_from(r, comm), ncclSuccess);
-        assert_int_equal(send_to(r, comm), ncclSuccess);
-    }
-    assert_string_equal(front_double.calls, "< "); /* NCCL knows of the group, not of what is in it */
-}
-
-static int set_up(void **state)
-{
-    comm_drop(HANDLE(1));
-    hm_group = (hm_group_t){.depth = 0};
-    front_reset(state);
-    comm_add(HANDLE(1), &front_real, true);
-    return 0;
-}
-
 static void whole_group_reaches_call_run_by_peer(void **state)
 {
     (void)state;
     capture_all(4, 1);
-    assert_int_equal(end(), ncclSuccess);
+    assert_int_equal(group_finish(), ncclSuccess);
     assert_int_equal(front_double.runs, 1);
     assert_ptr_equal(front_double.call.send[3], BUFF(3));
     assert_ptr_equal(front_double.call.recv[0], BUFF(1000));
@@ -73,12 +30,12 @@ static void refused_group_is_replayed_in_order(void **state)
     (void)state;
     front_double.answer = HM_ANSWER_LEAVE;
     capture_all(4, 1);
-    assert_int_equal(end(), ncclSuccess);
+    assert_int_equal(group_finish(), ncclSuccess);
     assert_string_equal(front_double.calls, "< > < R3 S3 R2 S2 R1 S1 R0 S0 > ");
     front_double.enter = false; /* left alone without asking: NCCL's group was never left */
     front_double.calls[0] = 0;
     capture_all(4, 1);
-    assert_int_equal(end(), ncclSuccess);
+    assert_int_equal(group_finish(), ncclSuccess);
     assert_string_equal(front_double.calls, "< R3 S3 R2 S2 R1 S1 R0 S0 > ");
 }
 
@@ -87,17 +44,17 @@ static void replay_is_told_of_where_it_is_asked_for(void **state)
     (void)state;
     front_double.answer = HM_ANSWER_LEAVE;
     capture_all(4, 1);
-    assert_int_equal(end(), ncclSuccess);
+    assert_int_equal(group_finish(), ncclSuccess);
     assert_int_equal(front_double.replayed, 0);
     front_double.calls[0] = 0;
     front_double.answer = HM_ANSWER_LEAVE_AND_TELL;
     capture_all(4, 1);
-    assert_int_equal(end(), ncclSuccess);
+    assert_int_equal(group_finish(), ncclSuccess);
     assert_int_equal(front_double.replayed, 1);
     front_double.send = ncclRemoteError; /* what NCCL did not take is not timed */
     front_double.calls[0] = 0;
     capture_all(4, 1);
-    assert_int_equal(end(), ncclRemoteError);
+    assert_int_equal(group_finish(), ncclRemoteError);
     assert_int_equal(front_double.replayed, 1);
 }
 
@@ -145,7 +102,7 @@ static void result_of_real_end_is_handed_on(void **state)
     front_double.answer = HM_ANSWER_LEAVE;
     front_double.end = ncclInProgress;
     capture_all(4, 1);
-    assert_int_equal(end(), ncclInProgress);
+    assert_int_equal(group_finish(), ncclInProgress);
 }
 
 /* NCCL would say it again at the end; should it not, the error must not be lost. */
@@ -155,25 +112,25 @@ static void error_of_replayed_send_is_returned_at_end(void **state)
     front_double.answer = HM_ANSWER_LEAVE;
     front_double.send = ncclRemoteError;
     capture_all(4, 1);
-    assert_int_equal(end(), ncclRemoteError);
+    assert_int_equal(group_finish(), ncclRemoteError);
     front_double.send = ncclSuccess;
     front_double.calls[0] = 0;
     capture_all(4, 1);
-    assert_int_equal(end(), ncclSuccess);
+    assert_int_equal(group_finish(), ncclSuccess);
 }
 
 static void error_of_flushed_send_is_returned_at_end(void **state)
 {
     (void)state;
     front_double.send = ncclRemoteError;
-    start();
+    group_begin();
     send_to(1, 1);
     assert_int_equal(group_flush(HM_REASON_MIXED), ncclSuccess);
-    assert_int_equal(end(), ncclRemoteError);
+    assert_int_equal(group_finish(), ncclRemoteError);
     front_double.send = ncclSuccess;
     front_double.calls[0] = 0;
     capture_all(4, 1);
-    assert_int_equal(end(), ncclSuccess);
+    assert_int_equal(group_finish(), ncclSuccess);
 }
 
 static int outer_open, alone;
@@ -205,8 +162,8 @@ static void group_of_another_nccl_inside_leaves_the_outer_one_open(void **state)
     outer.ncclGroupStart = outer_start, outer.ncclGroupEnd = outer_end, outer.ncclSend = outer_send;
     outer_open = alone = 0;
     assert_int_equal(hook_ncclGroupStart(&outer, NULL), ncclSuccess);
-    assert_int_equal(start(), ncclSuccess);
-    assert_int_equal(end(), ncclSuccess);
+    assert_int_equal(group_begin(), ncclSuccess);
+    assert_int_equal(group_finish(), ncclSuccess);
     assert_int_equal(hook_ncclSend(&outer, BUFF(1), 1, ncclInt8, 1, HANDLE(50), NULL), ncclSuccess);
     assert_int_equal(hook_ncclGroupEnd(&outer, NULL), ncclSuccess);
     assert_int_equal(alone, 0);
@@ -219,7 +176,7 @@ static void group_that_nccl_will_not_open_is_none(void **state)
 {
     (void)state;
     front_double.start = ncclSystemError;
-    assert_int_equal(start(), ncclSystemError);
+    assert_int_equal(group_begin(), ncclSystemError);
     assert_int_equal(hm_group.depth, 0);
     assert_false(group_capturing());
     assert_string_equal(front_double.calls, "< ");
@@ -232,7 +189,7 @@ static void *large(void *unused)
     comm_add(HANDLE(2), &front_real, true);
     for (int i = 0; i < 2; i++) {
         capture_all(300, 2);
-        assert_int_equal(end(), ncclSuccess);
+        assert_int_equal(group_finish(), ncclSuccess);
     }
     assert_ptr_equal(front_double.call.recv[299], BUFF(1299));
     assert_int_equal(front_double.call.send_bytes[64], 4 * 74);
@@ -267,7 +224,7 @@ static void communicator_dropped_while_captured(void **state)
     pthread_create(&thread, NULL, drop, NULL);
     pthread_join(thread, NULL);
     assert_int_equal(front_double.destroyed, 0);
-    assert_int_equal(end(), ncclInvalidUsage);
+    assert_int_equal(group_finish(), ncclInvalidUsage);
     assert_int_equal(front_double.destroyed, 1);
     assert_int_equal(front_double.runs, 0);
     assert_string_equal(front_double.calls, "< > ");
@@ -276,9 +233,9 @@ static void communicator_dropped_while_captured(void **state)
 static void call_again(const hm_call_t *call)
 {
     const void *before = call->send[2];
-    start();
+    group_begin();
     hook_ncclSend(&front_real, BUFF(99), 1, ncclInt32, 2, HANDLE(1), NULL);
-    end();
+    group_finish();
     assert_ptr_equal(call->send[2], before);
 }
 
@@ -288,7 +245,7 @@ static void call_from_inside_call_run(void **state)
     (void)state;
     front_double.inside = call_again;
     capture_all(4, 1);
-    assert_int_equal(end(), ncclSuccess);
+    assert_int_equal(group_finish(), ncclSuccess);
     assert_string_equal(front_double.calls, "< < S2 > > ");
     front_double.calls[0] = 0;
     assert_int_equal(hook_ncclAlltoAll(&front_real, BUFF(0), BUFF(500), 8, ncclInt32, HANDLE(1), NULL), ncclSuccess);
@@ -304,32 +261,32 @@ static void child_of_fork_starts_anew(void **state)
     int status = -1;
     (void)state;
     assert_int_equal(fork_watch(), 0);
-    start();
+    group_begin();
     send_to(1, 1);
     pid_t child = fork();
     if (child == 0) {
         front_double.calls[0] = 0;
-        start();
+        group_begin();
         send_to(1, 1);
-        end();
+        group_finish();
         bool passed = strcmp(front_double.calls, "< S1 > ") == 0 && front_double.runs == 0;
         comm_add(HANDLE(9), &front_real, true);
         capture_all(4, 9);
-        _exit(end() == ncclSuccess && passed && front_double.runs == 1 ? 0 : 1);
+        _exit(group_finish() == ncclSuccess && passed && front_double.runs == 1 ? 0 : 1);
     }
     assert_int_equal(waitpid(child, &status, 0), child);
     assert_int_equal(status, 0);
     assert_string_equal(front_double.calls, "< ");
-    assert_int_equal(end(), ncclSuccess);
+    assert_int_equal(group_finish(), ncclSuccess);
     assert_string_equal(front_double.calls, "< S1 > ");
 }
 
 static void reasons_are_counted_per_communicator(void **state)
 {
     (void)state;
-    start();
+    group_begin();
     send_to(1, 1);
-    end();
+    group_finish();
     hm_comm_t *comm = comm_find(HANDLE(1));
     assert_int_equal(comm->stats.left[HM_REASON_PARTIAL], 1);
     comm_release(comm);
@@ -341,11 +298,11 @@ static void reasons_are_counted_per_communicator(void **state)
 static void start_reaches_nccl_at_once(void **state)
 {
     (void)state;
-    start();
+    group_begin();
     assert_string_equal(front_double.calls, "< ");
     send_to(1, 1);
     assert_string_equal(front_double.calls, "< ");
-    end();
+    group_finish();
     assert_string_equal(front_double.calls, "< S1 > ");
 }
 
@@ -353,21 +310,21 @@ int main(void)
 {
     setenv("HIERMOE_TRUST", "shape", 1);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(whole_group_reaches_call_run_by_peer, set_up),
-        cmocka_unit_test_setup(refused_group_is_replayed_in_order, set_up),
-        cmocka_unit_test_setup(replay_is_told_of_where_it_is_asked_for, set_up),
-        cmocka_unit_test_setup(named_call_is_told_of_once_it_is_made_where_it_is_asked_for, set_up),
-        cmocka_unit_test_setup(result_of_real_end_is_handed_on, set_up),
-        cmocka_unit_test_setup(error_of_replayed_send_is_returned_at_end, set_up),
-        cmocka_unit_test_setup(error_of_flushed_send_is_returned_at_end, set_up),
-        cmocka_unit_test_setup(group_of_another_nccl_inside_leaves_the_outer_one_open, set_up),
-        cmocka_unit_test_setup(group_that_nccl_will_not_open_is_none, set_up),
-        cmocka_unit_test_setup(large_group_in_a_thread, set_up),
-        cmocka_unit_test_setup(communicator_dropped_while_captured, set_up),
-        cmocka_unit_test_setup(call_from_inside_call_run, set_up),
-        cmocka_unit_test_setup(child_of_fork_starts_anew, set_up),
-        cmocka_unit_test_setup(reasons_are_counted_per_communicator, set_up),
-        cmocka_unit_test_setup(start_reaches_nccl_at_once, set_up),
+        cmocka_unit_test_setup(whole_group_reaches_call_run_by_peer, group_set_up),
+        cmocka_unit_test_setup(refused_group_is_replayed_in_order, group_set_up),
+        cmocka_unit_test_setup(replay_is_told_of_where_it_is_asked_for, group_set_up),
+        cmocka_unit_test_setup(named_call_is_told_of_once_it_is_made_where_it_is_asked_for, group_set_up),
+        cmocka_unit_test_setup(result_of_real_end_is_handed_on, group_set_up),
+        cmocka_unit_test_setup(error_of_replayed_send_is_returned_at_end, group_set_up),
+        cmocka_unit_test_setup(error_of_flushed_send_is_returned_at_end, group_set_up),
+        cmocka_unit_test_setup(group_of_another_nccl_inside_leaves_the_outer_one_open, group_set_up),
+        cmocka_unit_test_setup(group_that_nccl_will_not_open_is_none, group_set_up),
+        cmocka_unit_test_setup(large_group_in_a_thread, group_set_up),
+        cmocka_unit_test_setup(communicator_dropped_while_captured, group_set_up),
+        cmocka_unit_test_setup(call_from_inside_call_run, group_set_up),
+        cmocka_unit_test_setup(child_of_fork_starts_anew, group_set_up),
+        cmocka_unit_test_setup(reasons_are_counted_per_communicator, group_set_up),
+        cmocka_unit_test_setup(start_reaches_nccl_at_once, group_set_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,51 +1,18 @@
 /* Description: what one rank alone has, it says in the agreement; a group may hold more than one all-to-all. */
 #define _GNU_SOURCE
-#include "front_double.h"
+#include "group_calls.h"
 
 #include "base/settings.h"
-#include "door/group.h"
-#include "door/hooks.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-#define BUFF(n) ((void *)(uintptr_t)(0x100000 + (n)))
-
-static ncclResult_t send_to(int peer, int comm)
-{
-    return hook_ncclSend(&front_real, BUFF(peer), 10 + (size_t)peer, ncclInt32, peer, HANDLE(comm), NULL);
-}
-
-static ncclResult_t recv_from(int peer, int comm)
-{
-    return hook_ncclRecv(&front_real, BUFF(1000 + peer), 20 + (size_t)peer, ncclInt32, peer, HANDLE(comm), NULL);
-}
-
-static ncclResult_t start(void)
-{
-    return hook_ncclGroupStart(&front_real, NULL);
-}
-
-static ncclResult_t end(void)
-{
-    return hook_ncclGroupEnd(&front_real, NULL);
-}
-
-static int set_up(void **state)
-{
-    comm_drop(HANDLE(1));
-    hm_group = (hm_group_t){.depth = 0};
-    front_reset(state);
-    comm_add(HANDLE(1), &front_real, true);
-    return 0;
-}
 
 /* A send to and a receive from every rank, but for what `spoil` does to the last receive. */
 static void capture_spoiled(cudaStream_t stream, ncclDataType_t type, int more)
 {
     front_double.calls[0] = 0;
     front_double.answer = HM_ANSWER_LEAVE;
-    assert_int_equal(start(), ncclSuccess);
+    assert_int_equal(group_begin(), ncclSuccess);
     for (int r = 0; r < 4; r++) {
         assert_int_equal(send_to(r, 1), ncclSuccess);
         if (r < 3) assert_int_equal(recv_from(r, 1), ncclSuccess);
@@ -60,7 +27,7 @@ static void types_may_be_mixed(void **state)
     (void)state;
     capture_spoiled(NULL, ncclFloat64, 0);
     front_double.answer = HM_ANSWER_DONE;
-    assert_int_equal(end(), ncclSuccess);
+    assert_int_equal(group_finish(), ncclSuccess);
     assert_int_equal(front_double.call.refusal, HM_REASON_NONE);
     assert_int_equal(front_double.call.recv_bytes[3], 8 * 23);
     assert_int_equal(front_double.call.recv_bytes[2], 4 * 22);
@@ -71,20 +38,20 @@ static void what_this_rank_cannot_is_said(void **state)
 {
     (void)state;
     capture_spoiled(BUFF(7), ncclInt32, 0);
-    assert_int_equal(end(), ncclSuccess);
+    assert_int_equal(group_finish(), ncclSuccess);
     assert_int_equal(front_double.call.refusal, HM_REASON_SECOND_STREAM);
     assert_string_equal(front_double.calls, "< > < S0 R0 S1 R1 S2 R2 S3 R3 > ");
     capture_spoiled(NULL, ncclInt32, 1);
-    assert_int_equal(end(), ncclSuccess);
+    assert_int_equal(group_finish(), ncclSuccess);
     assert_int_equal(front_double.call.refusal, HM_REASON_REPEATED);
     assert_string_equal(front_double.calls, "< > < S0 R0 S1 R1 S2 R2 S3 R3 S3 > ");
     front_double.calls[0] = 0;
-    start();
+    group_begin();
     for (int r = 0; r < 4; r++) {
         hook_ncclSend(&front_real, NULL, (size_t)r, ncclInt32, r, HANDLE(1), NULL);
         recv_from(r, 1);
     }
-    assert_int_equal(end(), ncclSuccess);
+    assert_int_equal(group_finish(), ncclSuccess);
     assert_int_equal(front_double.call.refusal, HM_REASON_ARGUMENT);
     assert_int_equal(front_double.runs, 3);
 }
@@ -95,7 +62,7 @@ static volatile int after; /* work behind a call keeps it from becoming a jump *
 __attribute__((noinline, visibility("default"))) ncclResult_t issuer_all_to_all(void);
 ncclResult_t issuer_all_to_all(void)
 {
-    start();
+    group_begin();
     for (int r = 0; r < 3; r++) send_to(r, 1), recv_from(r, 1);
     ncclResult_t result = hook_ncclGroupEnd(&front_real, __builtin_extract_return_addr(__builtin_return_address(0)));
     after++;
@@ -128,12 +95,12 @@ static void partial_group_of_an_issuer_is_said(void **state)
 static void lone_group_inside_a_group_is_one(void **state)
 {
     (void)state;
-    start();
-    start();
+    group_begin();
+    group_begin();
     for (int r = 0; r < 4; r++) send_to(r, 1), recv_from(r, 1);
-    assert_int_equal(end(), ncclSuccess);
+    assert_int_equal(group_finish(), ncclSuccess);
     assert_int_equal(front_double.runs, 0);
-    assert_int_equal(end(), ncclSuccess);
+    assert_int_equal(group_finish(), ncclSuccess);
     assert_int_equal(front_double.runs, 1);
     assert_int_equal(front_double.call.refusal, HM_REASON_NONE);
 }
@@ -144,15 +111,15 @@ static void each_communicator_of_a_group_is_told(void **state)
     (void)state;
     comm_add(HANDLE(2), &front_real, true);
     front_double.answer = HM_ANSWER_LEAVE;
-    start();
+    group_begin();
     for (int c = 1; c <= 2; c++) {
-        start();
+        group_begin();
         for (int r = 0; r < 4; r++) send_to(r, c), recv_from(r, c);
-        end();
+        group_finish();
     }
     hook_ncclAlltoAll(&front_real, BUFF(0), BUFF(500), 8, ncclInt32, HANDLE(2), NULL);
     front_double.calls[0] = 0;
-    assert_int_equal(end(), ncclSuccess);
+    assert_int_equal(group_finish(), ncclSuccess);
     assert_int_equal(front_double.runs, 3);
     for (int i = 0; i < 3; i++) assert_int_equal(front_double.refusal[i], HM_REASON_SECOND_COMM);
     assert_string_equal(front_double.calls, "> < < S0 R0 S1 R1 S2 R2 S3 R3 > < S0 R0 S1 R1 S2 R2 S3 R3 > A > ");
@@ -162,10 +129,10 @@ static void each_communicator_of_a_group_is_told(void **state)
 static void named_call_inside_a_group_is_one(void **state)
 {
     (void)state;
-    start();
+    group_begin();
     assert_int_equal(hook_ncclAlltoAll(&front_real, BUFF(0), BUFF(500), 8, ncclInt32, HANDLE(1), NULL), ncclSuccess);
     assert_int_equal(front_double.runs, 0);
-    assert_int_equal(end(), ncclSuccess);
+    assert_int_equal(group_finish(), ncclSuccess);
     assert_int_equal(front_double.runs, 1);
     assert_int_equal(front_double.call.send_bytes[3], 32);
     assert_ptr_equal(front_double.call.recv[1], (char *)BUFF(500) + 32);
@@ -176,16 +143,16 @@ static void flush_says_what_came_before(void **state)
 {
     (void)state;
     front_double.answer = HM_ANSWER_LEAVE;
-    start();
-    start();
+    group_begin();
+    group_begin();
     for (int r = 0; r < 4; r++) send_to(r, 1), recv_from(r, 1);
-    end();
+    group_finish();
     front_double.calls[0] = 0;
     assert_int_equal(group_flush(HM_REASON_MIXED), ncclSuccess);
     assert_int_equal(front_double.runs, 1);
     assert_int_equal(front_double.call.refusal, HM_REASON_MIXED);
     assert_string_equal(front_double.calls, "> < < S0 R0 S1 R1 S2 R2 S3 R3 > ");
-    assert_int_equal(end(), ncclSuccess);
+    assert_int_equal(group_finish(), ncclSuccess);
     assert_string_equal(front_double.calls, "> < < S0 R0 S1 R1 S2 R2 S3 R3 > > ");
 }
 
@@ -193,13 +160,13 @@ int main(void)
 {
     setenv("HIERMOE_TRUST", "shape", 1);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(types_may_be_mixed, set_up),
-        cmocka_unit_test_setup(what_this_rank_cannot_is_said, set_up),
-        cmocka_unit_test_setup(partial_group_of_an_issuer_is_said, set_up),
-        cmocka_unit_test_setup(lone_group_inside_a_group_is_one, set_up),
-        cmocka_unit_test_setup(each_communicator_of_a_group_is_told, set_up),
-        cmocka_unit_test_setup(named_call_inside_a_group_is_one, set_up),
-        cmocka_unit_test_setup(flush_says_what_came_before, set_up),
+        cmocka_unit_test_setup(types_may_be_mixed, group_set_up),
+        cmocka_unit_test_setup(what_this_rank_cannot_is_said, group_set_up),
+        cmocka_unit_test_setup(partial_group_of_an_issuer_is_said, group_set_up),
+        cmocka_unit_test_setup(lone_group_inside_a_group_is_one, group_set_up),
+        cmocka_unit_test_setup(each_communicator_of_a_group_is_told, group_set_up),
+        cmocka_unit_test_setup(named_call_inside_a_group_is_one, group_set_up),
+        cmocka_unit_test_setup(flush_says_what_came_before, group_set_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
