@@ -95,21 +95,6 @@ static void group_replay(hm_group_t *group)
     }
 }
 
-ncclResult_t group_flush(hm_reason_t reason)
-{
-    hm_group_t *group = &hm_group;
-    bool joined;
-    segment_close(group, false, NULL);
-    group->capturing = false;
-    ncclResult_t result = segments_refuse(group, reason, &joined);
-    ncclResult_t back = group_return(group);
-    if (result == ncclSuccess) result = back;
-    if (result == ncclSuccess) group_replay(group);
-    if (result == ncclSuccess && !joined) comms_leave(group, reason);
-    group_uncapture(group);
-    return result;
-}
-
 /* Nobody ends the group's communicators from here on, until group_unuse. false: one of them has been ended. */
 static bool group_use(const hm_group_t *group)
 {
@@ -124,6 +109,35 @@ static bool group_use(const hm_group_t *group)
 static void group_unuse(const hm_group_t *group)
 {
     for (int i = 0; i < group->comms; i++) comm_use_end(group->comm[i]);
+}
+
+/* The same after the other ranks were asked, which takes a while: an abort in that time is the job's to hear of now, as
+ * NCCL may have freed the handle. */
+static ncclResult_t group_replay_asked(hm_group_t *group)
+{
+    if (!group_use(group)) return ncclInvalidUsage;
+    group_replay(group);
+    group_unuse(group);
+    return ncclSuccess;
+}
+
+ncclResult_t group_flush(hm_reason_t reason)
+{
+    hm_group_t *group = &hm_group;
+    bool joined;
+    segment_close(group, false, NULL);
+    group->capturing = false;
+    ncclResult_t result = segments_refuse(group, reason, &joined);
+    bool asked = group->outside;
+    ncclResult_t back = group_return(group);
+    if (result == ncclSuccess) result = back;
+    if (result == ncclSuccess && asked)
+        result = group_replay_asked(group);
+    else if (result == ncclSuccess)
+        group_replay(group);
+    if (result == ncclSuccess && !joined) comms_leave(group, reason);
+    group_uncapture(group);
+    return result;
 }
 
 /* What was held back goes to NCCL after all, and the group ends. The ranks have agreed on that, which takes a while: an

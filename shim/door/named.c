@@ -44,45 +44,58 @@ static void named_lay(const hm_named_t *named, hm_comm_t *comm, hm_call_t *call)
     call->recv_bytes = record->recv_bytes;
 }
 
-/* true: replaced, *result is what the job gets. *alone: the communicator, held, where NCCL's enqueuing of the call is
- * waited for; for named_left. */
-static bool named_run(const hm_named_t *named, ncclComm_t handle, cudaStream_t stream, hm_comm_t **alone,
+/* A call that is left alone, until NCCL has it. */
+typedef struct hm_alone {
+    hm_comm_t *comm; /* held and in use, so that nobody ends it just before NCCL gets it; NULL: none is known */
+    bool tell;       /* call_replayed wants to know */
+} hm_alone_t;
+
+/* What became of a call that the library had: the ranks may have been asked, which takes a while, and an abort in that
+ * time frees the handle. true: *result is what the job gets; else *alone is for named_left. */
+static bool named_conclude(hm_comm_t *comm, hm_answer_t answer, hm_alone_t *alone, ncclResult_t *result)
+{
+    if (answer != HM_ANSWER_DONE && comm_use_begin(comm)) {
+        comm_use_lengthen(comm);
+        *alone = (hm_alone_t){comm, answer == HM_ANSWER_LEAVE_AND_TELL};
+        return false;
+    }
+    if (answer != HM_ANSWER_DONE) *result = ncclInvalidUsage;
+    comm_release(comm);
+    return true;
+}
+
+/* true: *result is what the job gets; else *alone is for named_left. */
+static bool named_run(const hm_named_t *named, ncclComm_t handle, cudaStream_t stream, hm_alone_t *alone,
                       ncclResult_t *result)
 {
+    *alone = (hm_alone_t){.comm = NULL};
     if (hm_group.depth > 0 || hm_group.busy) return false;
     hm_comm_t *comm = handle != NULL ? comm_find(handle) : NULL;
     if (comm == NULL) return false;
-    hm_call_t call = {.comm = comm, .stream = stream};
-    hm_answer_t answer = HM_ANSWER_LEAVE;
-    if (!comm->blocking) {
-        comm_leave(comm, HM_REASON_NON_BLOCKING);
-    } else if (comm->ranks < 2) {
-        comm_leave(comm, HM_REASON_ONE_RANK);
-    } else {
-        named_lay(named, comm, &call);
-        answer = group_run(&call, result);
-    }
-    if (answer == HM_ANSWER_LEAVE_AND_TELL)
-        *alone = comm;
-    else
+    if (!comm->blocking || comm->ranks < 2) {
+        comm_leave(comm, comm->blocking ? HM_REASON_ONE_RANK : HM_REASON_NON_BLOCKING);
         comm_release(comm);
-    return answer == HM_ANSWER_DONE;
+        return false;
+    }
+    hm_call_t call = {.comm = comm, .stream = stream};
+    named_lay(named, comm, &call);
+    return named_conclude(comm, group_run(&call, result), alone, result);
 }
 
 /* The call was made as it was, with this result. */
-static ncclResult_t named_left(hm_comm_t *alone, cudaStream_t stream, ncclResult_t result)
+static ncclResult_t named_left(const hm_alone_t *alone, cudaStream_t stream, ncclResult_t result)
 {
-    if (alone != NULL) {
-        if (result == ncclSuccess) call_replayed(alone, stream);
-        comm_release(alone);
-    }
+    if (alone->comm == NULL) return result;
+    comm_use_end(alone->comm);
+    if (alone->tell && result == ncclSuccess) call_replayed(alone->comm, stream);
+    comm_release(alone->comm);
     return result;
 }
 
 /* Inside a group an equal call is held back like legs. NCCL takes a count of 0 for a call that was not made, so it is
  * not one that all ranks are known to make. true: *result is what the caller gets. */
 static bool equal_run(hm_leg_kind_t kind, const void *from, void *to, size_t count, ncclDataType_t type,
-                      ncclComm_t comm, cudaStream_t stream, hm_comm_t **alone, ncclResult_t *result)
+                      ncclComm_t comm, cudaStream_t stream, hm_alone_t *alone, ncclResult_t *result)
 {
     hm_named_t named = {.send = from, .recv = to, .count = count, .type = type};
     hm_leg_t leg = {.stream = stream, .from = from, .to = to, .count = count, .type = type, .kind = kind};
@@ -95,19 +108,19 @@ static bool equal_run(hm_leg_kind_t kind, const void *from, void *to, size_t cou
 ncclResult_t hook_ncclAlltoAll(const hm_real_t *real, const void *sendbuff, void *recvbuff, size_t count,
                                ncclDataType_t type, ncclComm_t comm, cudaStream_t stream)
 {
-    hm_comm_t *alone = NULL;
+    hm_alone_t alone = {.comm = NULL};
     ncclResult_t result;
     if (equal_run(HM_LEG_ALLTOALL, sendbuff, recvbuff, count, type, comm, stream, &alone, &result)) return result;
-    return named_left(alone, stream, real->ncclAlltoAll(sendbuff, recvbuff, count, type, comm, stream));
+    return named_left(&alone, stream, real->ncclAlltoAll(sendbuff, recvbuff, count, type, comm, stream));
 }
 
 ncclResult_t hook_ncclAllToAll(const hm_real_t *real, const void *sendbuff, void *recvbuff, size_t count,
                                ncclDataType_t type, ncclComm_t comm, cudaStream_t stream)
 {
-    hm_comm_t *alone = NULL;
+    hm_alone_t alone = {.comm = NULL};
     ncclResult_t result;
     if (equal_run(HM_LEG_ALLTOALL_ALIAS, sendbuff, recvbuff, count, type, comm, stream, &alone, &result)) return result;
-    return named_left(alone, stream, real->ncclAllToAll(sendbuff, recvbuff, count, type, comm, stream));
+    return named_left(&alone, stream, real->ncclAllToAll(sendbuff, recvbuff, count, type, comm, stream));
 }
 
 /* A config may ask for more than the transfer, such as an event: NCCL must see it. It is the same on all ranks by
@@ -116,7 +129,7 @@ ncclResult_t hook_ncclAlltoAllConfig(const hm_real_t *real, const void *sendbuff
                                      ncclDataType_t type, ncclComm_t comm, cudaStream_t stream,
                                      const ncclCollConfig_t *config)
 {
-    hm_comm_t *alone = NULL;
+    hm_alone_t alone = {.comm = NULL};
     ncclResult_t result = group_capturing() ? group_flush(HM_REASON_MIXED) : ncclSuccess;
     if (result != ncclSuccess) return result;
     if (config == NULL && equal_run(HM_LEG_ALLTOALL, sendbuff, recvbuff, count, type, comm, stream, &alone, &result))
@@ -126,7 +139,7 @@ ncclResult_t hook_ncclAlltoAllConfig(const hm_real_t *real, const void *sendbuff
         comm_leave(known, HM_REASON_CONFIG);
         comm_release(known);
     }
-    return named_left(alone, stream, real->ncclAlltoAllConfig(sendbuff, recvbuff, count, type, comm, stream, config));
+    return named_left(&alone, stream, real->ncclAlltoAllConfig(sendbuff, recvbuff, count, type, comm, stream, config));
 }
 
 ncclResult_t hook_ncclAllToAllv(const hm_real_t *real, const void *sendbuff, const size_t *sendcounts,
@@ -140,13 +153,13 @@ ncclResult_t hook_ncclAllToAllv(const hm_real_t *real, const void *sendbuff, con
                         .recv_counts = recvcounts,
                         .recv_starts = rdispls,
                         .type = type};
-    hm_comm_t *alone = NULL;
+    hm_alone_t alone = {.comm = NULL};
     ncclResult_t result = group_capturing() ? group_flush(HM_REASON_MIXED) : ncclSuccess;
     if (result != ncclSuccess) return result;
     if (sendcounts != NULL && sdispls != NULL && recvcounts != NULL && rdispls != NULL &&
         named_run(&named, comm, stream, &alone, &result))
         return result;
     return named_left(
-        alone, stream,
+        &alone, stream,
         real->ncclAllToAllv(sendbuff, sendcounts, sdispls, recvbuff, recvcounts, rdispls, type, comm, stream));
 }

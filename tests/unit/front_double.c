@@ -11,6 +11,12 @@ static void note(const char *text, int peer)
     snprintf(front_double.calls + at, sizeof front_double.calls - at, peer < 0 ? "%s " : "%s%d ", text, peer);
 }
 
+static void call_note(const char *text, int peer, ncclComm_t comm)
+{
+    note(text, peer);
+    if (front_double.made != NULL) front_double.made(comm);
+}
+
 static ncclResult_t start(void)
 {
     note("<", -1);
@@ -26,23 +32,23 @@ static ncclResult_t end(void)
 static ncclResult_t send(const void *buff, size_t count, ncclDataType_t type, int peer, ncclComm_t comm,
                          cudaStream_t stream)
 {
-    (void)buff, (void)count, (void)type, (void)comm, (void)stream;
-    note("S", peer);
+    (void)buff, (void)count, (void)type, (void)stream;
+    call_note("S", peer, comm);
     return front_double.send;
 }
 
 static ncclResult_t recv(void *buff, size_t count, ncclDataType_t type, int peer, ncclComm_t comm, cudaStream_t stream)
 {
-    (void)buff, (void)count, (void)type, (void)comm, (void)stream;
-    note("R", peer);
+    (void)buff, (void)count, (void)type, (void)stream;
+    call_note("R", peer, comm);
     return ncclSuccess;
 }
 
 static ncclResult_t all_to_all(const void *sendbuff, void *recvbuff, size_t count, ncclDataType_t type, ncclComm_t comm,
                                cudaStream_t stream)
 {
-    (void)sendbuff, (void)recvbuff, (void)count, (void)type, (void)comm, (void)stream;
-    note("A", -1);
+    (void)sendbuff, (void)recvbuff, (void)count, (void)type, (void)stream;
+    call_note("A", -1, comm);
     return front_double.send;
 }
 

@@ -23,6 +23,7 @@ typedef struct hm_double {
     hm_answer_t answer;                    /* of call_run */
     void (*inside)(const hm_call_t *call); /* called by call_run */
     hm_call_t call;                        /* the latest */
+    void (*made)(ncclComm_t comm);         /* called by NCCL for each send, receive and all-to-all */
     char calls[4096];                      /* what NCCL was asked: "S1 R1 < > " ... */
     ncclResult_t start, end, send;         /* what NCCL answers */
     int ranks;                             /* size of every communicator */

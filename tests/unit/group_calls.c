@@ -31,6 +31,23 @@ void capture_all(int ranks, int comm)
     assert_string_equal(front_double.calls, "< "); /* NCCL knows of the group, not of what is in it */
 }
 
+ncclResult_t call_by_name(int name)
+{
+    static const size_t counts[4] = {16, 16, 16, 16}, starts[4] = {0, 16, 32, 48};
+    ncclComm_t comm = HANDLE(1);
+    front_double.calls[0] = 0;
+    switch (name) {
+    case 0:
+        return hook_ncclAlltoAll(&front_real, BUFF(1), BUFF(2), 16, ncclInt32, comm, NULL);
+    case 1:
+        return hook_ncclAllToAll(&front_real, BUFF(1), BUFF(2), 16, ncclInt32, comm, NULL);
+    case 2:
+        return hook_ncclAlltoAllConfig(&front_real, BUFF(1), BUFF(2), 16, ncclInt32, comm, NULL, NULL);
+    default:
+        return hook_ncclAllToAllv(&front_real, BUFF(1), counts, starts, BUFF(2), counts, starts, ncclInt32, comm, NULL);
+    }
+}
+
 int group_set_up(void **state)
 {
     comm_drop(HANDLE(1));

@@ -19,6 +19,10 @@ ncclResult_t group_finish(void);
 /* A send to and a receive from every rank, last rank first, of a group that stays open. */
 void capture_all(int ranks, int comm);
 
+/* An all-to-all of HANDLE(1) by one of CALL_NAMES names. */
+#define CALL_NAMES 4
+ncclResult_t call_by_name(int name);
+
 /* No group is open, everything is as front_reset leaves it, and HANDLE(1) is a communicator. */
 int group_set_up(void **state);
 

@@ -58,38 +58,21 @@ static void replay_is_told_of_where_it_is_asked_for(void **state)
     assert_int_equal(front_double.replayed, 1);
 }
 
-static ncclResult_t all_to_all(int name)
-{
-    static const size_t counts[4] = {16, 16, 16, 16}, starts[4] = {0, 16, 32, 48};
-    ncclComm_t comm = HANDLE(1);
-    front_double.calls[0] = 0;
-    switch (name) {
-    case 0:
-        return hook_ncclAlltoAll(&front_real, BUFF(1), BUFF(2), 16, ncclInt32, comm, NULL);
-    case 1:
-        return hook_ncclAllToAll(&front_real, BUFF(1), BUFF(2), 16, ncclInt32, comm, NULL);
-    case 2:
-        return hook_ncclAlltoAllConfig(&front_real, BUFF(1), BUFF(2), 16, ncclInt32, comm, NULL, NULL);
-    default:
-        return hook_ncclAllToAllv(&front_real, BUFF(1), counts, starts, BUFF(2), counts, starts, ncclInt32, comm, NULL);
-    }
-}
-
 static void named_call_is_told_of_once_it_is_made_where_it_is_asked_for(void **state)
 {
-    for (int name = 0; name < 4; name++) {
+    for (int name = 0; name < CALL_NAMES; name++) {
         comm_drop(HANDLE(1));
         front_reset(state);
         comm_add(HANDLE(1), &front_real, true);
         front_double.answer = HM_ANSWER_LEAVE;
-        assert_int_equal(all_to_all(name), ncclSuccess);
+        assert_int_equal(call_by_name(name), ncclSuccess);
         assert_string_equal(front_double.calls, "A ");
         assert_int_equal(front_double.replayed, 0);
         front_double.answer = HM_ANSWER_LEAVE_AND_TELL;
-        assert_int_equal(all_to_all(name), ncclSuccess);
+        assert_int_equal(call_by_name(name), ncclSuccess);
         assert_int_equal(front_double.replayed, 1);
         front_double.send = ncclRemoteError; /* what NCCL did not take is not timed */
-        assert_int_equal(all_to_all(name), ncclRemoteError);
+        assert_int_equal(call_by_name(name), ncclRemoteError);
         assert_int_equal(front_double.replayed, 1);
         comm_drop(HANDLE(1)); /* nothing holds it any more */
         assert_int_equal(front_double.destroyed, 1);
