@@ -151,24 +151,48 @@ static void *watchdog_run(void *memory)
     return NULL;
 }
 
+/* A call as a job may make it: by its own sends and receives, by name, or by name in a group with something else. */
+typedef ncclResult_t issue_t(const ranks_t *ranks, const call_t *call, ncclComm_t comm);
+
+static ncclResult_t sends_issue(const ranks_t *ranks, const call_t *call, ncclComm_t comm)
+{
+    return odd_all_to_all(ranks, call, comm, NULL);
+}
+
+/* As many bytes from each rank as fit into one peer's piece. */
+static ncclResult_t name_issue(const ranks_t *ranks, const call_t *call, ncclComm_t comm)
+{
+    return ncclAlltoAll(call->data.send[0], call->data.got[0], call->data.out[0] / (size_t)ranks->ranks, ncclInt8, comm,
+                        NULL);
+}
+
+static ncclResult_t mixed_issue(const ranks_t *ranks, const call_t *call, ncclComm_t comm)
+{
+    static int sum;
+    CHECK(ncclGroupStart() == ncclSuccess);
+    ncclResult_t result = name_issue(ranks, call, comm);
+    if (result == ncclSuccess) result = ncclAllReduce(&ranks->rank, &sum, 1, ncclInt32, ncclSum, comm, NULL);
+    ncclResult_t end = ncclGroupEnd();
+    return result != ncclSuccess ? result : end;
+}
+
 /* Each rank aborts its communicator at another step of a call, a first one or a later one. The call says what it
- * likes, but nothing may use the communicator afterwards. */
-static int run_aborts_inside_calls(const ranks_t *ranks)
+ * likes, but nothing may use the communicator afterwards. first: the step that the first rank begins with. */
+static int aborts_inside(const ranks_t *ranks, issue_t *issue, int first, int rounds)
 {
     int inside = 0;
     const watched_t *watched = watched_open();
     ncclComm_t world = ranks_comm(ranks);
-    for (int i = 0; i < 60; i++) {
+    for (int i = 0; i < rounds; i++) {
         call_t call;
         pthread_t thread;
         watchdog_t watchdog = {.watched = watched};
         CHECK(ncclCommSplit(world, 0, ranks->rank, &watchdog.comm, NULL) == ncclSuccess);
         for (int before = 0; before < i % 3; before++) round_run(ranks, watchdog.comm, NULL, 40, (uint64_t)before);
         call_make(ranks, 40, (uint64_t)i, &call);
-        /* Step 0 is the start of the group: an abort before its end would be the job's own fault. */
-        watched->arm(watchdog.comm, 1 + i / 3 * 2 + ranks->rank);
+        watched->arm(watchdog.comm, first + i / 3 * 2 + ranks->rank);
         CHECK(pthread_create(&thread, NULL, watchdog_run, &watchdog) == 0);
-        odd_all_to_all(ranks, &call, watchdog.comm, NULL);
+        issue(ranks, &call, watchdog.comm);
         inside += watched->reached();
         atomic_store(&watchdog.returned, true);
         pthread_join(thread, NULL);
@@ -177,9 +201,25 @@ static int run_aborts_inside_calls(const ranks_t *ranks)
         data_buffers_free(&call.data);
     }
     round_run(ranks, world, NULL, 40, 99);
-    CHECK(inside > 20);
+    CHECK(inside > rounds / 3);
     CHECK(ncclCommDestroy(world) == ncclSuccess);
     return 0;
+}
+
+/* Step 0 is the start of the group: an abort before its end would be the job's own fault. */
+static int run_aborts_inside_calls(const ranks_t *ranks)
+{
+    return aborts_inside(ranks, sends_issue, 1, 60);
+}
+
+static int run_aborts_inside_named_calls(const ranks_t *ranks)
+{
+    return aborts_inside(ranks, name_issue, 0, 30);
+}
+
+static int run_aborts_inside_mixed_groups(const ranks_t *ranks)
+{
+    return aborts_inside(ranks, mixed_issue, 1, 30);
 }
 
 static const struct scenario {
@@ -192,6 +232,8 @@ static const struct scenario {
     {"second_stream_while_the_first_waits", run_second_stream_while_the_first_waits},
     {"holds_at_random", run_holds_at_random},
     {"aborts_inside_calls", run_aborts_inside_calls},
+    {"aborts_inside_named_calls", run_aborts_inside_named_calls},
+    {"aborts_inside_mixed_groups", run_aborts_inside_mixed_groups},
 };
 
 int main(int argc, char **argv)
