@@ -1,9 +1,8 @@
 /* A rank of a job that holds its streams back, or aborts communicators under calls, one scenario per run: held_streams
  * NAME. */
 #include "rough_call.h"
-#include "watched_nccl.h"
+#include "watchdog.h"
 
-#include <dlfcn.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -129,28 +128,6 @@ static int run_holds_at_random(const ranks_t *ranks)
     return 0;
 }
 
-static const watched_t *watched_open(void)
-{
-    void *library = dlopen(getenv("HIERMOE_NCCL_LIB"), RTLD_NOW);
-    const watched_t *watched = library != NULL ? dlsym(library, "watched_nccl") : NULL;
-    CHECK(watched != NULL);
-    return watched;
-}
-
-typedef struct watchdog {
-    const watched_t *watched;
-    ncclComm_t comm;
-    atomic_bool returned;
-} watchdog_t;
-
-static void *watchdog_run(void *memory)
-{
-    watchdog_t *watchdog = memory;
-    while (!watchdog->watched->reached() && !atomic_load(&watchdog->returned)) pause_us(100);
-    CHECK(ncclCommAbort(watchdog->comm) == ncclSuccess);
-    return NULL;
-}
-
 /* A call as a job may make it: by its own sends and receives, by name, or by name in a group with something else. */
 typedef ncclResult_t issue_t(const ranks_t *ranks, const call_t *call, ncclComm_t comm);
 
@@ -177,49 +154,45 @@ static ncclResult_t mixed_issue(const ranks_t *ranks, const call_t *call, ncclCo
 }
 
 /* Each rank aborts its communicator at another step of a call, a first one or a later one. The call says what it
- * likes, but nothing may use the communicator afterwards. first: the step that the first rank begins with. */
-static int aborts_inside(const ranks_t *ranks, issue_t *issue, int first, int rounds)
+ * likes, but nothing may use the communicator afterwards. steps: about how many there are. */
+static int aborts_inside(const ranks_t *ranks, issue_t *issue, bool grouped, int steps, int rounds)
 {
     int inside = 0;
-    const watched_t *watched = watched_open();
-    ncclComm_t world = ranks_comm(ranks);
+    const watched_t *watched = watchdog_nccl();
+    ncclComm_t world = ranks_comm(ranks), comm;
+    CHECK(watched != NULL);
     for (int i = 0; i < rounds; i++) {
         call_t call;
-        pthread_t thread;
-        watchdog_t watchdog = {.watched = watched};
-        CHECK(ncclCommSplit(world, 0, ranks->rank, &watchdog.comm, NULL) == ncclSuccess);
-        for (int before = 0; before < i % 3; before++) round_run(ranks, watchdog.comm, NULL, 40, (uint64_t)before);
+        watchdog_t watchdog;
+        CHECK(ncclCommSplit(world, 0, ranks->rank, &comm, NULL) == ncclSuccess);
+        for (int before = 0; before < i % 3; before++) round_run(ranks, comm, NULL, 40, (uint64_t)before);
         call_make(ranks, 40, (uint64_t)i, &call);
-        watched->arm(watchdog.comm, first + i / 3 * 2 + ranks->rank);
-        CHECK(pthread_create(&thread, NULL, watchdog_run, &watchdog) == 0);
-        issue(ranks, &call, watchdog.comm);
-        inside += watched->reached();
-        atomic_store(&watchdog.returned, true);
-        pthread_join(thread, NULL);
-        watched->disarm();
+        watchdog_arm(&watchdog, watched, comm, (i / 3 * 2 + ranks->rank) % steps, grouped);
+        issue(ranks, &call, comm);
+        inside += watchdog_join(&watchdog);
         SYNC(NULL);
         data_buffers_free(&call.data);
     }
     round_run(ranks, world, NULL, 40, 99);
+    fprintf(stderr, "rank %d: aborted inside %d of %d calls\n", ranks->rank, inside, rounds);
     CHECK(inside > rounds / 3);
     CHECK(ncclCommDestroy(world) == ncclSuccess);
     return 0;
 }
 
-/* Step 0 is the start of the group: an abort before its end would be the job's own fault. */
 static int run_aborts_inside_calls(const ranks_t *ranks)
 {
-    return aborts_inside(ranks, sends_issue, 1, 60);
+    return aborts_inside(ranks, sends_issue, true, 40, 60);
 }
 
 static int run_aborts_inside_named_calls(const ranks_t *ranks)
 {
-    return aborts_inside(ranks, name_issue, 0, 30);
+    return aborts_inside(ranks, name_issue, false, 20, 30);
 }
 
 static int run_aborts_inside_mixed_groups(const ranks_t *ranks)
 {
-    return aborts_inside(ranks, mixed_issue, 1, 30);
+    return aborts_inside(ranks, mixed_issue, true, 12, 30);
 }
 
 static const struct scenario {

@@ -27,25 +27,32 @@ static void row_fill(data_random_t *random, const data_shape_t *shape, char *row
     if (token % 32 == 31) memset(row, 0, bytes);
 }
 
-static void row_draw(data_random_t *random, data_shape_t *shape)
+static const struct {
+    ncclDataType_t type;
+    size_t bytes;
+} types[] = {{ncclInt8, 1},    {ncclUint8, 1}, {ncclFloat16, 2}, {ncclBfloat16, 2},
+             {ncclFloat32, 4}, {ncclInt32, 4}, {ncclInt64, 8},   {ncclFloat64, 8}};
+#define TYPES (sizeof types / sizeof types[0])
+
+/* Runs of one call, as today's jobs never have, up to long ones. */
+static void run_draw(data_random_t *random, data_run_t *run)
 {
-    static const struct {
-        ncclDataType_t type;
-        size_t bytes;
-    } types[] = {{ncclInt8, 1},    {ncclUint8, 1}, {ncclFloat16, 2}, {ncclBfloat16, 2},
-                 {ncclFloat32, 4}, {ncclInt32, 4}, {ncclInt64, 8},   {ncclFloat64, 8}};
-    static const size_t elements[] = {32, 33, 47, 64, 100, 128, 255, 256, 512, 1000, 7};
-    size_t which = data_below(random, sizeof types / sizeof types[0]);
+    static const size_t elements[] = {32, 33, 47, 64, 100, 128, 255, 256, 512, 1000, 7}, most[] = {1, 4, 30};
+    size_t which = data_below(random, TYPES);
+    data_shape_t *shape = &run->shape;
+    run->left = 1 + data_below(random, most[data_below(random, 3)]);
     shape->type = types[which].type;
     shape->type_bytes = types[which].bytes;
     shape->row_bytes = elements[data_below(random, sizeof elements / sizeof elements[0])] * shape->type_bytes;
+    shape->pool = 1 + (unsigned)data_below(random, data_below(random, 2) ? 6 : 90);
 }
 
-void data_shape_draw(data_random_t *random, size_t most_bytes, int ranks, data_shape_t *shape)
+void data_shape_draw(data_random_t *random, data_run_t *run, size_t most_bytes, int ranks, data_shape_t *shape)
 {
-    memset(shape, 0, sizeof *shape);
-    /* Kinds of calls come in runs in real jobs, and the library learns from that. */
-    row_draw(random, shape);
+    if (run->left == 0) run_draw(random, run);
+    run->left--;
+    *shape = run->shape;
+    shape->salt = data_next(random);
     size_t most = most_bytes / shape->row_bytes / (data_below(random, 3) == 0 ? 1 : 8) + 2;
     if (most > 120) most = 120;
     int empty = data_below(random, 4) == 0 ? (int)data_below(random, (size_t)ranks) : -1;
@@ -54,8 +61,8 @@ void data_shape_draw(data_random_t *random, size_t most_bytes, int ranks, data_s
     size_t same = data_below(random, most);
     shape->equal = data_below(random, 5) == 0;
     shape->ragged = data_below(random, 15) == 0;
-    shape->pool = 1 + (unsigned)data_below(random, data_below(random, 2) ? 6 : 90);
-    shape->salt = data_next(random);
+    shape->mixed = data_below(random, 8) == 0;
+    shape->left_out = data_below(random, 16) == 0;
     for (int s = 0; s < DATA_RANKS; s++)
         for (int r = 0; r < DATA_RANKS; r++) {
             size_t rows = data_below(random, most), odd = data_below(random, shape->row_bytes / shape->type_bytes);
@@ -70,14 +77,38 @@ void data_shape_draw(data_random_t *random, size_t most_bytes, int ranks, data_s
         }
 }
 
-static void order_draw(data_random_t *random, int ranks, int *order)
+/* Both ends of a pair draw the type from the same numbers; of nothing each rank sends any type that it likes. */
+static void leg_type(data_random_t *own, const data_shape_t *shape, int source, int rank, data_leg_t *leg)
 {
-    bool shuffled = data_below(random, 2);
-    for (int i = 0; i < 2 * ranks; i++) order[i] = i;
-    for (int i = 2 * ranks - 1; shuffled && i > 0; i--) {
-        int j = (int)data_below(random, (size_t)i + 1), kept = order[i];
-        order[i] = order[j];
-        order[j] = kept;
+    size_t bytes = shape->count[source][rank] * shape->type_bytes;
+    data_random_t pair = {shape->salt + bytes * 31 + (uint64_t)(source * DATA_RANKS + rank)};
+    data_random_t *random = bytes == 0 ? own : &pair;
+    leg->type = shape->type;
+    leg->count = shape->count[source][rank];
+    for (size_t which = data_below(random, TYPES); shape->mixed; which = data_below(random, TYPES)) {
+        leg->type = types[which].type;
+        leg->count = bytes / types[which].bytes;
+        if (bytes % types[which].bytes == 0) return;
+    }
+}
+
+static void legs_draw(data_random_t *own, const data_shape_t *shape, int ranks, int rank, bool split,
+                      data_buffers_t *buffers)
+{
+    bool shuffled = data_below(own, 2);
+    for (int i = 0; i < 2 * ranks; i++) {
+        data_leg_t leg = {.receives = i % 2, .peer = i / 2, .second = split && data_below(own, 2)};
+        if (leg.receives)
+            leg_type(own, shape, leg.peer, rank, &leg);
+        else
+            leg_type(own, shape, rank, leg.peer, &leg);
+        if (leg.count > 0 || leg.peer == rank || !shape->left_out) buffers->leg[buffers->legs++] = leg;
+    }
+    for (int i = buffers->legs - 1; shuffled && i > 0; i--) {
+        int j = (int)data_below(own, (size_t)i + 1);
+        data_leg_t kept = buffers->leg[i];
+        buffers->leg[i] = buffers->leg[j];
+        buffers->leg[j] = kept;
     }
 }
 
@@ -141,14 +172,15 @@ static bool recv_make(data_random_t *random, const data_shape_t *shape, int rank
     return true;
 }
 
-bool data_buffers_make(data_random_t *random, const data_shape_t *shape, int ranks, int rank, data_buffers_t *buffers)
+bool data_buffers_make(data_random_t *random, const data_shape_t *shape, int ranks, int rank, bool split,
+                       data_buffers_t *buffers)
 {
     memset(buffers, 0, sizeof *buffers);
     for (int p = 0; p < ranks; p++) {
         buffers->out[p] = shape->count[rank][p];
         buffers->in[p] = shape->count[p][rank];
     }
-    order_draw(random, ranks, buffers->order);
+    legs_draw(random, shape, ranks, rank, split, buffers);
     if (send_make(random, shape, ranks, buffers) && recv_make(random, shape, ranks, buffers)) return true;
     data_buffers_free(buffers);
     return false;

@@ -24,24 +24,43 @@ typedef struct data_shape {
     size_t type_bytes, row_bytes;
     size_t count[DATA_RANKS][DATA_RANKS]; /* [source][rank] elements; whole rows unless `ragged` */
     bool ragged;
+    bool mixed;    /* each pair has a type of its own, and empty legs any; else all have `type` */
+    bool left_out; /* who has nothing for another rank makes no send, and that one no receive */
     unsigned pool; /* different rows there are */
     uint64_t salt;
 } data_shape_t;
+
+/* Kinds of calls come in runs in real jobs, and the library learns from that: type, row size and number of different
+ * rows stay for as many calls as `left` says. All zero before the first call. */
+typedef struct data_run {
+    size_t left;
+    data_shape_t shape;
+} data_run_t;
+
+/* A send or a receive of a call, as it is made. */
+typedef struct data_leg {
+    bool receives, second; /* second: on the rank's other stream */
+    int peer;
+    ncclDataType_t type;
+    size_t count; /* elements of this type */
+} data_leg_t;
 
 /* One rank's memory for one call. Arrays by peer; counts in elements. `got` and `expected` lie alike in two arenas. */
 typedef struct data_buffers {
     char *send[DATA_RANKS], *got[DATA_RANKS], *expected[DATA_RANKS];
     size_t out[DATA_RANKS], in[DATA_RANKS], received;
-    int order[2 * DATA_RANKS]; /* of the calls in a group: 2 * peer for a send, 2 * peer + 1 for a receive */
+    data_leg_t leg[2 * DATA_RANKS]; /* in the order in which they are made */
+    int legs;
     char *sent, *sent_copy, *arena, *expected_arena;
     size_t sent_bytes, arena_bytes;
 } data_buffers_t;
 
 /* most_bytes: most that a rank sends to another, about. */
-void data_shape_draw(data_random_t *random, size_t most_bytes, int ranks, data_shape_t *shape);
+void data_shape_draw(data_random_t *random, data_run_t *run, size_t most_bytes, int ranks, data_shape_t *shape);
 
-/* false: no memory. */
-bool data_buffers_make(data_random_t *random, const data_shape_t *shape, int ranks, int rank, data_buffers_t *buffers);
+/* split: legs are spread over two streams. false: no memory. */
+bool data_buffers_make(data_random_t *random, const data_shape_t *shape, int ranks, int rank, bool split,
+                       data_buffers_t *buffers);
 
 /* First byte at which the two receive arenas differ, guards included; one at which the send memory was written to is
  * counted behind them. -1: none. */

@@ -8,7 +8,7 @@ void call_make(const ranks_t *ranks, size_t rows, uint64_t salt, call_t *call)
     call->shape = (data_shape_t){.type = ncclInt8, .type_bytes = 1, .row_bytes = 512, .pool = 6, .salt = salt};
     for (int s = 0; s < ranks->ranks; s++)
         for (int r = 0; r < ranks->ranks; r++) call->shape.count[s][r] = rows * 512;
-    CHECK(data_buffers_make(&random, &call->shape, ranks->ranks, ranks->rank, &call->data));
+    CHECK(data_buffers_make(&random, &call->shape, ranks->ranks, ranks->rank, false, &call->data));
 }
 
 /* What each source sends is drawn from its rank alone, so a receiver can make it again. */

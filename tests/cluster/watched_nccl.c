@@ -14,14 +14,16 @@
 static _Atomic(ncclComm_t) watched_comm; /* NULL: none is watched */
 static atomic_bool gone, held;
 static _Thread_local int steps_left = -1;
+static _Thread_local enum { GROUP_NONE, GROUP_TO_COME, GROUP_OPEN } job_group;
 static _Thread_local bool queued; /* a group is open that has a call on the communicator */
 
-static void arm(ncclComm_t comm, int step)
+static void arm(ncclComm_t comm, int step, bool grouped)
 {
     atomic_store(&gone, false);
     atomic_store(&held, false);
     atomic_store(&watched_comm, comm);
     steps_left = step;
+    job_group = grouped ? GROUP_TO_COME : GROUP_NONE;
 }
 
 static bool reached(void)
@@ -32,6 +34,7 @@ static bool reached(void)
 static void disarm(void)
 {
     steps_left = -1;
+    job_group = GROUP_NONE;
     atomic_store(&watched_comm, NULL);
 }
 
@@ -39,7 +42,7 @@ const watched_t watched_nccl = {arm, reached, disarm};
 
 static void step_hold(void)
 {
-    if (steps_left < 0 || steps_left-- > 0) return;
+    if (job_group != GROUP_NONE || steps_left < 0 || steps_left-- > 0) return;
     atomic_store(&held, true);
     for (int ms = 0; ms < HOLD_MS && !atomic_load(&gone); ms++) nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
 }
@@ -55,16 +58,28 @@ static void use_check(ncclComm_t comm, const char *name)
     _exit(EXIT_USED);
 }
 
-/* A step ends outside NCCL: a thread that is inside meets NCCL's own abort. A call by name is the job's, never the
- * library's: from there to the end of its group an abort would be the job's own fault. */
+/* The library ends the job's group at once where it has work of its own to do, and holds the job's calls back until
+ * then. Those by name are never the library's. */
+static void job_follow(const char *name)
+{
+    bool start = strcmp(name, "ncclGroupStart") == 0, end = strcmp(name, "ncclGroupEnd") == 0;
+    if (job_group == GROUP_TO_COME && start) {
+        job_group = GROUP_OPEN;
+        return;
+    }
+    if ((job_group == GROUP_OPEN && !end) || strcmp(name, "ncclAlltoAll") == 0) steps_left = -1;
+    if (job_group == GROUP_OPEN) job_group = GROUP_NONE;
+}
+
+/* A step ends outside NCCL: a thread that is inside meets NCCL's own abort. */
 static ncclResult_t step_end(ncclComm_t comm, const char *name, ncclResult_t result)
 {
-    if (strcmp(name, "ncclCommAbort") == 0 && comm == atomic_load(&watched_comm))
+    if (strcmp(name, "ncclCommAbort") == 0 && comm == atomic_load(&watched_comm)) {
         atomic_store(&gone, true);
-    else if (strcmp(name, "ncclAlltoAll") == 0)
-        steps_left = -1;
-    else
-        step_hold();
+        return result;
+    }
+    job_follow(name);
+    step_hold();
     return result;
 }
 
@@ -97,7 +112,9 @@ static void *real_find(const char *name)
         ncclResult_t (*real)(const ncclComm_t, out *); \
         memcpy(&real, &symbol, sizeof symbol); \
         use_check(comm, #name); \
-        return step_end(comm, #name, real(comm, into)); \
+        ncclResult_t result = real(comm, into); \
+        step_hold(); \
+        return result; \
     }
 QUERY(ncclCommGetAsyncError, ncclResult_t)
 QUERY(ncclCommCount, int)
