@@ -49,14 +49,14 @@ static bool own_chance(job_t *job, size_t one_in)
 /* What is this rank's own affair: streams, gates, and where it forks. */
 static void oddities_draw(job_t *job, call_t *call)
 {
-    bool split = !call->shape.equal && own_chance(job, 12);
+    call->split = !call->shape.equal && own_chance(job, 12);
     for (int i = 0; i < 2; i++) call->stream[i] = job->stream[data_below(&job->own, STREAMS)];
-    CHECK(data_buffers_make(&job->own, &call->shape, call->place->ranks, call->place->rank, split, &call->data));
-    call->gated = own_chance(job, 16);
+    CHECK(data_buffers_make(&job->own, &call->shape, call->place->ranks, call->place->rank, call->split, &call->data));
+    call->gated = call->split || own_chance(job, 16);
     call->gate = (gate_t){.timed = job->held == 0 || own_chance(job, 2), .us = data_below(&job->own, 3000)};
     call->fork_at =
         !call->shape.equal && own_chance(job, 64) ? (int)data_below(&job->own, (size_t)call->data.legs) : -1;
-    job->tally.two_streams += split && call->stream[0] != call->stream[1];
+    job->tally.two_streams += call->split && call->stream[0] != call->stream[1];
     job->tally.held += call->gated;
     job->tally.forks += call->fork_at >= 0;
 }
@@ -185,10 +185,10 @@ static void job_report(const job_t *job)
 /* Some ranks have a launcher of their own, which has called NCCL before it forks them, and waits for them. */
 static void rank_launch(void)
 {
-    int version, status = -1;
+    int status = -1;
     const char *rank = getenv("RANK");
     if (rank == NULL || atoi(rank) % 3 != 1) return;
-    CHECK(ncclGetVersion(&version) == ncclSuccess);
+    CHECK(ncclGroupStart() == ncclSuccess && ncclGroupEnd() == ncclSuccess);
     pid_t launcher = getpid(), child = fork();
     if (child == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);

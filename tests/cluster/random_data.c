@@ -186,6 +186,12 @@ bool data_buffers_make(data_random_t *random, const data_shape_t *shape, int ran
     return false;
 }
 
+void data_rows_clear(const data_shape_t *shape, data_buffers_t *buffers)
+{
+    for (int p = 0; p < DATA_RANKS; p++)
+        if (buffers->out[p] != 0) memset(buffers->send[p], 0, buffers->out[p] * shape->type_bytes);
+}
+
 long data_buffers_compare(const data_buffers_t *buffers)
 {
     for (size_t i = 0; i < buffers->arena_bytes; i++)

@@ -62,6 +62,9 @@ void data_shape_draw(data_random_t *random, data_run_t *run, size_t most_bytes, 
 bool data_buffers_make(data_random_t *random, const data_shape_t *shape, int ranks, int rank, bool split,
                        data_buffers_t *buffers);
 
+/* Forgets the rows that are sent; sent_copy still has them. */
+void data_rows_clear(const data_shape_t *shape, data_buffers_t *buffers);
+
 /* First byte at which the two receive arenas differ, guards included; one at which the send memory was written to is
  * counted behind them. -1: none. */
 long data_buffers_compare(const data_buffers_t *buffers);

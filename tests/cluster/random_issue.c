@@ -62,6 +62,36 @@ static void gate_open(gate_t *gate)
         atomic_store(&gate->open, true);
 }
 
+/* Rows come into being on the stream that sends them. */
+static void rows_write(const call_t *call, bool second)
+{
+    const data_buffers_t *data = &call->data;
+    for (int i = 0; i < data->legs; i++) {
+        const data_leg_t *leg = &data->leg[i];
+        size_t bytes = data->out[leg->peer] * call->shape.type_bytes;
+        if (leg->receives || leg->second != second || bytes == 0) continue;
+        memcpy(data->send[leg->peer], data->sent_copy + (data->send[leg->peer] - data->sent), bytes);
+    }
+}
+
+static void first_rows_write(void *call)
+{
+    rows_write(call, false);
+}
+
+static void second_rows_write(void *call)
+{
+    rows_write(call, true);
+}
+
+static void call_gate(call_t *call)
+{
+    data_rows_clear(&call->shape, &call->data);
+    gate_close(&call->gate, call->stream[call->split]);
+    CHECK(hostncclStreamEnqueue(call->stream[0], first_rows_write, call) == 0);
+    CHECK(hostncclStreamEnqueue(call->stream[1], second_rows_write, call) == 0);
+}
+
 void child_run(void)
 {
     int version;
@@ -115,7 +145,7 @@ ncclResult_t call_intercepted(const call_t *call)
 /* In an order that all ranks draw alike: each must find the communicator as the other left it. */
 void call_both(const way_t *plain, call_t *call)
 {
-    if (call->gated) gate_close(&call->gate, call->stream[0]);
+    if (call->gated) call_gate(call);
     if (call->plain_first) CHECK(call_issue(plain, call, call->data.expected) == ncclSuccess);
     CHECK(call_intercepted(call) == ncclSuccess);
     if (call->gated) gate_open(&call->gate);

@@ -39,15 +39,17 @@ typedef struct call {
     cudaStream_t stream[2]; /* legs that are `second` are on the second one */
     data_shape_t shape;
     data_buffers_t data;
-    bool plain_first, gated;
-    int fork_at; /* the leg before which the process forks; -1: it does not */
-    gate_t gate; /* of the first stream, where gated */
+    bool plain_first, split; /* split: legs are on both streams */
+    bool gated;              /* a stream is held back, the second one where split; rows are written behind that */
+    int fork_at;             /* the leg before which the process forks; -1: it does not */
+    gate_t gate;
 } call_t;
 
 /* The call by the intercepted names; the only one that may fail: where its communicator is aborted meanwhile. */
 ncclResult_t call_intercepted(const call_t *call);
 
-/* Both ways, one after the other, behind the gate. Ends the process where one fails. */
+/* Both ways, one after the other, behind the gate. Ends the process where one fails. The call stays in its place until
+ * the streams have run. */
 void call_both(const way_t *plain, call_t *call);
 
 /* What a child of this process does with NCCL; its exit status is 0. */
