@@ -72,7 +72,7 @@ bool group_hold(hm_group_t *group, hm_leg_t *leg, ncclComm_t handle, ncclResult_
     return false;
 }
 
-bool group_hold_whole(hm_leg_t *leg, ncclComm_t handle, ncclResult_t *result)
+bool group_hold_whole(hm_leg_t *leg, const hm_lists_t *lists, ncclComm_t handle, ncclResult_t *result)
 {
     hm_group_t *group = &hm_group;
     segment_close(group, false, NULL);
@@ -81,6 +81,12 @@ bool group_hold_whole(hm_leg_t *leg, ncclComm_t handle, ncclResult_t *result)
         return false;
     }
     if (!group_hold(group, leg, handle, result)) return false;
+    if (lists != NULL && !legs_lists_keep(group->legs, lists)) {
+        group->legs->count--;
+        group_memory_lack(leg->comm);
+        *result = ncclSystemError;
+        return false;
+    }
     segment_close(group, false, NULL);
     return true;
 }

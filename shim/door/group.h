@@ -9,8 +9,8 @@
  * error. */
 bool group_hold(hm_group_t *group, hm_leg_t *leg, ncclComm_t handle, ncclResult_t *result);
 
-/* The same for a whole all-to-all by name. */
-bool group_hold_whole(hm_leg_t *leg, ncclComm_t handle, ncclResult_t *result);
+/* The same for a whole all-to-all by name; lists: of one that has them, else NULL. */
+bool group_hold_whole(hm_leg_t *leg, const hm_lists_t *lists, ncclComm_t handle, ncclResult_t *result);
 
 /* Hands everything captured so far to NCCL, in order, and stops capturing: from here on the group is NCCL's alone.
  * Other ranks first hear of whole all-to-alls among it that this rank cannot have replaced. An error: nothing was

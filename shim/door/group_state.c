@@ -21,6 +21,7 @@ void group_capture(hm_group_t *group)
 {
     if (group->legs == NULL) group->legs = legs_mine();
     group->legs->count = 0;
+    group->legs->listed = 0;
     group->capturing = true;
     group->error = ncclSuccess;
     group->comms = group->segments = group->segmented = 0;

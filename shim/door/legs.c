@@ -27,6 +27,7 @@ static void room_free(void *marker)
     (void)marker;
     free(room.record.memory);
     free(room.list.memory);
+    free(room.list.lists);
     room.record = (hm_record_t){.peers = 0};
     room.list = (hm_legs_t){.room = 0};
 }
@@ -53,7 +54,8 @@ bool legs_grow(hm_legs_t *legs)
 {
     size_t count = (size_t)legs->count;
     if (legs->room == 0) {
-        *legs = (hm_legs_t){room.leg, 0, 2 * HM_INLINE_PEERS, NULL};
+        legs->leg = room.leg;
+        legs->room = 2 * HM_INLINE_PEERS;
         return true;
     }
     hm_leg_t *memory = room_alloc(2 * count * sizeof *memory);
@@ -63,6 +65,33 @@ bool legs_grow(hm_legs_t *legs)
     legs->memory = legs->leg = memory;
     legs->room *= 2;
     return true;
+}
+
+bool legs_lists_keep(hm_legs_t *legs, const hm_lists_t *lists)
+{
+    const size_t *const list[] = {lists->send_counts, lists->send_starts, lists->recv_counts, lists->recv_starts};
+    hm_leg_t *leg = &legs->leg[legs->count - 1];
+    size_t ranks = (size_t)leg->comm->ranks, needed = legs->listed + 4 * ranks;
+    if (needed > legs->list_room) {
+        size_t *memory = room_alloc(2 * needed * sizeof *memory);
+        if (memory == NULL) return false;
+        if (legs->listed > 0) memcpy(memory, legs->lists, legs->listed * sizeof *memory);
+        free(legs->lists);
+        legs->lists = memory;
+        legs->list_room = 2 * needed;
+    }
+    leg->count = legs->listed;
+    for (int i = 0; i < 4; i++) memcpy(legs->lists + leg->count + (size_t)i * ranks, list[i], ranks * sizeof **list);
+    legs->listed = needed;
+    return true;
+}
+
+/* The lists of a leg, this thread's. */
+static hm_lists_t leg_lists(const hm_leg_t *leg)
+{
+    size_t ranks = (size_t)leg->comm->ranks;
+    const size_t *at = room.list.lists + leg->count;
+    return (hm_lists_t){at, at + ranks, at + 2 * ranks, at + 3 * ranks};
 }
 
 static void record_use_inline(hm_record_t *record)
@@ -132,12 +161,27 @@ static void whole_call_lay(hm_record_t *record, int ranks, const hm_leg_t *leg, 
     }
 }
 
+static void listed_call_lay(hm_record_t *record, int ranks, const hm_leg_t *leg, hm_reason_t *reason)
+{
+    hm_lists_t lists = leg_lists(leg);
+    size_t type_bytes = nccl_type_bytes(leg->type);
+    for (int peer = 0; peer < ranks; peer++) {
+        size_t send_at = lists.send_starts[peer] * type_bytes, recv_at = lists.recv_starts[peer] * type_bytes;
+        const char *from = leg->from != NULL ? (const char *)leg->from + send_at : NULL;
+        char *to = leg->to != NULL ? (char *)leg->to + recv_at : NULL;
+        side_lay(record, peer, false, from, NULL, lists.send_counts[peer] * type_bytes, reason);
+        side_lay(record, peer, true, NULL, to, lists.recv_counts[peer] * type_bytes, reason);
+    }
+}
+
 static void leg_lay(hm_record_t *record, int ranks, const hm_leg_t *leg, hm_reason_t *reason)
 {
     size_t bytes = leg->count * nccl_type_bytes(leg->type);
     if (nccl_type_bytes(leg->type) == 0) reason_set(reason, HM_REASON_ARGUMENT);
     if (leg->kind == HM_LEG_ALLTOALL || leg->kind == HM_LEG_ALLTOALL_ALIAS)
         whole_call_lay(record, ranks, leg, bytes, reason);
+    else if (leg->kind == HM_LEG_ALLTOALL_LISTS)
+        listed_call_lay(record, ranks, leg, reason);
     else if (leg->peer < 0 || leg->peer >= ranks)
         reason_set(reason, HM_REASON_ARGUMENT);
     else
@@ -174,6 +218,13 @@ hm_reason_t legs_lay(const hm_leg_t *leg, int count, hm_comm_t *comm, hm_call_t 
     return reason;
 }
 
+static ncclResult_t listed_call_replay(const hm_leg_t *leg, ncclComm_t comm)
+{
+    hm_lists_t lists = leg_lists(leg);
+    return leg->real->ncclAllToAllv(leg->from, lists.send_counts, lists.send_starts, leg->to, lists.recv_counts,
+                                    lists.recv_starts, leg->type, comm, leg->stream);
+}
+
 ncclResult_t leg_replay(const hm_leg_t *leg)
 {
     const hm_real_t *real = leg->real;
@@ -190,6 +241,8 @@ ncclResult_t leg_replay(const hm_leg_t *leg)
         return real->ncclAlltoAll(leg->from, leg->to, leg->count, leg->type, comm, leg->stream);
     case HM_LEG_ALLTOALL_ALIAS:
         return real->ncclAllToAll(leg->from, leg->to, leg->count, leg->type, comm, leg->stream);
+    case HM_LEG_ALLTOALL_LISTS:
+        return listed_call_replay(leg, comm);
     case HM_LEG_START:
         return real->ncclGroupStart();
     default:

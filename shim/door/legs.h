@@ -15,6 +15,7 @@ typedef enum hm_leg_kind {
     HM_LEG_RECV,
     HM_LEG_ALLTOALL,       /* a whole call by name: ncclAlltoAll */
     HM_LEG_ALLTOALL_ALIAS, /* ncclAllToAll */
+    HM_LEG_ALLTOALL_LISTS, /* ncclAllToAllv */
     HM_LEG_START,          /* of a group inside the outermost one; real, and nothing else, is set */
     HM_LEG_END
 } hm_leg_kind_t;
@@ -25,16 +26,23 @@ typedef struct hm_leg {
     cudaStream_t stream;
     const void *from; /* of a send or a whole call */
     void *to;         /* of a receive or a whole call */
-    size_t count;     /* elements; of a whole call, for each rank */
+    size_t count;     /* elements; of a whole call, for each rank; of one with lists, where they begin */
     ncclDataType_t type;
     int peer;
     hm_leg_kind_t kind;
 } hm_leg_t;
 
+/* Counts and displacements per rank, in elements: to send, then to receive. */
+typedef struct hm_lists {
+    const size_t *send_counts, *send_starts, *recv_counts, *recv_starts;
+} hm_lists_t;
+
 typedef struct hm_legs {
     hm_leg_t *leg;
     int count, room;
-    void *memory; /* NULL while the inline room is used */
+    void *memory;  /* NULL while the inline room is used */
+    size_t *lists; /* copies of the whole calls' lists, four for each such call */
+    size_t listed, list_room;
 } hm_legs_t;
 
 /* Room for one send and one receive per peer, as call_run takes them. */
@@ -59,6 +67,16 @@ static inline bool legs_add(hm_legs_t *legs, const hm_leg_t *leg)
     if (legs->count == legs->room && !legs_grow(legs)) return false;
     legs->leg[legs->count++] = *leg;
     return true;
+}
+
+/* Copies the lists of a call that is the last leg: the job may use its own again once the call has returned. false: no
+ * memory. */
+bool legs_lists_keep(hm_legs_t *legs, const hm_lists_t *lists);
+
+/* A whole call by name, which every rank makes. */
+static inline bool leg_whole(const hm_leg_t *leg)
+{
+    return leg->kind == HM_LEG_ALLTOALL || leg->kind == HM_LEG_ALLTOALL_ALIAS || leg->kind == HM_LEG_ALLTOALL_LISTS;
 }
 
 /* This thread's record with room for `peers`. NULL: no memory. */

@@ -9,17 +9,18 @@ typedef struct hm_named {
     const void *send;
     void *recv;
     size_t count;
-    const size_t *send_counts, *send_starts, *recv_counts, *recv_starts; /* NULL: count everywhere */
+    const hm_lists_t *lists; /* NULL: count everywhere */
     ncclDataType_t type;
 } hm_named_t;
 
 static void peer_lay(const hm_named_t *named, hm_record_t *record, int peer, size_t type_bytes, hm_call_t *call)
 {
-    bool listed = named->send_counts != NULL;
+    const hm_lists_t *lists = named->lists;
     size_t at = (size_t)peer * named->count;
-    size_t send_at = listed ? named->send_starts[peer] : at, recv_at = listed ? named->recv_starts[peer] : at;
-    record->send_bytes[peer] = type_bytes * (listed ? named->send_counts[peer] : named->count);
-    record->recv_bytes[peer] = type_bytes * (listed ? named->recv_counts[peer] : named->count);
+    size_t send_at = lists != NULL ? lists->send_starts[peer] : at;
+    size_t recv_at = lists != NULL ? lists->recv_starts[peer] : at;
+    record->send_bytes[peer] = type_bytes * (lists != NULL ? lists->send_counts[peer] : named->count);
+    record->recv_bytes[peer] = type_bytes * (lists != NULL ? lists->recv_counts[peer] : named->count);
     record->send[peer] = named->send != NULL ? (const char *)named->send + send_at * type_bytes : NULL;
     record->recv[peer] = named->recv != NULL ? (char *)named->recv + recv_at * type_bytes : NULL;
     if ((named->send == NULL && record->send_bytes[peer] != 0) ||
@@ -102,7 +103,7 @@ static bool equal_run(hm_leg_kind_t kind, const void *from, void *to, size_t cou
     *result = ncclSuccess;
     if (count == 0) return false;
     if (!group_capturing()) return named_run(&named, comm, stream, alone, result);
-    return group_hold_whole(&leg, comm, result) || *result != ncclSuccess;
+    return group_hold_whole(&leg, NULL, comm, result) || *result != ncclSuccess;
 }
 
 ncclResult_t hook_ncclAlltoAll(const hm_real_t *real, const void *sendbuff, void *recvbuff, size_t count,
@@ -130,7 +131,7 @@ ncclResult_t hook_ncclAlltoAllConfig(const hm_real_t *real, const void *sendbuff
                                      const ncclCollConfig_t *config)
 {
     hm_alone_t alone = {.comm = NULL};
-    ncclResult_t result = group_capturing() ? group_flush(HM_REASON_MIXED) : ncclSuccess;
+    ncclResult_t result = config != NULL && group_capturing() ? group_flush(HM_REASON_MIXED) : ncclSuccess;
     if (result != ncclSuccess) return result;
     if (config == NULL && equal_run(HM_LEG_ALLTOALL, sendbuff, recvbuff, count, type, comm, stream, &alone, &result))
         return result;
@@ -142,23 +143,27 @@ ncclResult_t hook_ncclAlltoAllConfig(const hm_real_t *real, const void *sendbuff
     return named_left(&alone, stream, real->ncclAlltoAllConfig(sendbuff, recvbuff, count, type, comm, stream, config));
 }
 
+/* As equal_run, but for the count of 0. */
+static bool listed_run(const hm_lists_t *lists, const void *from, void *to, ncclDataType_t type, ncclComm_t comm,
+                       cudaStream_t stream, hm_alone_t *alone, ncclResult_t *result)
+{
+    hm_named_t named = {.send = from, .recv = to, .lists = lists, .type = type};
+    hm_leg_t leg = {.stream = stream, .from = from, .to = to, .type = type, .kind = HM_LEG_ALLTOALL_LISTS};
+    *result = ncclSuccess;
+    if (!group_capturing()) return named_run(&named, comm, stream, alone, result);
+    return group_hold_whole(&leg, lists, comm, result) || *result != ncclSuccess;
+}
+
 ncclResult_t hook_ncclAllToAllv(const hm_real_t *real, const void *sendbuff, const size_t *sendcounts,
                                 const size_t *sdispls, void *recvbuff, const size_t *recvcounts, const size_t *rdispls,
                                 ncclDataType_t type, ncclComm_t comm, cudaStream_t stream)
 {
-    hm_named_t named = {.send = sendbuff,
-                        .recv = recvbuff,
-                        .send_counts = sendcounts,
-                        .send_starts = sdispls,
-                        .recv_counts = recvcounts,
-                        .recv_starts = rdispls,
-                        .type = type};
+    hm_lists_t lists = {sendcounts, sdispls, recvcounts, rdispls};
+    bool given = sendcounts != NULL && sdispls != NULL && recvcounts != NULL && rdispls != NULL;
     hm_alone_t alone = {.comm = NULL};
-    ncclResult_t result = group_capturing() ? group_flush(HM_REASON_MIXED) : ncclSuccess;
+    ncclResult_t result = !given && group_capturing() ? group_flush(HM_REASON_ARGUMENT) : ncclSuccess;
     if (result != ncclSuccess) return result;
-    if (sendcounts != NULL && sdispls != NULL && recvcounts != NULL && rdispls != NULL &&
-        named_run(&named, comm, stream, &alone, &result))
-        return result;
+    if (given && listed_run(&lists, sendbuff, recvbuff, type, comm, stream, &alone, &result)) return result;
     return named_left(
         &alone, stream,
         real->ncclAllToAllv(sendbuff, sendcounts, sdispls, recvbuff, recvcounts, rdispls, type, comm, stream));

@@ -9,8 +9,7 @@ void segment_close(hm_group_t *group, bool ended, const void *return_address)
     if (count == 0) return;
     hm_segment_t segment = {.first = group->segmented, .count = count, .belief = HM_BELIEF_NOBODY};
     const hm_leg_t *leg = &legs->leg[segment.first];
-    bool named = leg->kind == HM_LEG_ALLTOALL || leg->kind == HM_LEG_ALLTOALL_ALIAS;
-    if (named)
+    if (leg_whole(leg))
         segment.belief = HM_BELIEF_ISSUER; /* the call itself says that all ranks make it */
     else if (ended)
         segment.belief = caller_belief(return_address, count >= 2 * leg->comm->ranks);

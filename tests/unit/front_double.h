@@ -25,6 +25,7 @@ typedef struct hm_double {
     hm_call_t call;                        /* the latest */
     void (*made)(ncclComm_t comm);         /* called by NCCL for each send, receive and all-to-all */
     char calls[4096];                      /* what NCCL was asked: "S1 R1 < > " ... */
+    size_t count;                          /* elements for the last rank of the latest all-to-all by name */
     ncclResult_t start, end, send;         /* what NCCL answers */
     int ranks;                             /* size of every communicator */
 } hm_double_t;

@@ -128,14 +128,58 @@ static void each_communicator_of_a_group_is_told(void **state)
 
 static void named_call_inside_a_group_is_one(void **state)
 {
+    for (int name = 0; name < CALL_NAMES; name++) {
+        group_set_up(state);
+        group_begin();
+        assert_int_equal(call_by_name(name), ncclSuccess);
+        assert_int_equal(front_double.runs, 0);
+        assert_int_equal(group_finish(), ncclSuccess);
+        assert_int_equal(front_double.runs, 1);
+        assert_int_equal(front_double.call.refusal, HM_REASON_NONE);
+        assert_int_equal(front_double.call.send_bytes[3], 64);
+        assert_ptr_equal(front_double.call.recv[1], (char *)BUFF(2) + 64);
+    }
+}
+
+static ncclResult_t lists_send(size_t *counts, const size_t *starts)
+{
+    return hook_ncclAllToAllv(&front_real, BUFF(0), counts, starts, BUFF(500), counts, starts, ncclInt32, HANDLE(1),
+                              NULL);
+}
+
+/* The job may change its lists once the call has returned, whatever becomes of the call later. */
+static void lists_inside_a_group_are_copied(void **state)
+{
+    static const size_t starts[4] = {0, 1, 3, 6};
     (void)state;
+    front_double.answer = HM_ANSWER_LEAVE;
     group_begin();
-    assert_int_equal(hook_ncclAlltoAll(&front_real, BUFF(0), BUFF(500), 8, ncclInt32, HANDLE(1), NULL), ncclSuccess);
-    assert_int_equal(front_double.runs, 0);
+    for (size_t call = 1; call <= 3; call++) {
+        size_t counts[4] = {1 * call, 2 * call, 3 * call, 4 * call};
+        assert_int_equal(lists_send(counts, starts), ncclSuccess);
+        memset(counts, 0, sizeof counts);
+    }
+    assert_string_equal(front_double.calls, "< ");
     assert_int_equal(group_finish(), ncclSuccess);
-    assert_int_equal(front_double.runs, 1);
-    assert_int_equal(front_double.call.send_bytes[3], 32);
-    assert_ptr_equal(front_double.call.recv[1], (char *)BUFF(500) + 32);
+    assert_int_equal(front_double.runs, 3);
+    assert_int_equal(front_double.call.send_bytes[3], 4 * 12);
+    assert_ptr_equal(front_double.call.recv[2], (char *)BUFF(500) + 4 * 3);
+    assert_string_equal(front_double.calls, "< > < A A A > ");
+    assert_int_equal(front_double.count, 12);
+}
+
+/* NCCL is to refuse it; the all-to-all before it is said first. */
+static void lists_that_are_none_are_handed_on(void **state)
+{
+    size_t counts[4] = {1, 1, 1, 1};
+    (void)state;
+    front_double.answer = HM_ANSWER_LEAVE;
+    group_begin();
+    assert_int_equal(call_by_name(0), ncclSuccess);
+    assert_int_equal(lists_send(counts, NULL), ncclSuccess);
+    assert_int_equal(front_double.refusal[0], HM_REASON_ARGUMENT);
+    assert_string_equal(front_double.calls, "> < A A ");
+    assert_int_equal(group_finish(), ncclSuccess);
 }
 
 /* Something that cannot be held back joins a group: the all-to-all before it is said first. */
@@ -166,6 +210,8 @@ int main(void)
         cmocka_unit_test_setup(lone_group_inside_a_group_is_one, group_set_up),
         cmocka_unit_test_setup(each_communicator_of_a_group_is_told, group_set_up),
         cmocka_unit_test_setup(named_call_inside_a_group_is_one, group_set_up),
+        cmocka_unit_test_setup(lists_inside_a_group_are_copied, group_set_up),
+        cmocka_unit_test_setup(lists_that_are_none_are_handed_on, group_set_up),
         cmocka_unit_test_setup(flush_says_what_came_before, group_set_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -55,6 +55,33 @@ static void memory_of_threads(void **state)
     }
 }
 
+static void *group_lists(void *argument)
+{
+    size_t n = *(size_t *)argument;
+    static size_t list[1024];
+    hm_comm_t comm = {.ranks = (int)n};
+    hm_lists_t lists = {list, list, list, list};
+    hm_leg_t leg = {.comm = &comm, .kind = HM_LEG_ALLTOALL_LISTS};
+    counted_switch(true);
+    assert_true(legs_add(legs_mine(), &leg) && legs_lists_keep(legs_mine(), &lists));
+    counted_switch(false);
+    *(size_t *)argument = counted.held[COUNTED_HOST];
+    return NULL;
+}
+
+static void memory_of_lists(void **state)
+{
+    (void)state;
+    for (size_t n = 8; n <= 1024; n *= 2) {
+        size_t before = counted.held[COUNTED_HOST], bytes = n;
+        pthread_t thread;
+        pthread_create(&thread, NULL, group_lists, &bytes);
+        pthread_join(thread, NULL);
+        assert_int_equal(counted.held[COUNTED_HOST], before); /* they went with the thread */
+        COUNTED_BELOW(bytes - before, 64 * n);
+    }
+}
+
 static int tls_find(struct dl_phdr_info *info, size_t size, void *bytes)
 {
     (void)size;
@@ -76,6 +103,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(memory_of_communicators, front_reset),
         cmocka_unit_test_setup(memory_of_threads, front_reset),
+        cmocka_unit_test_setup(memory_of_lists, front_reset),
         cmocka_unit_test_setup(memory_of_every_thread, front_reset),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
