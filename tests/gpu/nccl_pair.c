@@ -45,7 +45,19 @@ int nccl_pair_open(nccl_pair_t *pair)
     return 0;
 }
 
-/* No tail call: who looks at the stack inside the last NCCL call must find this function on it. */
+static ncclResult_t peer_issue(const nccl_exchange_t *exchange, const nccl_way_t *way, int peer)
+{
+    size_t out = exchange->send_count[peer], in = exchange->recv_count[peer];
+    ncclDataType_t send_type = exchange->send_type ? exchange->send_type[peer] : exchange->type;
+    ncclDataType_t recv_type = exchange->recv_type ? exchange->recv_type[peer] : exchange->type;
+    cudaStream_t stream = exchange->second && peer % 2 ? exchange->second : exchange->stream;
+    bool all = !exchange->left_out || peer == exchange->rank;
+    ncclResult_t result = ncclSuccess;
+    if (out || all) result = way->send(exchange->send[peer], out, send_type, peer, exchange->comm, stream);
+    if (!result && (in || all)) result = way->recv(exchange->recv[peer], in, recv_type, peer, exchange->comm, stream);
+    return result;
+}
+
 __attribute__((noinline)) ncclResult_t nccl_exchange_issue(const nccl_exchange_t *exchange, const nccl_way_t *way)
 {
     ncclResult_t first, last;
@@ -56,12 +68,10 @@ __attribute__((noinline)) ncclResult_t nccl_exchange_issue(const nccl_exchange_t
     }
     first = way->group_start();
     for (int p = 0; !first && p < exchange->ranks; p++) {
-        first =
-            way->send(exchange->send[p], exchange->send_count[p], exchange->type, p, exchange->comm, exchange->stream);
-        if (!first)
-            first = way->recv(exchange->recv[p], exchange->recv_count[p], exchange->type, p, exchange->comm,
-                              exchange->stream);
+        if (exchange->inside && p == exchange->ranks / 2) exchange->inside();
+        first = peer_issue(exchange, way, p);
     }
     last = way->group_end();
+    __asm__ volatile("" ::: "memory"); /* no tail call: this function must be on the stack, known as the caller */
     return first ? first : last;
 }

@@ -34,6 +34,12 @@ typedef struct nccl_exchange {
     ncclDataType_t type;
     ncclComm_t comm;
     cudaStream_t stream;
+    /* What few jobs do. */
+    const ncclDataType_t *send_type, *recv_type; /* per peer, with counts in elements of it; NULL: type everywhere */
+    cudaStream_t second;                         /* of odd peers' sends and receives; NULL: stream */
+    bool left_out;                               /* no sends and receives of nothing, but with oneself */
+    int rank;                                    /* oneself, for left_out */
+    void (*inside)(void);                        /* called in the midst of a group, or NULL */
 } nccl_exchange_t;
 
 /* 0, or -ENOENT after a sentence: the loaded NCCL has no second names. */

@@ -18,7 +18,12 @@ int random_call_alloc(int ranks, int rank, random_call_t *call)
 {
     size_t *room = calloc(4 * (size_t)ranks, sizeof(*room));
     *call = (random_call_t){.ranks = ranks, .rank = rank};
-    if (!room) return -ENOMEM;
+    call->send_type = calloc(2 * (size_t)ranks, sizeof(*call->send_type));
+    if (!room || !call->send_type) {
+        free(room);
+        return -ENOMEM;
+    }
+    call->recv_type = call->send_type + ranks;
     call->send_count = room;
     call->recv_count = room + ranks;
     call->send_at = room + 2 * ranks;
@@ -29,7 +34,9 @@ int random_call_alloc(int ranks, int rank, random_call_t *call)
 void random_call_free(random_call_t *call)
 {
     free(call->send_count);
+    free(call->send_type);
     call->send_count = NULL;
+    call->send_type = NULL;
 }
 
 static void type_draw(random_call_t *call, uint64_t *shared, const random_limits_t *limits)
@@ -127,22 +134,55 @@ static size_t places_draw(const random_call_t *call, const size_t *count, size_t
     return end;
 }
 
+/* A type that fits so many bytes; both ends draw from the same numbers where there is something to send. */
+static ncclDataType_t pair_type_draw(const random_call_t *call, uint64_t shared, size_t count, int pair, uint64_t *own)
+{
+    static const ncclDataType_t types[] = {ncclInt8, ncclUint8, ncclFloat16, ncclFloat32, ncclInt32, ncclInt64};
+    uint64_t state = shared + (uint64_t)pair * 0x9e3779b97f4a7c15u, *from = count ? &state : own;
+    if (!call->mixed) return call->type;
+    for (;;) {
+        ncclDataType_t type = types[below(from, sizeof(types) / sizeof(types[0]))];
+        if (count * call->type_bytes % nccl_type_bytes(type) == 0) return type;
+    }
+}
+
+/* What few jobs do: mixed types, messages left out, streams, gates, forks. */
+static void oddities_draw(random_call_t *call, uint64_t *shared, uint64_t *own)
+{
+    call->mixed = !call->by_name && below(shared, 8) == 0;
+    call->left_out = !call->by_name && below(shared, 16) == 0;
+    for (int p = 0; p < call->ranks; p++) {
+        int out = call->rank * call->ranks + p, in = p * call->ranks + call->rank;
+        call->send_type[p] = pair_type_draw(call, *shared, call->send_count[p], out, own);
+        call->recv_type[p] = pair_type_draw(call, *shared, call->recv_count[p], in, own);
+    }
+    call->stream = (int)below(own, RANDOM_STREAMS);
+    call->second = !call->by_name && below(own, 12) == 0 ? (int)below(own, RANDOM_STREAMS) : -1;
+    call->held = below(own, 16) == 0;
+    call->forks = !call->by_name && below(own, 200) == 0;
+}
+
+#define RUN 16
+
 void random_call_draw(random_call_t *call, uint64_t seed, uint32_t index, const random_limits_t *limits)
 {
     uint64_t shared = seed * 0x2545f4914f6cdd1du + index, own;
+    uint64_t run = seed * 0xd1342543de82ef95u + index / RUN;
+    bool alone = below(&run, 2);
     call->seed = seed;
     call->index = index;
     splitmix_next(&shared);
     call->by_name = limits->by_name && below(&shared, 5) == 0;
     call->plain_first = below(&shared, 2);
     call->together = below(&shared, 2);
-    type_draw(call, &shared, limits);
-    row_draw(call, &shared);
+    type_draw(call, alone ? &shared : &run, limits);
+    row_draw(call, alone ? &shared : &run);
     counts_draw(call, &shared, limits);
     own = shared ^ ((uint64_t)call->rank + 1) * 0xd6e8feb86659fd93u;
     bool scattered = !call->by_name && below(&own, 3) == 0;
     call->send_span = places_draw(call, call->send_count, call->send_at, scattered, &own);
     call->recv_span = places_draw(call, call->recv_count, call->recv_at, scattered, &own);
+    oddities_draw(call, &shared, &own);
     static const size_t pools[] = {1, 2, 3, 7, 40, 200, 100000};
     size_t most = RANDOM_POOL_BYTES / call->row_bytes;
     call->pool = pools[below(&own, sizeof(pools) / sizeof(pools[0]))];

@@ -3,6 +3,10 @@
  *
  *   RANK=.. WORLD_SIZE=.. LOCAL_RANK=.. random_calls [--calls N] [--seed N] [--only CALL]
  *
+ * Some calls are of mixed types, leave out messages of nothing, use two streams, wait on one that is held back, or fork
+ * the process in the midst of a group. HIERMOE_TRUST must name nccl_exchange_issue: by their shape alone, groups that
+ * leave messages out look different on different ranks.
+ *
  * The ranks need the same options. Exit status: 0; 1 wrong bytes; 2 bad options; 3 NCCL or the device failed. */
 #include "comm.h"
 #include "nccl_pair.h"
@@ -11,10 +15,13 @@
 #include "say.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 #define BUFFER_BYTES ((size_t)24 << 20)
 #define GUARD 512 /* poison behind the receive buffers */
@@ -28,13 +35,49 @@ typedef struct task {
     mp_comm_t comm;
     random_limits_t limits;
     random_call_t call;
-    mp_buffer_t send, plain, job;
-    uint8_t *work, *sent; /* the pool; a copy of the send buffer */
+    mp_buffer_t send, plain, job, word; /* word: the gate's, 1 when open */
+    void *stream[RANDOM_STREAMS];       /* the first is the communicator's */
+    size_t *typed_out, *typed_in;       /* counts in elements of the pairs' types */
+    uint8_t *work, *sent;               /* the pool; a copy of the send buffer */
     const void **send_at;
     void **recv_at;
     uint64_t bytes;
-    int wrong;
+    int wrong, mixed, left_out, two_streams, held, forks;
 } task_t;
+
+static int streams_wait(const task_t *task)
+{
+    int status = 0;
+    for (int i = 0; !status && i < RANDOM_STREAMS; i++)
+        status = task->comm.device->stream_wait(task->stream[i], task->comm.timeout);
+    return status;
+}
+
+/* Programs fork to start a compiler or a loader of data; the child does nothing with CUDA. */
+static void process_fork(void)
+{
+    pid_t child = fork();
+    if (child == 0) _exit(0);
+    waitpid(child, NULL, 0);
+}
+
+static void *gate_open_later(void *word)
+{
+    nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
+    __atomic_store_n((uint32_t *)word, 1, __ATOMIC_RELEASE);
+    return NULL;
+}
+
+/* Holds the call's stream back for two milliseconds. */
+static int gate_close(task_t *task, pthread_t *opener)
+{
+    uint32_t *word = (uint32_t *)(void *)task->word.host;
+    __atomic_store_n(word, 0, __ATOMIC_RELEASE);
+    int status = task->comm.device->stream_hold(task->stream[task->call.stream], word);
+    if (pthread_create(opener, NULL, gate_open_later, word)) return -EAGAIN;
+    if (status) pthread_join(*opener, NULL);
+    return status;
+}
 
 static int task_issue(task_t *task, const nccl_way_t *way, const mp_buffer_t *recv)
 {
@@ -47,15 +90,21 @@ static int task_issue(task_t *task, const nccl_way_t *way, const mp_buffer_t *re
     }
     nccl_exchange_t exchange = {.send = task->send_at,
                                 .recv = task->recv_at,
-                                .send_count = call->send_count,
-                                .recv_count = call->recv_count,
+                                .send_count = call->mixed ? task->typed_out : call->send_count,
+                                .recv_count = call->mixed ? task->typed_in : call->recv_count,
                                 .ranks = call->ranks,
                                 .by_name = call->by_name,
                                 .type = call->type,
                                 .comm = task->comm.comm,
-                                .stream = task->comm.stream};
+                                .stream = task->stream[call->stream],
+                                .send_type = call->mixed ? call->send_type : NULL,
+                                .recv_type = call->mixed ? call->recv_type : NULL,
+                                .second = call->second < 0 ? NULL : task->stream[call->second],
+                                .left_out = call->left_out,
+                                .rank = call->rank,
+                                .inside = call->forks && way == &task->pair.job ? process_fork : NULL};
     int status = comm_failed(way->name, nccl_exchange_issue(&exchange, way));
-    return status || call->together ? status : comm_wait(&task->comm);
+    return status || call->together ? status : streams_wait(task);
 }
 
 static void call_describe(const task_t *task, const char *what, const uint8_t *got, const uint8_t *expected, size_t at)
@@ -65,10 +114,13 @@ static void call_describe(const task_t *task, const char *what, const uint8_t *g
     for (int p = 0; p < call->ranks; p++)
         if (at >= call->recv_at[p] && at < call->recv_at[p] + call->recv_count[p] * call->type_bytes) peer = p;
     say("WRONG in call %u (seed %llu; --only %u repeats it): %s, byte %zu is 0x%02x, expected 0x%02x; %s, counts '%s', "
-        "type %d, rows of %zu bytes, %zu different ones; near the rows of rank %d, which begin at byte %zu",
+        "type %d%s%s, streams %d and %d%s, rows of %zu bytes, %zu different ones; near the rows of rank %d, which "
+        "begin at "
+        "byte %zu",
         call->index, (unsigned long long)call->seed, call->index, what, at, got[at], expected[at],
-        call->by_name ? "ncclAlltoAll" : "group", call->style, (int)call->type, call->row_bytes, call->pool, peer,
-        call->recv_at[peer]);
+        call->by_name ? "ncclAlltoAll" : "group", call->style, (int)call->type, call->mixed ? " and others" : "",
+        call->left_out ? " without messages of nothing" : "", call->stream, call->second, call->held ? ", held" : "",
+        call->row_bytes, call->pool, peer, call->recv_at[peer]);
 }
 
 static void task_compare(task_t *task, const char *what, const uint8_t *got, const uint8_t *expected, size_t bytes)
@@ -92,16 +144,41 @@ static int task_prepare(task_t *task)
     return status ? status : task->comm.device->upload(&task->job, span);
 }
 
+static int task_both(task_t *task)
+{
+    const random_call_t *call = &task->call;
+    pthread_t opener;
+    int status = call->held ? gate_close(task, &opener) : 0;
+    if (status) return status;
+    for (int turn = 0; !status && turn < 2; turn++)
+        status = turn != call->plain_first ? task_issue(task, &task->pair.job, &task->job)
+                                           : task_issue(task, &task->pair.plain, &task->plain);
+    if (call->held) pthread_join(opener, NULL);
+    return status ? status : streams_wait(task);
+}
+
+static void oddities_count(task_t *task)
+{
+    const random_call_t *call = &task->call;
+    for (int p = 0; p < call->ranks; p++) {
+        task->typed_out[p] = call->send_count[p] * call->type_bytes / nccl_type_bytes(call->send_type[p]);
+        task->typed_in[p] = call->recv_count[p] * call->type_bytes / nccl_type_bytes(call->recv_type[p]);
+    }
+    task->mixed += call->mixed;
+    task->left_out += call->left_out;
+    task->two_streams += call->second >= 0 && call->second != call->stream;
+    task->held += call->held;
+    task->forks += call->forks;
+}
+
 static int task_call(task_t *task, uint32_t index)
 {
     const random_call_t *call = &task->call;
     const mp_device_t *device = task->comm.device;
     random_call_draw(&task->call, task->seed, index, &task->limits);
+    oddities_count(task);
     int status = task_prepare(task);
-    for (int turn = 0; !status && turn < 2; turn++)
-        status = turn != call->plain_first ? task_issue(task, &task->pair.job, &task->job)
-                                           : task_issue(task, &task->pair.plain, &task->plain);
-    if (!status) status = comm_wait(&task->comm);
+    if (!status) status = task_both(task);
     size_t span = call->recv_span + GUARD;
     if (!status) status = device->download(&task->plain, span);
     if (!status) status = device->download(&task->job, span);
@@ -122,6 +199,9 @@ static int task_open(task_t *task, int rank, int ranks, int local_rank, const ch
     task->sent = malloc(BUFFER_BYTES);
     task->send_at = calloc((size_t)ranks, sizeof(void *));
     task->recv_at = calloc((size_t)ranks, sizeof(void *));
+    task->typed_out = calloc((size_t)ranks, sizeof(size_t));
+    task->typed_in = calloc((size_t)ranks, sizeof(size_t));
+    if (!task->typed_out || !task->typed_in) return -ENOMEM;
     if (!seeds || !task->work || !task->sent || !task->send_at || !task->recv_at) return -ENOMEM;
     const mp_device_t *device = device_find();
     int status = device ? nccl_pair_open(&task->pair) : -ENODEV;
@@ -130,6 +210,9 @@ static int task_open(task_t *task, int rank, int ranks, int local_rank, const ch
     if (!status) status = device->alloc(BUFFER_BYTES, &task->send);
     if (!status) status = device->alloc(BUFFER_BYTES, &task->plain);
     if (!status) status = device->alloc(BUFFER_BYTES, &task->job);
+    if (!status) status = device->alloc(64, &task->word);
+    if (!status) task->stream[0] = task->comm.stream;
+    for (int i = 1; !status && i < RANDOM_STREAMS; i++) status = device->stream_create(&task->stream[i]);
     if (!status) status = random_call_alloc(ranks, rank, &task->call);
     if (!status) status = comm_gather(&task->comm, &task->seed, sizeof(task->seed), seeds);
     if (!status) status = comm_failed("ncclGetVersion", ncclGetVersion(&version));
@@ -177,10 +260,12 @@ int main(int argc, char **argv)
     int first = task.only < 0 ? 0 : task.only, end = task.only < 0 ? task.calls : task.only + 1;
     for (int i = first; !status && i < end; i++) status = task_call(&task, (uint32_t)i);
     if (!status && !rank)
-        printf("{\"test\": \"random_calls\", \"seed\": %llu, \"calls\": %d, \"ranks\": %d, \"preloaded\": %s, "
-               "\"mb_received\": %.1f, \"wrong_calls_rank0\": %d}\n",
-               (unsigned long long)task.seed, end - first, ranks, task.pair.preloaded ? "true" : "false",
-               (double)task.bytes / 1e6, task.wrong);
+        printf("{\"test\": \"random_calls\", \"seed\": %llu, \"calls\": %d, \"ranks\": %d, \"rank_calls\": %d, "
+               "\"preloaded\": %s, \"mb_received\": %.1f, \"wrong_calls_rank0\": %d, \"mixed\": %d, \"left_out\": %d, "
+               "\"two_streams\": %d, \"held\": %d, \"forks\": %d}\n",
+               (unsigned long long)task.seed, end - first, ranks, (end - first) * ranks,
+               task.pair.preloaded ? "true" : "false", (double)task.bytes / 1e6, task.wrong, task.mixed, task.left_out,
+               task.two_streams, task.held, task.forks);
     if (task.wrong) say("%d calls with wrong bytes, seed %llu", task.wrong, (unsigned long long)task.seed);
     comm_close(&task.comm, !status);
     random_call_free(&task.call);

@@ -61,7 +61,7 @@ def moe_perf(nodes):
 
 def random_calls(h, quick):
     """10,000 calls, each twice; forced depths replace whatever can be."""
-    base = {"HIERMOE_TRUST": "shape", "HIERMOE_MIN_BYTES": "0"}
+    base = {"HIERMOE_TRUST": "nccl_exchange_issue", "HIERMOE_MIN_BYTES": "0"}
     runs = [(1, 3000, {"HIERMOE_DEPTH": "1"}),
             (2, 2500, {"HIERMOE_DEPTH": "2", "HIERMOE_TEST_FINGERPRINT_BITS": "8"}),
             (4, 2000, {"HIERMOE_DEPTH": "2"}),

@@ -22,6 +22,8 @@ typedef struct mp_device {
     void (*stream_destroy)(void *stream);
     /* Until the stream is idle; -ETIMEDOUT after `seconds`. */
     int (*stream_wait)(void *stream, double seconds);
+    /* What is put on the stream from here on waits until *word is 1. It lies in the host image of a buffer. */
+    int (*stream_hold)(void *stream, const volatile uint32_t *word);
     int (*alloc)(size_t bytes, mp_buffer_t *buffer);
     void (*free)(mp_buffer_t *buffer);
     /* Host image to device and back, the first `bytes`; done when they return. */

@@ -13,6 +13,7 @@
 #define CUDA_SUCCESS 0
 #define CUDA_ERROR_NOT_READY 600
 #define CU_STREAM_NON_BLOCKING 1
+#define CU_STREAM_WAIT_VALUE_EQ 1
 typedef int cu_result_t;
 typedef int cu_device_t;
 typedef unsigned long long cu_deviceptr_t;
@@ -29,6 +30,7 @@ typedef unsigned long long cu_deviceptr_t;
     X(cuStreamCreate, (void **stream, unsigned flags)) \
     X(cuStreamDestroy_v2, (void *stream)) \
     X(cuStreamQuery, (void *stream)) \
+    X(cuStreamWaitValue32_v2, (void *stream, cu_deviceptr_t word, uint32_t value, unsigned flags)) \
     X(cuMemAlloc_v2, (cu_deviceptr_t * memory, size_t bytes)) \
     X(cuMemFree_v2, (cu_deviceptr_t memory)) \
     X(cuMemAllocHost_v2, (void **memory, size_t bytes)) \
@@ -109,6 +111,13 @@ static int cuda_stream_wait(void *stream, double seconds)
     return -ETIMEDOUT;
 }
 
+/* The device reads page-locked memory of the host at the host's address. */
+static int cuda_stream_hold(void *stream, const volatile uint32_t *word)
+{
+    return cuda_failed("cuStreamWaitValue32", cu.cuStreamWaitValue32_v2(stream, (cu_deviceptr_t)(uintptr_t)word, 1,
+                                                                        CU_STREAM_WAIT_VALUE_EQ));
+}
+
 static void cuda_free(mp_buffer_t *buffer)
 {
     if (buffer->host) cu.cuMemFreeHost(buffer->host);
@@ -143,9 +152,9 @@ static int cuda_download(const mp_buffer_t *buffer, size_t bytes)
                        cu.cuMemcpyDtoH_v2(buffer->host, (cu_deviceptr_t)(uintptr_t)buffer->device, bytes));
 }
 
-static const mp_device_t device_cuda = {"cuda",           cuda_open,  cuda_stream_create, cuda_stream_destroy,
-                                        cuda_stream_wait, cuda_alloc, cuda_free,          cuda_upload,
-                                        cuda_download};
+static const mp_device_t device_cuda = {"cuda",           cuda_open,        cuda_stream_create, cuda_stream_destroy,
+                                        cuda_stream_wait, cuda_stream_hold, cuda_alloc,         cuda_free,
+                                        cuda_upload,      cuda_download};
 
 const mp_device_t *device_cuda_find(void)
 {
