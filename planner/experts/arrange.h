@@ -4,8 +4,8 @@
 #ifndef HM_ARRANGE_H
 #define HM_ARRANGE_H
 
+#include "arrange_options.h"
 #include "routes.h"
-#include "swap.h"
 
 #include <stdbool.h>
 
@@ -20,17 +20,6 @@ typedef enum hm_arrangement_kind {
 
 /* A name for tables; NULL past the last. */
 const char *arrange_name(int kind);
-
-typedef struct hm_arrange_options {
-    int depth; /* of the calls that profit */
-    size_t row_bytes;
-    int steps;            /* most exchanges from one start */
-    hm_swap_options_t by; /* objective and gamma of the search; scale, compute_ms, expert_bytes, horizon */
-} hm_arrange_options_t;
-#define HM_ARRANGE_DEFAULTS \
-    { \
-        .depth = 1, .steps = 16, .by = HM_SWAP_DEFAULTS \
-    }
 
 /* What one arrangement is worth. Times are of one all-to-all by true maxima (Eq. 3 of the paper at a fixed depth),
  * compute included; move_ms is paid once. */

@@ -2,7 +2,8 @@
 #ifndef HM_ARRANGE_SCORE_H
 #define HM_ARRANGE_SCORE_H
 
-#include "arrange.h"
+#include "arrange_options.h"
+#include "routes.h"
 
 typedef struct hm_score hm_score_t;
 

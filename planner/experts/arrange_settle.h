@@ -2,7 +2,8 @@
 #ifndef HM_ARRANGE_SETTLE_H
 #define HM_ARRANGE_SETTLE_H
 
-#include "arrange.h"
+#include "arrange_options.h"
+#include "routes.h"
 
 typedef struct hm_settle hm_settle_t;
 
