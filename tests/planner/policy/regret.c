@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static const sim_rule_t *const rules[] = {&rule_before};
+static const sim_rule_t *const rules[] = {&rule_before, &rule_policy};
 
 static void row_print(const char *job, const sim_rule_t *rule, const sim_figures_t *f)
 {

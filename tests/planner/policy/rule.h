@@ -31,5 +31,7 @@ typedef struct sim_rule {
 
 /* The rule that the library had before planner/policy: kept as the yardstick. */
 extern const sim_rule_t rule_before;
+/* planner/policy. */
+extern const sim_rule_t rule_policy;
 
 #endif

@@ -1,0 +1,171 @@
+#include "arms.h"
+
+#define FIRST 2            /* asks before anything is compared */
+#define APART 2.25         /* squared: a rival is out when it is 1.5 standard errors away */
+#define LITTLE .08         /* from being so much better, which is not worth finding out */
+#define MARGIN .03         /* a depth must gain so much, and a rival look so much better */
+#define MEDIAN_FACTOR 1.57 /* variance of a median over that of a mean: pi / 2 */
+#define RIVAL_SHARE .001   /* of the time may be lost with each rival */
+#define RIVAL_GAP 32       /* calls between two asks of rivals, at least */
+#define RIVAL_EARLY 2      /* asks of a rival soon after a race, 256 and 512 calls later: a hiccup may have decided */
+#define RIVAL_EARLY_GAP 256u
+#define RIVAL_MOST 1024 /* calls between two asks of a rival, at most */
+
+#define NEVER 1e30 /* cost of what cannot be had now */
+
+void arms_add(hm_arms_t *arms, int depth, double ratio)
+{
+    ring_add(&arms->arm[depth].ratio, ratio);
+}
+
+void arms_bar(hm_arms_t *arms, int depth, uint64_t until)
+{
+    arms->arm[depth].barred = until;
+}
+
+double arms_gain(const hm_arms_t *arms)
+{
+    if (!arms->sure) return -1;
+    double plain = arms->arm[0].cost_ms, gain = plain - arms->arm[arms->best].cost_ms;
+    return arms->best == 0 ? 0 : gain > MARGIN * plain ? gain : MARGIN * plain;
+}
+
+double arms_predict(const hm_arms_t *arms, int depth)
+{
+    const hm_arm_t *arm = &arms->arm[depth];
+    return arm->ratio.kept > 0 && arm->cost_ms < NEVER ? arm->cost_ms : 0;
+}
+
+static int ask(hm_arms_t *arms, int depth, const hm_arms_call_t *call)
+{
+    hm_arm_t *arm = &arms->arm[depth];
+    if (arm->asked < UINT32_MAX) arm->asked++;
+    arm->last = call->number;
+    return depth;
+}
+
+/* Works out what each would cost and returns the cheapest. One without times is taken to err like the first that has
+ * some. */
+static int cost_update(hm_arms_t *arms, const hm_arms_call_t *call)
+{
+    double other = 1;
+    int best = 0;
+    for (int d = call->levels; d >= 0; d--)
+        if (arms->arm[d].ratio.kept > 0) other = ring_middle(&arms->arm[d].ratio);
+    for (int d = 0; d <= call->levels; d++) {
+        hm_arm_t *arm = &arms->arm[d];
+        double ratio = arm->ratio.kept > 0 ? ring_middle(&arm->ratio) : other;
+        arm->cost_ms = ratio * call->model_ms[d] + (d > 0 ? call->lead_ms : 0);
+        if (arm->barred > call->number) arm->cost_ms = NEVER;
+        if (arm->cost_ms < arms->arm[best].cost_ms) best = d;
+    }
+    return best;
+}
+
+/* The one asked least of those that were asked fewer than FIRST times: the best depth by the model, plain, the others.
+ * -1: none. */
+static int first_next(const hm_arms_t *arms, const hm_arms_call_t *call)
+{
+    int deep = 1, least = -1;
+    for (int d = 2; d <= call->levels; d++)
+        if (call->model_ms[d] < call->model_ms[deep]) deep = d;
+    for (int i = 0; i <= call->levels; i++) {
+        int d = i == 0 ? deep : i == 1 ? 0 : i - 1 < deep ? i - 1 : i;
+        const hm_arm_t *arm = &arms->arm[d];
+        if (arm->asked >= FIRST || arm->cost_ms >= NEVER) continue;
+        if (least < 0 || arm->asked < arms->arm[least].asked) least = d;
+    }
+    return least;
+}
+
+/* Squared standard error of an arm's cost. */
+static double error_squared(const hm_arm_t *arm)
+{
+    return arm->cost_ms * arm->cost_ms * MEDIAN_FACTOR * ring_variance(&arm->ratio) / arm->ratio.kept;
+}
+
+static bool rival_is_out(const hm_arm_t *rival, const hm_arm_t *best)
+{
+    if (rival->cost_ms >= NEVER) return true;
+    if (rival->ratio.kept < FIRST || best->ratio.kept < FIRST) return false;
+    double behind = rival->cost_ms - (1 - LITTLE) * best->cost_ms;
+    return behind * behind > APART * (error_squared(rival) + error_squared(best));
+}
+
+/* Asked often enough for a race, or in vain: times that are never known must not keep it open. */
+static bool arm_is_known(const hm_arm_t *arm)
+{
+    return arm->ratio.kept == HM_RING || arm->asked >= 2 * HM_RING;
+}
+
+/* The next one to ask in the race, -1: it is over. */
+static int race_next(const hm_arms_t *arms, const hm_arms_call_t *call, int best)
+{
+    int least = best;
+    bool open = false;
+    for (int d = 0; d <= call->levels; d++) {
+        const hm_arm_t *arm = &arms->arm[d];
+        if (d == best || rival_is_out(arm, &arms->arm[best])) continue;
+        open = open || !arm_is_known(arm) || !arm_is_known(&arms->arm[best]);
+        if (arm->asked < arms->arm[least].asked) least = d;
+    }
+    return open ? least : -1;
+}
+
+/* Calls from one ask of a rival to the next: few at first, then as many as what is lost with it allows. */
+static double rival_gap(const hm_arms_t *arms, const hm_arm_t *rival, const hm_arms_call_t *call)
+{
+    double loss = rival->cost_ms - arms->arm[arms->best].cost_ms, share = RIVAL_SHARE * call->unit_ms;
+    if (arms->best == 0) loss += call->lead_ms; /* no look would be needed */
+    double gap = share > 0 && loss < RIVAL_MOST * share ? loss / share : RIVAL_MOST;
+    if (rival->again < RIVAL_EARLY && gap > RIVAL_EARLY_GAP << rival->again) gap = RIVAL_EARLY_GAP << rival->again;
+    return gap > RIVAL_GAP ? gap : RIVAL_GAP;
+}
+
+/* The rival whose turn it is, -1: none. Notes when the next turn comes. */
+static int rival_next(hm_arms_t *arms, const hm_arms_call_t *call)
+{
+    int stale = -1;
+    arms->due = call->number + RIVAL_MOST;
+    for (int d = 0; d <= call->levels; d++) {
+        const hm_arm_t *arm = &arms->arm[d];
+        if (d == arms->best || arm->cost_ms >= NEVER) continue;
+        uint64_t due = arm->last + (uint64_t)rival_gap(arms, arm, call);
+        if (due < arms->due) arms->due = due;
+        if (due <= call->number && (stale < 0 || arm->last < arms->arm[stale].last)) stale = d;
+    }
+    return stale;
+}
+
+static void race_begin(hm_arms_t *arms)
+{
+    for (int d = 0; d <= HM_MAX_LEVELS; d++) {
+        hm_arm_t *arm = &arms->arm[d];
+        arm->ratio.kept = arm->ratio.next = 0;
+        arm->asked = arm->again = 0;
+    }
+    arms->sure = false;
+}
+
+int arms_choose(hm_arms_t *arms, const hm_arms_call_t *call)
+{
+    int best = cost_update(arms, call), next;
+    arms->tried = true;
+    if (arms->sure && arms->arm[best].cost_ms < (1 - MARGIN) * arms->arm[arms->best].cost_ms) {
+        race_begin(arms);
+        return ask(arms, best, call);
+    }
+    next = first_next(arms, call);
+    if (next >= 0) return ask(arms, next, call);
+    if (!arms->sure) {
+        arms->best = best;
+        next = race_next(arms, call, best);
+        if (next >= 0) return ask(arms, next, call);
+        arms->sure = true;
+        if (arms->arm[best].cost_ms > (1 - MARGIN) * arms->arm[0].cost_ms) arms->best = 0;
+    }
+    next = rival_next(arms, call);
+    if (next < 0) return ask(arms, arms->best, call);
+    arms->arm[next].again++;
+    return ask(arms, next, call);
+}
