@@ -32,8 +32,9 @@ double arms_gain(const hm_arms_t *arms)
 
 double arms_predict(const hm_arms_t *arms, int depth)
 {
-    const hm_arm_t *arm = &arms->arm[depth];
-    return arm->ratio.kept > 0 && arm->cost_ms < NEVER ? arm->cost_ms : 0;
+    bool known = false;
+    for (int d = 0; d <= HM_MAX_LEVELS; d++) known = known || arms->arm[d].ratio.kept > 0;
+    return known && arms->arm[depth].cost_ms < NEVER ? arms->arm[depth].cost_ms : 0;
 }
 
 static int ask(hm_arms_t *arms, int depth, const hm_arms_call_t *call)
@@ -168,4 +169,11 @@ int arms_choose(hm_arms_t *arms, const hm_arms_call_t *call)
     if (next < 0) return ask(arms, arms->best, call);
     arms->arm[next].again++;
     return ask(arms, next, call);
+}
+
+int arms_force(hm_arms_t *arms, int depth, const hm_arms_call_t *call)
+{
+    cost_update(arms, call);
+    arms->tried = true;
+    return ask(arms, depth < call->levels ? depth : call->levels, call);
 }

@@ -46,6 +46,9 @@ typedef struct hm_arms_call {
 /* The depth for a call. */
 int arms_choose(hm_arms_t *arms, const hm_arms_call_t *call);
 
+/* The same where the depth is settled, at most the number of levels: only what it takes is learned. */
+int arms_force(hm_arms_t *arms, int depth, const hm_arms_call_t *call);
+
 /* A call that was asked of this depth took so many times what the model said. */
 void arms_add(hm_arms_t *arms, int depth, double ratio);
 
@@ -63,7 +66,8 @@ static inline bool arms_worth(const hm_arms_t *arms, uint64_t number)
  * little until another race says otherwise, whatever the latest calls took. */
 double arms_gain(const hm_arms_t *arms);
 
-/* Ms that the latest call should take at a depth, looking included above 0; 0: not known. */
+/* Ms that the latest call should take at a depth, looking included above 0; 0: nothing is known but the model. A depth
+ * without times is taken to err like one that has some. */
 double arms_predict(const hm_arms_t *arms, int depth);
 
 #endif

@@ -16,7 +16,7 @@ static size_t gcd_of(size_t a, size_t b)
 }
 
 /* 0: the same; up to 1: the same kind; far above it: another. */
-static double distance(const hm_kind_t *kind, const hm_outcome_t *outcome)
+static double distance(const hm_call_kind_t *kind, const hm_outcome_t *outcome)
 {
     const double far = 1e9;
     if (kind->able != outcome->able) return far;
@@ -33,7 +33,7 @@ static double distance(const hm_kind_t *kind, const hm_outcome_t *outcome)
 }
 
 /* The nearest kind within 1, -1: none. */
-static int nearest(const hm_kind_t *kinds, int expected, const hm_outcome_t *outcome)
+static int nearest(const hm_call_kind_t *kinds, int expected, const hm_outcome_t *outcome)
 {
     int best = -1;
     double least = 1;
@@ -47,7 +47,7 @@ static int nearest(const hm_kind_t *kinds, int expected, const hm_outcome_t *out
     return best;
 }
 
-static int oldest(const hm_kind_t *kinds)
+static int oldest(const hm_call_kind_t *kinds)
 {
     int old = 0;
     for (int k = 0; k < HM_KINDS && kinds[old].used; k++)
@@ -55,7 +55,7 @@ static int oldest(const hm_kind_t *kinds)
     return old;
 }
 
-static void row_settle(hm_kind_t *kind, const hm_outcome_t *outcome)
+static void row_settle(hm_call_kind_t *kind, const hm_outcome_t *outcome)
 {
     if (outcome->row_bytes < kind->row_bytes) kind->row_bytes = outcome->row_bytes;
     size_t common = kind->streak == 0 ? outcome->gcd : gcd_of(kind->wider, outcome->gcd);
@@ -66,7 +66,20 @@ static void row_settle(hm_kind_t *kind, const hm_outcome_t *outcome)
     kind->streak = 0;
 }
 
-int kind_find(hm_kind_t kinds[HM_KINDS], int expected, const hm_outcome_t *outcome, uint64_t call, int *lost)
+/* A new kind knows of its rows what the latest kind with such rows does. */
+static void row_inherit(hm_call_kind_t *kinds, int at)
+{
+    const hm_call_kind_t *latest = NULL;
+    for (int k = 0; k < HM_KINDS; k++) {
+        if (k == at || !kinds[k].used || kinds[k].row_bytes != kinds[at].row_bytes) continue;
+        if (latest == NULL || kinds[k].last > latest->last) latest = &kinds[k];
+    }
+    if (latest == NULL) return;
+    kinds[at].streak = latest->streak;
+    kinds[at].wider = latest->wider;
+}
+
+int kind_find(hm_call_kind_t kinds[HM_KINDS], int expected, const hm_outcome_t *outcome, uint64_t call, int *lost)
 {
     int at = nearest(kinds, expected, outcome);
     *lost = 0;
@@ -79,8 +92,9 @@ int kind_find(hm_kind_t kinds[HM_KINDS], int expected, const hm_outcome_t *outco
         kinds[at].bytes = outcome->bytes;
         kinds[at].copies = outcome->copies;
         kinds[at].row_bytes = outcome->able ? outcome->row_bytes : 0;
+        if (outcome->able) row_inherit(kinds, at);
     }
-    hm_kind_t *kind = &kinds[at];
+    hm_call_kind_t *kind = &kinds[at];
     kind->last = call;
     kind->bytes += (outcome->bytes - kind->bytes) * FOLLOW;
     kind->copies += (outcome->copies - kind->copies) * FOLLOW;

@@ -15,6 +15,7 @@
 
 /* What all ranks agreed on about a call: the same words on every rank. */
 typedef struct hm_outcome {
+    int levels;       /* depths 1..levels can be had */
     bool able;        /* it may go deep: every rank can, and neither the call nor its rows are too small */
     size_t row_bytes; /* that fits all counts, 0: none does */
     size_t gcd;       /* of all counts, bytes; a multiple of row_bytes */
@@ -24,7 +25,7 @@ typedef struct hm_outcome {
 } hm_outcome_t;
 
 /* All zero: not in use. */
-typedef struct hm_kind {
+typedef struct hm_call_kind {
     bool used, able;
     uint8_t streak;   /* calls in a row that a larger row would have fitted */
     size_t wider;     /* that row */
@@ -32,15 +33,15 @@ typedef struct hm_kind {
     double bytes, copies;
     uint64_t last; /* call number */
     hm_arms_t arms;
-} hm_kind_t;
+} hm_call_kind_t;
 
 /* The kind of a call, 1..HM_KINDS, in doubt the expected one (0: none). Where none is near, one makes room: *lost is
  * that number, else 0. Its row size follows the calls: the smallest that fits is taken at once, a larger one after it
  * would have fitted a few times running, since what counts have in common may be a multiple of the row by chance. */
-int kind_find(hm_kind_t kinds[HM_KINDS], int expected, const hm_outcome_t *outcome, uint64_t call, int *lost);
+int kind_find(hm_call_kind_t kinds[HM_KINDS], int expected, const hm_outcome_t *outcome, uint64_t call, int *lost);
 
 /* Whether looking at call number `call` may bring something, if it is of this kind. */
-static inline bool kind_worth(const hm_kind_t *kind, uint64_t call)
+static inline bool kind_worth(const hm_call_kind_t *kind, uint64_t call)
 {
     return kind->able && arms_worth(&kind->arms, call);
 }

@@ -32,7 +32,7 @@ void looks_wait(hm_looks_t *looks, double wait_ms)
     looks->wait_ms = ring_middle(&looks->wait);
 }
 
-static bool comes_true(const hm_looks_t *looks)
+bool looks_come_true(const hm_looks_t *looks)
 {
     return looks->right >= TRUE_AFTER;
 }
@@ -46,7 +46,7 @@ static bool blind_want(const hm_looks_t *looks)
 
 static double chance(const hm_looks_t *looks, const hm_prospect_t *prospect)
 {
-    bool so = comes_true(looks);
+    bool so = looks_come_true(looks);
     double share = (looks->hit[prospect->yes][so] + .5) / (looks->tried[prospect->yes][so] + 1);
     return (!so || !prospect->known) && share < DOUBT ? DOUBT : share;
 }
@@ -71,20 +71,21 @@ bool looks_want(hm_looks_t *looks, const hm_prospect_t *prospect, uint64_t call)
     return looks->quiet * EXPLORE * looks->unit_ms >= cost * seldom * jitter(call);
 }
 
-void looks_note(hm_looks_t *looks, bool right, bool worth, uint64_t call)
+void looks_note(hm_looks_t *looks, hm_seen_t seen, uint64_t call)
 {
-    float *hit = &looks->hit[looks->yes][comes_true(looks)], *tried = &looks->tried[looks->yes][comes_true(looks)];
+    float *hit = &looks->hit[looks->yes][looks_come_true(looks)],
+          *tried = &looks->tried[looks->yes][looks_come_true(looks)];
     if (*tried >= CHANCE_KEPT) {
         *tried /= 2;
         *hit /= 2;
     }
-    *hit += looks->yes ? right : worth;
+    *hit += looks->yes ? seen.right : seen.worth;
     *tried += 1;
     looks->count++;
     looks->quiet = 0;
-    looks->right = right ? looks->right + 1 : 0;
-    looks->idle = worth ? 0 : looks->idle + 1;
-    if (!worth) looks->start_ms -= COST * looks->lead_ms;
-    looks->some = looks->some || worth;
+    looks->right = seen.right ? looks->right + 1 : 0;
+    looks->idle = seen.worth ? 0 : looks->idle + 1;
+    if (!seen.worth) looks->start_ms -= COST * looks->lead_ms;
+    looks->some = seen.some;
     if (looks->right >= (looks->some ? HM_LOOKS_LEARNED : TRUE_AFTER) || call >= START_CALLS) looks->start_ms = 0;
 }

@@ -27,7 +27,7 @@ typedef struct hm_looks {
     uint32_t right;                   /* looks in a row that saw what was expected */
     uint64_t count;                   /* looks so far */
     bool yes;                         /* the last call was expected to be worth it */
-    bool some;                        /* some look was worth it */
+    bool some;                        /* looking at some kind of call is worth it */
 } hm_looks_t;
 
 /* What is expected of a call. */
@@ -40,9 +40,18 @@ typedef struct hm_prospect {
 /* Whether to look at call number `call`; to be asked once for each call. */
 bool looks_want(hm_looks_t *looks, const hm_prospect_t *prospect, uint64_t call);
 
-/* The call of the last looks_want was looked at. right: it was what was expected; worth: looking may have brought
- * something. */
-void looks_note(hm_looks_t *looks, bool right, bool worth, uint64_t call);
+/* What a look saw. */
+typedef struct hm_seen {
+    bool right; /* what was expected */
+    bool worth; /* looking may have brought something */
+    bool some;  /* looking at some kind of call may */
+} hm_seen_t;
+
+/* The call of the last looks_want was looked at. */
+void looks_note(hm_looks_t *looks, hm_seen_t seen, uint64_t call);
+
+/* Whether the last looks saw what was expected. */
+bool looks_come_true(const hm_looks_t *looks);
 
 /* Agreed times of an earlier look, ms; not above 0: not known. */
 void looks_time(hm_looks_t *looks, double lead_ms, double transfer_ms);

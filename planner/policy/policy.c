@@ -5,10 +5,11 @@
 #define BARRED 4096 /* calls for which a depth that could not be had is not asked for */
 #define SAFE 2      /* times what a look can cost must be gained: what plain takes is known from few calls */
 
-void policy_init(hm_policy_t *policy, int levels)
+void policy_init(hm_policy_t *policy, hm_fixed_t fixed)
 {
     memset(policy, 0, sizeof *policy);
-    policy->levels = levels;
+    policy->fixed = fixed;
+    if (fixed.observe) policy->fixed.depth = 0;
     policy->gain_ms = -1;
     trial_init(&policy->trial);
 }
@@ -19,14 +20,32 @@ static int look_last(const hm_policy_t *policy)
     return (int)((policy->looks.count + 1) % 2);
 }
 
+static bool fixed(const hm_policy_t *policy)
+{
+    return policy->fixed.depth >= 0;
+}
+
+/* Whether looking at a call of this kind may bring something. */
+static bool worth(const hm_policy_t *policy, const hm_call_kind_t *kind)
+{
+    return fixed(policy) ? kind->able && policy->fixed.depth > 0 : kind_worth(kind, policy->tape.calls);
+}
+
 static hm_prospect_t prospect_of(const hm_policy_t *policy)
 {
     hm_prospect_t prospect = {.known = policy->expected > 0, .gain_ms = policy->gain_ms};
     if (policy->expected == 0) return prospect;
-    const hm_kind_t *kind = &policy->kind[policy->expected - 1];
-    prospect.yes = kind_worth(kind, policy->tape.calls);
+    const hm_call_kind_t *kind = &policy->kind[policy->expected - 1];
+    prospect.yes = worth(policy, kind);
     if (prospect.yes) prospect.gain_ms = kind->arms.best > 0 ? arms_gain(&kind->arms) : -1;
     return prospect;
+}
+
+/* Who settles a depth wants it for all calls that can have it, and who observes has chosen the calls to look at. */
+static bool fixed_want(const hm_policy_t *policy, const hm_prospect_t *prospect)
+{
+    if (policy->fixed.observe) return true;
+    return policy->fixed.depth > 0 && (!prospect->known || prospect->yes || !looks_come_true(&policy->looks));
 }
 
 hm_intent_t policy_expect(hm_policy_t *policy)
@@ -37,13 +56,14 @@ hm_intent_t policy_expect(hm_policy_t *policy)
     }
     policy->expected = tape_next(&policy->tape);
     hm_prospect_t prospect = prospect_of(policy);
-    bool look = looks_want(&policy->looks, &prospect, policy->tape.calls);
+    bool look = looks_want(&policy->looks, &prospect, policy->tape.calls) || fixed_want(policy, &prospect);
     hm_want_t want = trial_want(&policy->trial, &policy->tape, policy->doubt);
     policy->looking = want == HM_WANT_LOOK || (want == HM_WANT_ANY && look);
     if (!policy->looking) {
         tape_append(&policy->tape, (uint8_t)policy->expected, false);
         trial_note(&policy->trial, &policy->tape);
-        return (hm_intent_t){.look = false};
+        hm_pass_t why = policy->trial.stage == HM_STAGE_ALONE ? HM_PASS_TRIAL : HM_PASS_JOB;
+        return (hm_intent_t){.look = false, .pass = look ? why : HM_PASS_NO_GAIN};
     }
     size_t row_bytes = policy->expected > 0 ? policy->kind[policy->expected - 1].row_bytes : 0;
     return (hm_intent_t){.look = true, .row_bytes = row_bytes > 0 ? row_bytes : policy->row_bytes};
@@ -61,21 +81,21 @@ void policy_time(hm_policy_t *policy, const hm_took_t *took)
 }
 
 /* The model's times; where it has none, times in proportion to the bytes: only ratios count. */
-static void model_fill(const hm_policy_t *policy, const hm_outcome_t *outcome, double *ms)
+static void model_fill(const hm_outcome_t *outcome, double *ms)
 {
     bool modelled = true;
-    for (int d = 0; d <= policy->levels; d++) {
+    for (int d = 0; d <= outcome->levels; d++) {
         ms[d] = outcome->model_ms[d];
         modelled = modelled && ms[d] > 0 && ms[d] < 1e9;
     }
-    for (int d = 0; !modelled && d <= policy->levels; d++) ms[d] = 1e-6 * outcome->bytes + 1e-3;
+    for (int d = 0; !modelled && d <= outcome->levels; d++) ms[d] = 1e-6 * outcome->bytes + 1e-3;
 }
 
 /* Whether depths are to be tried at all: where rows repeat, or where the model promises much without that. */
-static bool depths_promise(const hm_policy_t *policy, const hm_kind_t *kind, double copies, const double *ms)
+static bool depths_promise(const hm_call_kind_t *kind, const hm_outcome_t *outcome, const double *ms)
 {
-    if (kind->arms.tried || copies >= HM_KIND_COPIES) return true;
-    for (int d = 1; d <= policy->levels; d++)
+    if (kind->arms.tried || outcome->copies >= HM_KIND_COPIES) return true;
+    for (int d = 1; d <= outcome->levels; d++)
         if (ms[d] < (1 - HM_KIND_NO_COPIES) * ms[0]) return true;
     return false;
 }
@@ -96,8 +116,8 @@ static void kinds_sum_up(hm_policy_t *policy)
     int kinds[HM_DOUBT_SOME + 1] = {0};
     policy->gain_ms = -1;
     for (int k = 0; k < HM_KINDS; k++) {
-        const hm_kind_t *kind = &policy->kind[k];
-        if (!kind->used || !kind_worth(kind, policy->tape.calls)) continue;
+        const hm_call_kind_t *kind = &policy->kind[k];
+        if (!kind->used || !worth(policy, kind)) continue;
         double gain = arms_gain(&kind->arms);
         if (gain < 0) gain = policy->looks.unit_ms / 2;
         if (gain > policy->gain_ms) policy->gain_ms = gain;
@@ -110,20 +130,21 @@ static void kinds_sum_up(hm_policy_t *policy)
 }
 
 /* Decides about a call that may go deep. */
-static int depth_choose(hm_policy_t *policy, hm_kind_t *kind, const hm_outcome_t *outcome, hm_look_t *look)
+static int depth_choose(hm_policy_t *policy, hm_call_kind_t *kind, const hm_outcome_t *outcome, hm_look_t *look)
 {
     double ms[HM_MAX_LEVELS + 1];
-    hm_arms_call_t call = {.levels = policy->levels,
+    hm_arms_call_t call = {.levels = outcome->levels,
                            .number = policy->tape.calls,
                            .model_ms = ms,
                            .lead_ms = policy->looks.lead_ms,
                            .unit_ms = policy->looks.unit_ms};
-    model_fill(policy, outcome, ms);
+    model_fill(outcome, ms);
     policy->row_bytes = kind->row_bytes;
     look->plain_model_ms = look->model_ms = ms[0];
-    if (!depths_promise(policy, kind, outcome->copies, ms)) return 0;
+    if (!fixed(policy) && !depths_promise(kind, outcome, ms)) return 0;
     look->kind = (int)(kind - policy->kind) + 1;
-    look->depth = arms_choose(&kind->arms, &call);
+    look->depth = fixed(policy) ? arms_force(&kind->arms, policy->fixed.depth, &call) : arms_choose(&kind->arms, &call);
+    look->trial = !fixed(policy) && look->depth == 0 && (!kind->arms.sure || kind->arms.best > 0);
     look->model_ms = ms[look->depth];
     look->gain_ms = kind->arms.arm[0].cost_ms - kind->arms.arm[look->depth].cost_ms;
     return look->depth;
@@ -142,18 +163,24 @@ int policy_choose(hm_policy_t *policy, const hm_outcome_t *agreed)
     hm_outcome_t outcome = *agreed;
     outcome.able = agreed->able && agreed->row_bytes > 0 && agreed->bytes > 0;
     int lost, symbol = kind_find(policy->kind, policy->expected, &outcome, policy->tape.calls, &lost);
-    hm_kind_t *kind = &policy->kind[symbol - 1];
+    hm_call_kind_t *kind = &policy->kind[symbol - 1];
     hm_look_t *look = &policy->look[policy->looks.count % 2];
     if (lost > 0) kind_lose(policy, lost);
     *look = (hm_look_t){.able = outcome.able};
     int depth = outcome.able ? depth_choose(policy, kind, &outcome, look) : 0;
     trial_gain(&policy->trial, depth > 0 ? look->gain_ms : -policy->looks.lead_ms);
-    looks_note(&policy->looks, symbol == policy->expected, kind_worth(kind, policy->tape.calls), policy->tape.calls);
+    kinds_sum_up(policy);
+    hm_seen_t seen = {symbol == policy->expected, worth(policy, kind), policy->gain_ms >= 0};
+    looks_note(&policy->looks, seen, policy->tape.calls);
     tape_append(&policy->tape, (uint8_t)symbol, true);
     trial_note(&policy->trial, &policy->tape);
-    kinds_sum_up(policy);
     policy->looking = false;
     return depth;
+}
+
+bool policy_tries(const hm_policy_t *policy)
+{
+    return policy->look[look_last(policy)].trial;
 }
 
 void policy_refuse(hm_policy_t *policy)

@@ -19,7 +19,7 @@
  *     depth = policy_choose()         what the call is, and how deep it goes; 0: leave it alone
  *     policy_refuse()                 only where all ranks learned that the depth cannot be had
  *
- * What the agreed rows must carry for it, beside the table and the times of timing.h (32-bit words each):
+ * What the agreed rows must carry for it, beside the table and the times of calls (32-bit words each):
  *   span_us  from the moment this rank had the table of the look before the last to when it had the last one's.
  *            Agreed: rank 0's word, so that spans add up to the time of a stretch.
  *   wait_us  how long the last look held this rank's host up: from entering the call until its table was there.
@@ -41,13 +41,20 @@ typedef struct hm_look {
     int kind;  /* 0: no depth was in question */
     int depth;
     double model_ms, plain_model_ms;
+    bool trial;     /* left alone though it may gain, to learn what that takes */
     double gain_ms; /* by what calls take */
 } hm_look_t;
 
+/* What the user settled. */
+typedef struct hm_fixed {
+    int depth;    /* at most the number of levels; -1: nothing is settled */
+    bool observe; /* nothing is replaced, and every call that is asked for is looked at */
+} hm_fixed_t;
+
 typedef struct hm_policy {
-    int levels;
+    hm_fixed_t fixed;
     hm_tape_t tape;
-    hm_kind_t kind[HM_KINDS]; /* symbol s of the tape is kind[s - 1] */
+    hm_call_kind_t kind[HM_KINDS]; /* symbol s of the tape is kind[s - 1] */
     hm_looks_t looks;
     hm_trial_t trial;
     hm_look_t look[2]; /* by number of the look */
@@ -58,10 +65,18 @@ typedef struct hm_policy {
     size_t row_bytes;  /* of the last call that could go deep */
 } hm_policy_t;
 
+/* Why a call is not looked at. */
+typedef enum hm_pass {
+    HM_PASS_NO_GAIN, /* it is not expected to gain what looking costs */
+    HM_PASS_TRIAL,   /* to see what the job takes while nothing is replaced */
+    HM_PASS_JOB      /* the job does not gain, whatever calls do */
+} hm_pass_t;
+
 /* What policy_expect wants. */
 typedef struct hm_intent {
     bool look;        /* hold an agreement on this call */
-    size_t row_bytes; /* with rows of this size; 0: none is known yet */
+    hm_pass_t pass;   /* where not */
+    size_t row_bytes; /* where so, with rows of this size; 0: none is known yet */
 } hm_intent_t;
 
 /* Agreed times of the look before the last. */
@@ -73,8 +88,8 @@ typedef struct hm_took {
     uint32_t wait_us;     /* see above; of the last look; 0: not known */
 } hm_took_t;
 
-/* levels: depths that the topology has, 1..HM_MAX_LEVELS. */
-void policy_init(hm_policy_t *policy, int levels);
+/* Where a depth is settled, calls that can have it are always looked at, and times only serve policy_predict. */
+void policy_init(hm_policy_t *policy, hm_fixed_t fixed);
 
 /* Before each call. */
 hm_intent_t policy_expect(hm_policy_t *policy);
@@ -85,12 +100,15 @@ void policy_time(hm_policy_t *policy, const hm_took_t *took);
 /* At each look, once: the depth of the call, 0: leave it alone. */
 int policy_choose(hm_policy_t *policy, const hm_outcome_t *agreed);
 
+/* Whether the last choice, depth 0, was made only to learn what that takes. */
+bool policy_tries(const hm_policy_t *policy);
+
 /* The depth that policy_choose said cannot be had on every rank (no memory, over the cap): the call is left alone, and
  * that depth is not asked for again in calls of this kind for a long time. */
 void policy_refuse(hm_policy_t *policy);
 
 /* What the last call that was looked at should take at a depth, ms, by the model and what calls took; with what looking
- * takes for depths above 0. 0: not known. */
+ * takes for depths above 0. 0: nothing is known but the model. */
 double policy_predict(const hm_policy_t *policy, int depth);
 
 #endif

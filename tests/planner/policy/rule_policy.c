@@ -5,7 +5,7 @@
 
 static void init(void *state)
 {
-    policy_init(state, SIM_DEPTHS);
+    policy_init(state, (hm_fixed_t){.depth = -1});
 }
 
 static bool expect(void *state, size_t *row_bytes)
@@ -18,7 +18,8 @@ static bool expect(void *state, size_t *row_bytes)
 static int decide(void *state, const sim_agreed_t *agreed)
 {
     hm_took_t took = {agreed->timed, agreed->lead_us, agreed->transfer_us, agreed->span_us, agreed->wait_us};
-    hm_outcome_t outcome = {.row_bytes = agreed->row_bytes,
+    hm_outcome_t outcome = {.levels = SIM_DEPTHS,
+                            .row_bytes = agreed->row_bytes,
                             .gcd = agreed->gcd,
                             .bytes = agreed->bytes,
                             .copies = agreed->copies,

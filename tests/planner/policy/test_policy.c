@@ -20,9 +20,10 @@ typedef struct comm {
 static void comm_init(comm_t *comm, double plain, double depth_1, double depth_2)
 {
     *comm = (comm_t){.ms = {plain, depth_1, depth_2}};
-    comm->outcome = (hm_outcome_t){.able = true, .row_bytes = 4096, .gcd = 4096, .bytes = 36e6, .copies = .6};
+    comm->outcome =
+        (hm_outcome_t){.levels = LEVELS, .able = true, .row_bytes = 4096, .gcd = 4096, .bytes = 36e6, .copies = .6};
     for (int d = 0; d <= LEVELS; d++) comm->outcome.model_ms[d] = comm->ms[d];
-    policy_init(&comm->policy, LEVELS);
+    policy_init(&comm->policy, (hm_fixed_t){.depth = -1});
 }
 
 /* One call; its depth, -1: not looked at. */
@@ -139,6 +140,58 @@ static void a_look_that_does_not_come_about_is_like_none(void **context)
     assert_true(calls_play(&comm, 100, 2) >= 98);
 }
 
+/* Calls that can go deep are all looked at and go as deep as was settled, whatever they take; others hardly. */
+static void a_settled_depth_is_taken(void **context)
+{
+    (void)context;
+    for (int depth = 1; depth <= LEVELS + 1; depth++) {
+        comm_t comm;
+        int idle = 0, deep = depth < LEVELS ? depth : LEVELS;
+        comm_init(&comm, 1, 20, 15);
+        policy_init(&comm.policy, (hm_fixed_t){.depth = depth});
+        for (int i = 0; i < 300; i++) {
+            comm.outcome.able = true;
+            comm.outcome.copies = i % 2 == 0 ? .6 : 0;
+            assert_int_equal(call_play(&comm), deep);
+            assert_false(policy_tries(&comm.policy));
+            if (i > 4) assert_float_equal(policy_predict(&comm.policy, deep), comm.ms[deep] + .3, .1);
+            comm.outcome.able = false;
+            idle += call_play(&comm) == 0;
+        }
+        assert_true(idle < 60);
+    }
+}
+
+/* Every call that is asked for is looked at; what it would take deep is put right by what it takes plain. */
+static void observing_leaves_all_alone(void **context)
+{
+    (void)context;
+    comm_t comm;
+    comm_init(&comm, 25, 20, 15);
+    for (int d = 0; d <= LEVELS; d++) comm.outcome.model_ms[d] *= 10;
+    policy_init(&comm.policy, (hm_fixed_t){.depth = -1, .observe = true});
+    assert_int_equal(calls_play(&comm, 500, 0), 500);
+    assert_false(policy_tries(&comm.policy));
+    assert_float_equal(policy_predict(&comm.policy, 0), 25, .1);
+    assert_float_equal(policy_predict(&comm.policy, 2), 15.3, .1);
+}
+
+/* Plain is asked for though a depth may be best: a trial; and none where plain is known to be best. */
+static void trials_are_told_from_calls_without_gain(void **context)
+{
+    (void)context;
+    comm_t comm;
+    int tries = 0;
+    comm_init(&comm, 25, 20, 15);
+    for (int i = 0; i < 100; i++)
+        if (call_play(&comm) == 0) tries += policy_tries(&comm.policy);
+    assert_true(tries > 0);
+    comm_init(&comm, 9, 9.9, 9.9);
+    calls_play(&comm, 300, 0);
+    for (int i = 0; i < 2000; i++)
+        if (call_play(&comm) == 0) assert_false(policy_tries(&comm.policy));
+}
+
 static void without_a_model_times_alone_decide(void **context)
 {
     (void)context;
@@ -177,6 +230,7 @@ static void odd_outcomes_are_left_alone(void **context)
                                 {.able = false, .row_bytes = 4096, .gcd = 4096, .bytes = 1e6, .copies = 1}};
     for (int i = 0; i < 400; i++) {
         comm.outcome = odd[i % 4];
+        comm.outcome.levels = LEVELS;
         assert_true(call_play(&comm) <= 0);
     }
 }
@@ -219,6 +273,9 @@ int main(void)
         cmocka_unit_test(depths_that_cannot_be_had_are_given_up),
         cmocka_unit_test(a_refused_call_is_a_plain_one),
         cmocka_unit_test(a_look_that_does_not_come_about_is_like_none),
+        cmocka_unit_test(a_settled_depth_is_taken),
+        cmocka_unit_test(observing_leaves_all_alone),
+        cmocka_unit_test(trials_are_told_from_calls_without_gain),
         cmocka_unit_test(without_a_model_times_alone_decide),
         cmocka_unit_test(times_that_cannot_be_read_are_done_without),
         cmocka_unit_test(odd_outcomes_are_left_alone),
