@@ -13,25 +13,27 @@
 /* What is to become of a call. */
 typedef struct verdict {
     hm_reason_t reason; /* HM_REASON_NONE: carry it out */
-    hm_intent_t intent;
+    bool decided;       /* the call could be replaced: what it takes is worth knowing */
+    hm_decision_t decision;
     hm_agreement_t agreement;
 } verdict_t;
+
+/* Why an agreed call cannot be replaced, whatever it would gain; NONE: it can. */
+static hm_reason_t table_reason(const hm_parts_t *parts, const hm_agreement_t *agreement)
+{
+    if (!agreement->able) return agreement->reason;
+    if (agreement->bytes / (uint64_t)parts->place.topo->ranks < settings_get()->min_bytes) return HM_REASON_TOO_SMALL;
+    return parts->agree.ballot.table.row_bytes < HM_ROW_BYTES_MIN ? HM_REASON_ROWS_TOO_SMALL : HM_REASON_NONE;
+}
 
 /* Judges an agreed table. Alike on all ranks. */
 static void table_judge(hm_parts_t *parts, verdict_t *verdict)
 {
-    const hm_table_t *table = &parts->agree.ballot.table;
-    const hm_agreement_t *agreement = &verdict->agreement;
-    verdict->reason = agreement->reason;
-    if (!agreement->able) return;
-    verdict->reason = HM_REASON_TOO_SMALL;
-    if (agreement->bytes / (uint64_t)parts->place.topo->ranks < settings_get()->min_bytes) return;
-    verdict->reason = HM_REASON_ROWS_TOO_SMALL;
-    if (table->row_bytes < HM_ROW_BYTES_MIN) return;
-    verdict->intent = know_plan(&parts->know, &parts->channel, &parts->place, table, agreement->bytes);
-    verdict->reason = verdict->intent.trial        ? HM_REASON_TRIAL
-                      : verdict->intent.depth == 0 ? HM_REASON_NO_GAIN
-                                                   : HM_REASON_NONE;
+    verdict->reason = table_reason(parts, &verdict->agreement);
+    verdict->decided = verdict->reason == HM_REASON_NONE;
+    const hm_table_t *table = verdict->decided ? &parts->agree.ballot.table : NULL;
+    verdict->decision = know_decide(&parts->know, &parts->channel, &parts->place, &verdict->agreement, table);
+    if (verdict->decided) verdict->reason = verdict->decision.reason;
 }
 
 /* Rows that this rank sends: to other ranks, and in all. */
@@ -73,24 +75,18 @@ static int call_agree(const hm_call_t *call, hm_parts_t *parts, size_t row_bytes
     if (status == 0) status = agree_run(&parts->agree, channel, &parts->place, call, &word, &verdict->agreement);
     atomic_fetch_add(&call->comm->stats.agreements, 1);
     if (status != 0) return status;
-    hold_note(&know->hold, !agreement->able && agreement->reason == HM_REASON_STREAM_HELD);
+    bool held = !agreement->able && agreement->reason == HM_REASON_STREAM_HELD;
+    hold_note(&know->hold, held);
+    if (held) { /* on all ranks: nobody looked at the call after all */
+        clock_drop(&know->clock);
+        verdict->reason = HM_REASON_STREAM_HELD;
+        return 0;
+    }
+    clock_table(&know->clock);
     know_times_take(know, call->comm, agreement);
     table_judge(parts, verdict);
     if (agreement->able) rows_note(call->comm, &parts->agree.ballot);
-    if (know->observe && (verdict->reason == HM_REASON_NONE || verdict->reason == HM_REASON_TRIAL))
-        verdict->reason = HM_REASON_OBSERVE;
     return 0;
-}
-
-/* What the outcome teaches. A call that cannot be carried out for want of scratch or memory was not worth looking at,
- * whatever it would gain. */
-static void verdict_note(hm_parts_t *parts, const verdict_t *verdict)
-{
-    const hm_agreement_t *agreement = &verdict->agreement;
-    bool worth =
-        verdict->reason == HM_REASON_NONE || verdict->reason == HM_REASON_TRIAL || verdict->reason == HM_REASON_OBSERVE;
-    if (agreement->gcd == 0) return;
-    know_note(&parts->know, agreement->able ? parts->agree.ballot.table.row_bytes : 0, agreement->gcd, worth);
 }
 
 /* An agreement or a vote did not come about: what the ranks do next is not known to each other. */
@@ -137,23 +133,22 @@ static hm_answer_t call_replace(const hm_call_t *call, hm_parts_t *parts, size_t
                       .table = &ballot->table,
                       .distinct = ballot->distinct,
                       .rows = &parts->agree.rows,
-                      .depth = verdict.intent.depth};
-    if (status == 0 && verdict.reason == HM_REASON_NONE)
+                      .depth = verdict.decision.depth};
+    if (status == 0 && verdict.reason == HM_REASON_NONE) {
         status = prepare_run(&parts->carry, &parts->channel, &load, &verdict.reason);
+        if (verdict.reason != HM_REASON_NONE) know_refuse(&parts->know, verdict.reason, &verdict.decision);
+    }
     if (status != 0) {
         *result = communicator_lose(parts, status);
         return HM_ANSWER_DONE;
     }
-    verdict_note(parts, &verdict);
-    clock_agreed(clock, &parts->channel, &verdict.intent.timed);
+    if (verdict.reason != HM_REASON_STREAM_HELD) clock_agreed(clock, &parts->channel, &verdict.decision.timed);
     if (verdict.reason == HM_REASON_NONE) {
         *result = call_carry(&load, parts);
         return HM_ANSWER_DONE;
     }
     comm_leave(call->comm, verdict.reason);
-    bool tell =
-        verdict.reason == HM_REASON_NO_GAIN || verdict.reason == HM_REASON_OBSERVE || verdict.reason == HM_REASON_TRIAL;
-    return tell ? HM_ANSWER_LEAVE_AND_TELL : HM_ANSWER_LEAVE;
+    return verdict.decided ? HM_ANSWER_LEAVE_AND_TELL : HM_ANSWER_LEAVE;
 }
 
 /* Whether the communicator's fate says what becomes of every call: then *answer and, where it is DONE, *result. */
@@ -174,13 +169,11 @@ static hm_answer_t call_look(const hm_call_t *call, hm_state_t *state, ncclResul
     hm_parts_t *parts = &state->parts;
     hm_channel_t *channel = &parts->channel;
     if (fate_settles(call->comm, &answer, result)) return answer; /* another thread's call may have settled it */
-    if (hold_skips(&parts->know.hold)) {
-        comm_leave(call->comm, HM_REASON_STREAM_HELD);
-        return HM_ANSWER_LEAVE;
-    }
-    hm_expectation_t expectation = know_expect(&parts->know);
-    if (!expectation.agree) {
-        comm_leave(call->comm, parts->know.observe ? HM_REASON_OBSERVE : HM_REASON_NO_GAIN_LATELY);
+    hm_reason_t alone;
+    hm_intent_t intent = know_expect(&parts->know, &alone);
+    if (hold_skips(&parts->know.hold) && intent.look) alone = HM_REASON_STREAM_HELD;
+    if (alone != HM_REASON_NONE) {
+        comm_leave(call->comm, alone);
         return HM_ANSWER_LEAVE;
     }
     if (channel->kernels->capturing(channel->context, call->stream)) {
@@ -196,7 +189,7 @@ static hm_answer_t call_look(const hm_call_t *call, hm_state_t *state, ncclResul
         comm_leave(call->comm, HM_REASON_STREAM_HELD);
         return HM_ANSWER_LEAVE;
     }
-    return call_replace(call, parts, expectation.row_bytes, result);
+    return call_replace(call, parts, intent.row_bytes, result);
 }
 
 void call_replayed(hm_comm_t *comm, cudaStream_t stream)

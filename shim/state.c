@@ -17,6 +17,7 @@ int state_create(hm_comm_t *comm, hm_reason_t *reason)
         free(state);
         return status;
     }
+    know_init(&state->parts.know);
     pthread_mutex_init(&state->lock, NULL);
     comm->state = state;
     return 0;

@@ -45,17 +45,15 @@ void plan_choose(const hm_topo_t *topo, const struct hm_profile *profile, const 
                              .own_beside = options->own_beside,
                              .memory = memory};
     *plan = (hm_plan_t){.depth = 0};
-    for (int d = 0; d <= HM_MAX_LEVELS; d++) plan->predicted_ms[d] = plan->model_ms[d] = NAN;
+    for (int d = 0; d <= HM_MAX_LEVELS; d++) plan->predicted_ms[d] = NAN;
     if (profile != NULL && cost_predict(topo, profile, table, &how, &cost) == 0) {
-        for (int d = 0; d <= cost.levels; d++) {
-            plan->model_ms[d] = cost.ms[d] + cost.extra_ms[d];
-            if (options->factor != NULL) {
-                cost.ms[d] *= options->factor[d];
-                cost.extra_ms[d] *= options->factor[d];
-            }
-            plan->predicted_ms[d] = cost.ms[d] + cost.extra_ms[d];
-        }
+        for (int d = 0; d <= cost.levels; d++) plan->predicted_ms[d] = cost.ms[d] + cost.extra_ms[d];
         plan->depth = cost_depth_choose(&cost);
+        plan->copies = cost.copies;
+    } else {
+        hm_hits_t hits;
+        cost_hits(topo, table, &hits);
+        plan->copies = hits.copies;
     }
     int force = options->force_depth;
     if (force >= 0) plan->depth = force < topo->levels ? force : topo->levels;

@@ -13,17 +13,16 @@ struct hm_profile; /* fitted alphas and betas (profile.h); NULL while nothing is
 typedef struct hm_plan {
     int depth;
     double predicted_ms[HM_MAX_LEVELS + 1]; /* [0] left alone, [d] at depth d; NaN where not modelled */
-    double model_ms[HM_MAX_LEVELS + 1];     /* the same before it was multiplied by the factor */
+    double copies;                          /* as in hm_cost_t */
 } hm_plan_t;
 
 /* The same on all ranks. */
 typedef struct hm_plan_options {
-    int force_depth;      /* >= 0: taken, at most the number of levels */
-    int most_slices;      /* >= 1: plan_slices takes no more where none are forced */
-    int force_slices;     /* > 0: taken at every depth */
-    int lanes;            /* of deep calls, see hm_cost_options_t */
-    bool own_beside;      /* see hm_cost_options_t */
-    const double *factor; /* [levels + 1] what to multiply the model's times with (refine.h); NULL: 1 */
+    int force_depth;  /* >= 0: taken, at most the number of levels */
+    int most_slices;  /* >= 1: plan_slices takes no more where none are forced */
+    int force_slices; /* > 0: taken at every depth */
+    int lanes;        /* of deep calls, see hm_cost_options_t */
+    bool own_beside;  /* see hm_cost_options_t */
 } hm_plan_options_t;
 
 /* Slices of a deep call in which a rank sends so many bytes to other groups: up to `most`, as long as each still fills

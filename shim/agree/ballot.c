@@ -82,7 +82,9 @@ hm_ballot_head_t *ballot_row_write(const hm_ballot_t *ballot, const hm_call_t *c
                                .gcd = counts_gcd(call, ballot->ranks),
                                .row_bytes = row_bytes,
                                .lead_us = word->lead_us,
-                               .transfer_us = word->transfer_us};
+                               .transfer_us = word->transfer_us,
+                               .span_us = word->span_us,
+                               .wait_us = word->wait_us};
     if (call->refusal != HM_REASON_NONE) {
         head->able = HM_ABLE_NOT;
         head->reason = call->refusal;
@@ -130,6 +132,7 @@ int ballot_judge(const hm_ballot_t *ballot, const hm_board_t *board, size_t row_
     const hm_ballot_head_t *first = (const hm_ballot_head_t *)board->host;
     hm_agreement_t found = {
         .able = true, .row_fits = row_bytes != 0, .reason = HM_REASON_NONE, .timed = true, .lead_us = UINT32_MAX};
+    found.span_us = first->span_us;
     bool withdrawn = false;
     for (size_t s = 0; s < (size_t)ballot->ranks; s++) {
         const hm_ballot_head_t *head = (const hm_ballot_head_t *)row_of(ballot, board, s);
@@ -138,6 +141,7 @@ int ballot_judge(const hm_ballot_t *ballot, const hm_board_t *board, size_t row_
         if (head->transfer_us == 0) found.timed = false;
         if (head->lead_us < found.lead_us) found.lead_us = head->lead_us;
         if (head->transfer_us > found.transfer_us) found.transfer_us = head->transfer_us;
+        if (head->wait_us > found.wait_us) found.wait_us = head->wait_us;
         if (head->able == HM_ABLE_WITHDRAWN) withdrawn = true;
         if (head->able == HM_ABLE_GCD) found.row_fits = false;
         if (head->able == HM_ABLE_NOT && found.able) {

@@ -12,13 +12,14 @@
  * it sends to each rank, those it expects from each, and its distinct rows, in all and by group (hm_identity_t). */
 typedef struct hm_ballot_head {
     uint32_t magic, sequence;
-    uint32_t spare[2];             /* 0; the head stays a multiple of 16 bytes, which copies like */
+    uint32_t span_us, wait_us;     /* see hm_word_t */
     uint32_t able;                 /* HM_ABLE_* */
     uint32_t reason;               /* hm_reason_t where not able */
     uint64_t gcd;                  /* of all counts of this rank in bytes, 0 where it has none */
     uint64_t row_bytes;            /* what counts and identity were made with, 0: unknown yet */
     uint32_t lead_us, transfer_us; /* of an earlier call, the same on all ranks; 0: not known */
 } hm_ballot_head_t;
+_Static_assert(sizeof(hm_ballot_head_t) % 16 == 0, "copies like multiples of 16 bytes");
 
 /* Cannot; the row is complete; only the gcd is; taken back on the stream, so that the call is left alone whatever the
  * other rows say. */
@@ -26,8 +27,10 @@ enum { HM_ABLE_NOT, HM_ABLE_ROWS, HM_ABLE_GCD, HM_ABLE_WITHDRAWN };
 
 /* What a rank says of a call besides its counts. */
 typedef struct hm_word {
-    size_t row_bytes; /* to look at the call with; 0: not known */
-    uint32_t lead_us, transfer_us;
+    size_t row_bytes;              /* to look at the call with; 0: not known */
+    uint32_t lead_us, transfer_us; /* of the look before the last; 0: not known, as below */
+    uint32_t span_us; /* from when this rank had the table of the look before the last to when it had the last one's */
+    uint32_t wait_us; /* that the last look held this rank's host up until its table was there */
 } hm_word_t;
 
 /* What all rows come to, alike on all ranks. */
@@ -40,6 +43,8 @@ typedef struct hm_agreement {
     bool timed;           /* every rank knew the times of an earlier call: */
     uint32_t lead_us;     /* minimum over ranks: the last rank to arrive did not wait */
     uint32_t transfer_us; /* maximum over ranks */
+    uint32_t span_us;     /* rank 0's, so that spans add up; 0: not known, as below */
+    uint32_t wait_us;     /* maximum over ranks */
 } hm_agreement_t;
 
 typedef struct hm_ballot {

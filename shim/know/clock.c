@@ -3,6 +3,7 @@
 #include "base/log.h"
 
 #include <stdio.h>
+#include <time.h>
 
 /* Slots of one call's marks. */
 enum { BEGIN, AGREED, END, STEPS, SLOTS = HM_CHANNEL_MARK / 2 };
@@ -15,6 +16,13 @@ static int slot_of(uint32_t call, int slot)
 static hm_timed_t *timed_now(hm_clock_t *clock)
 {
     return &clock->timed[clock->calls % 2];
+}
+
+static double host_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return 1e3 * (double)now.tv_sec + 1e-6 * (double)now.tv_nsec;
 }
 
 static uint32_t to_us(double ms)
@@ -66,8 +74,23 @@ static void timed_read(hm_clock_t *clock, const hm_channel_t *channel)
 void clock_begin(hm_clock_t *clock, const hm_channel_t *channel)
 {
     clock->calls++;
+    clock->begun_ms = host_ms();
     timed_read(clock, channel);
     *timed_now(clock) = (hm_timed_t){.marked = true};
+}
+
+void clock_table(hm_clock_t *clock)
+{
+    double now = host_ms();
+    clock->span_us = clock->table_ms > 0 ? to_us(now - clock->table_ms) : 0;
+    clock->wait_us = to_us(now - clock->begun_ms);
+    clock->table_ms = now;
+}
+
+void clock_drop(hm_clock_t *clock)
+{
+    clock->calls--;
+    clock->span_us = clock->wait_us = 0;
 }
 
 void clock_joined(hm_clock_t *clock, const hm_channel_t *channel)
@@ -80,7 +103,6 @@ void clock_agreed(hm_clock_t *clock, const hm_channel_t *channel, const hm_timed
     hm_timed_t *timed = timed_now(clock);
     mark(clock, channel, AGREED);
     timed->depth = planned->depth;
-    timed->size = planned->size;
     timed->model_ms = planned->model_ms;
     timed->predicted_ms = planned->predicted_ms;
 }

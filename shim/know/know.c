@@ -11,9 +11,14 @@
 #define OBSERVE_FIRST 4 /* observe mode looks at the first calls, then at every OBSERVE_EVERY-th */
 #define OBSERVE_EVERY 64
 
+void know_init(hm_know_t *know)
+{
+    know->observe = settings_get()->mode == HM_MODE_OBSERVE;
+    policy_init(&know->policy, (hm_fixed_t){.depth = (int)settings_get()->depth, .observe = know->observe});
+}
+
 int know_create(hm_know_t *know, int ranks)
 {
-    learn_init(&know->learn);
     know->plan_memory = malloc(plan_memory(ranks) * sizeof *know->plan_memory);
     return know->plan_memory != NULL ? 0 : -ENOMEM;
 }
@@ -24,42 +29,57 @@ void know_free(hm_know_t *know)
     know->plan_memory = NULL;
 }
 
-hm_expectation_t know_expect(hm_know_t *know)
+/* In observe mode only some calls are looked at. */
+static bool observe_skips(hm_know_t *know)
 {
-    if (know->observe) {
-        uint64_t seen = know->observed++;
-        if (seen >= OBSERVE_FIRST && seen % OBSERVE_EVERY != 0) return (hm_expectation_t){.agree = false};
-    }
-    return learn_expect(&know->learn);
+    uint64_t seen = know->observed++;
+    return seen >= OBSERVE_FIRST && seen % OBSERVE_EVERY != 0;
 }
 
-void know_note(hm_know_t *know, size_t row_bytes, size_t gcd, bool worth)
+hm_intent_t know_expect(hm_know_t *know, hm_reason_t *alone)
 {
-    learn_note(&know->learn, row_bytes, gcd, worth);
+    static const hm_reason_t reason[] = {[HM_PASS_NO_GAIN] = HM_REASON_NO_GAIN_LATELY,
+                                         [HM_PASS_TRIAL] = HM_REASON_TRIAL,
+                                         [HM_PASS_JOB] = HM_REASON_JOB_NO_FASTER};
+    *alone = HM_REASON_OBSERVE;
+    if (know->observe && observe_skips(know)) return (hm_intent_t){.look = false};
+    hm_intent_t intent = policy_expect(&know->policy);
+    *alone = intent.look ? HM_REASON_NONE : reason[intent.pass];
+    return intent;
 }
 
 hm_word_t know_word(const hm_know_t *know, size_t row_bytes)
 {
-    return (hm_word_t){row_bytes, know->clock.lead_us, know->clock.transfer_us};
+    const hm_clock_t *clock = &know->clock;
+    return (hm_word_t){row_bytes, clock->lead_us, clock->transfer_us, clock->span_us, clock->wait_us};
+}
+
+/* Counts and says what a call took that was looked at. */
+static void times_note(const hm_timed_t *read, hm_comm_t *comm, const hm_agreement_t *agreement)
+{
+    /* A call left alone is predicted without what looking at it costs. */
+    uint64_t lead_us = read->depth > 0 ? agreement->lead_us : 0, us = lead_us + agreement->transfer_us;
+    if (read->depth > 0) {
+        atomic_fetch_add(&comm->stats.timed, 1);
+        atomic_fetch_add(&comm->stats.timed_us, us);
+        atomic_fetch_add(&comm->stats.timed_lead_us, lead_us);
+        atomic_fetch_add(&comm->stats.timed_plan_us, stats_us(read->predicted_ms));
+    }
+    if (comm->rank == 0 && log_on(HM_LOG_TRACE))
+        comm_say(HM_LOG_TRACE, comm, "depth %d took %.3f ms, predicted %.3f ms, unrefined %.3f ms", read->depth,
+                 1e-3 * (double)us, read->predicted_ms, read->model_ms);
 }
 
 void know_times_take(hm_know_t *know, hm_comm_t *comm, const hm_agreement_t *agreement)
 {
     const hm_timed_t *read = &know->clock.read;
-    uint64_t lead_us = agreement->lead_us, transfer_us = agreement->transfer_us;
-    if (!agreement->timed || !read->planned) return;
-    if (read->depth == 0) lead_us = 0; /* a call left alone is predicted without what looking at it costs */
-    double ms = 1e-3 * (double)(lead_us + transfer_us);
-    refine_add(&know->refine, read->size, read->depth, read->model_ms, ms);
-    if (read->depth > 0) {
-        atomic_fetch_add(&comm->stats.timed, 1);
-        atomic_fetch_add(&comm->stats.timed_us, lead_us + transfer_us);
-        atomic_fetch_add(&comm->stats.timed_lead_us, lead_us);
-        atomic_fetch_add(&comm->stats.timed_plan_us, stats_us(read->predicted_ms));
-    }
-    if (comm->rank == 0 && log_on(HM_LOG_TRACE))
-        comm_say(HM_LOG_TRACE, comm, "depth %d took %.3f ms, predicted %.3f ms, unrefined %.3f ms", read->depth, ms,
-                 read->predicted_ms, read->model_ms);
+    hm_took_t took = {.known = agreement->timed && read->planned,
+                      .lead_us = agreement->lead_us,
+                      .transfer_us = agreement->transfer_us,
+                      .span_us = agreement->span_us,
+                      .wait_us = agreement->wait_us};
+    policy_time(&know->policy, &took);
+    if (took.known) times_note(read, comm, agreement);
 }
 
 hm_plan_options_t know_plan_options(const hm_channel_t *channel)
@@ -70,45 +90,76 @@ hm_plan_options_t know_plan_options(const hm_channel_t *channel)
                                .own_beside = channel->kernels->own_rows_beside};
 }
 
-/* Keeps what is predicted, of the call left alone and as it goes, for the statistics, and says it once for each
- * communicator. */
-static void plan_note(const hm_know_t *know, hm_comm_t *comm, const hm_plan_t *plan, int levels, int depth)
+/* What the policy makes of a plan: the model's times put right by what calls took. */
+static double predicted_ms(const hm_know_t *know, const hm_plan_t *plan, int depth)
 {
-    if (!know->profile_known || !isfinite(plan->predicted_ms[0]) || !isfinite(plan->predicted_ms[depth])) return;
-    atomic_fetch_add(&comm->stats.plain_us, stats_us(plan->predicted_ms[0]));
-    atomic_fetch_add(&comm->stats.plan_us, stats_us(plan->predicted_ms[depth]));
-    if (atomic_fetch_add(&comm->stats.planned, 1) > 0 || comm->rank != 0 || !log_on(HM_LOG_INFO)) return;
+    double ms = policy_predict(&know->policy, depth);
+    return ms > 0 && isfinite(plan->predicted_ms[depth]) ? ms : plan->predicted_ms[depth];
+}
+
+/* Says once for each communicator what the model alone makes of a call. */
+static void plan_say(const hm_know_t *know, hm_comm_t *comm, const hm_plan_t *plan, int levels)
+{
     char text[160];
     size_t used = 0;
+    if (comm->rank != 0 || !log_on(HM_LOG_INFO)) return;
     for (int d = 1; d <= levels && used < sizeof text; d++)
         used += (size_t)snprintf(text + used, sizeof text - used, ", %.3f ms at depth %d", plan->predicted_ms[d], d);
     comm_say(HM_LOG_INFO, comm, "predicted with profile %s: %.3f ms left alone%s; depth %d is planned",
              know->profile.name, plan->predicted_ms[0], text, plan->depth);
 }
 
-static hm_timed_t timed_of(const hm_plan_t *plan, int size, int depth)
+/* Counts what is predicted, of the call left alone and at the depth that it takes, or would take if more than observing
+ * were allowed. */
+static void plan_note(const hm_know_t *know, hm_comm_t *comm, const hm_plan_t *plan, int levels, int depth)
 {
-    hm_timed_t timed = {.depth = depth, .size = size};
-    if (isfinite(plan->model_ms[depth])) {
-        timed.model_ms = plan->model_ms[depth];
-        timed.predicted_ms = plan->predicted_ms[depth];
-    }
+    double plain = predicted_ms(know, plan, 0), planned = predicted_ms(know, plan, depth);
+    if (!know->profile_known || !isfinite(plain) || !isfinite(planned)) return;
+    atomic_fetch_add(&comm->stats.plain_us, stats_us(plain));
+    atomic_fetch_add(&comm->stats.plan_us, stats_us(planned));
+    if (atomic_fetch_add(&comm->stats.planned, 1) == 0) plan_say(know, comm, plan, levels);
+}
+
+static hm_timed_t timed_of(const hm_know_t *know, const hm_plan_t *plan, int depth)
+{
+    hm_timed_t timed = {.depth = depth};
+    if (!isfinite(plan->predicted_ms[depth])) return timed;
+    timed.model_ms = plan->predicted_ms[depth];
+    timed.predicted_ms = predicted_ms(know, plan, depth);
     return timed;
 }
 
-hm_intent_t know_plan(hm_know_t *know, const hm_channel_t *channel, const hm_place_t *place, const hm_table_t *table,
-                      uint64_t bytes)
+static hm_reason_t reason_of(const hm_know_t *know, int depth, int planned)
+{
+    if (depth > 0) return HM_REASON_NONE;
+    if (know->observe) return planned > 0 ? HM_REASON_OBSERVE : HM_REASON_NO_GAIN;
+    return policy_tries(&know->policy) ? HM_REASON_TRIAL : HM_REASON_NO_GAIN;
+}
+
+hm_decision_t know_decide(hm_know_t *know, const hm_channel_t *channel, const hm_place_t *place,
+                          const hm_agreement_t *agreement, const hm_table_t *table)
 {
     hm_plan_t plan;
-    double factor[HM_MAX_LEVELS + 1];
-    int levels = place->topo->levels, size = refine_size((double)bytes / place->topo->ranks);
-    for (int d = 0; d <= levels; d++) factor[d] = refine_factor(&know->refine, size, d);
+    hm_outcome_t outcome = {.levels = place->topo->levels, .gcd = agreement->gcd};
+    if (table == NULL) {
+        policy_choose(&know->policy, &outcome);
+        return (hm_decision_t){.depth = 0};
+    }
     hm_plan_options_t options = know_plan_options(channel);
-    options.factor = factor;
     options.lanes = place->lanes;
     plan_choose(place->topo, know->profile_known ? &know->profile : NULL, table, &options, know->plan_memory, &plan);
-    bool trial = refine_take(&know->refine, size, know->observe ? 0 : plan.depth) && options.force_depth < 0;
-    plan_note(know, channel->comm, &plan, levels, trial ? 0 : plan.depth);
-    return (hm_intent_t){
-        .depth = plan.depth, .trial = trial, .timed = timed_of(&plan, size, know->observe || trial ? 0 : plan.depth)};
+    outcome.able = true;
+    outcome.row_bytes = table->row_bytes;
+    outcome.bytes = (double)agreement->bytes / place->topo->ranks;
+    outcome.copies = plan.copies;
+    for (int d = 0; d <= outcome.levels; d++) outcome.model_ms[d] = plan.predicted_ms[d];
+    int depth = policy_choose(&know->policy, &outcome);
+    plan_note(know, channel->comm, &plan, outcome.levels, know->observe ? plan.depth : depth);
+    return (hm_decision_t){depth, reason_of(know, depth, plan.depth), timed_of(know, &plan, depth)};
+}
+
+void know_refuse(hm_know_t *know, hm_reason_t reason, hm_decision_t *decision)
+{
+    policy_refuse(&know->policy);
+    *decision = (hm_decision_t){.depth = 0, .reason = reason};
 }

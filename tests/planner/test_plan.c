@@ -56,32 +56,6 @@ static void test_dear_agreements_leave_calls_alone(void **state)
     topo_destroy(topo);
 }
 
-/* What calls of a depth really took can make another depth, or none, the better one. */
-static void test_factors_decide_with_the_model(void **state)
-{
-    (void)state;
-    hm_topo_t *topo = test_topo("4,8", 32);
-    hm_profile_t own = *profile_builtin("a6000-4x8");
-    const hm_profile_t *profile = &own;
-    own.agree_ms = 0.1; /* part of what a call takes, and so of what the model is held against */
-    double *memory = malloc(plan_memory(topo->ranks) * sizeof(*memory)), factor[HM_MAX_LEVELS + 1] = {1, 1, 1};
-    hm_plan_t plan, slower;
-    hm_plan_options_t options = {.force_depth = -1, .most_slices = 1};
-    test_batch_t batch;
-    test_batch_create(&batch, topo, "uniform", 128, 8, 512, 3);
-    plan_choose(topo, profile, &batch.table, &options, memory, &plan);
-    assert_int_equal(plan.depth, 2);
-    factor[2] = 1.5 * plan.predicted_ms[1] / plan.predicted_ms[2];
-    options.factor = factor;
-    plan_choose(topo, profile, &batch.table, &options, memory, &slower);
-    assert_int_equal(slower.depth, plan.predicted_ms[1] < plan.predicted_ms[0] ? 1 : 0);
-    assert_float_equal(slower.predicted_ms[2], factor[2] * plan.predicted_ms[2], 1e-9);
-    assert_float_equal(slower.model_ms[2], plan.predicted_ms[2], 1e-9);
-    test_batch_destroy(&batch);
-    topo_destroy(topo);
-    free(memory);
-}
-
 static void test_forced_depths_are_taken_and_still_predicted(void **state)
 {
     (void)state;
@@ -92,10 +66,12 @@ static void test_forced_depths_are_taken_and_still_predicted(void **state)
     for (int force = 0; force <= 6; force++) {
         hm_plan_t plan = plan_of(topo, profile, &batch.table, force);
         assert_int_equal(plan.depth, force < 3 ? force : 3);
-        assert_true(plan.predicted_ms[plan.depth] > 0);
+        double copies = plan.copies;
+        assert_true(plan.predicted_ms[plan.depth] > 0 && copies > 0);
         plan = plan_of(topo, NULL, &batch.table, force);
         assert_int_equal(plan.depth, force < 3 ? force : 3);
         assert_true(isnan(plan.predicted_ms[0]));
+        assert_float_equal(plan.copies, copies, 1e-12); /* counted without a profile as with one */
     }
     assert_int_equal(plan_of(topo, NULL, &batch.table, -1).depth, 0);
     test_batch_destroy(&batch);
@@ -264,7 +240,6 @@ int main(void)
         cmocka_unit_test(test_predictions_know_lanes),
         cmocka_unit_test(test_slow_nodes_are_crossed_once_and_fast_ones_left_alone),
         cmocka_unit_test(test_dear_agreements_leave_calls_alone),
-        cmocka_unit_test(test_factors_decide_with_the_model),
         cmocka_unit_test(test_forced_depths_are_taken_and_still_predicted),
         cmocka_unit_test(test_memory_is_enough_for_any_topology),
         cmocka_unit_test(test_shared_wires_let_busy_ranks_use_idle_neighbours_share),

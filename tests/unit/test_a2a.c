@@ -89,11 +89,17 @@ static void topology_draw(random_t *random, world_t *world, int ranks, int nodes
 /* What ranks have learned from times they must have learned alike; returns how many times. */
 static int learned_alike(const world_t *world, int ranks)
 {
-    const hm_refine_t *first = &world->comm[0].state->parts.know.refine;
+    const hm_policy_t *first = &world->comm[0].state->parts.know.policy;
     int times = 0;
-    for (int r = 1; r < ranks; r++) assert_memory_equal(&world->comm[r].state->parts.know.refine, first, sizeof *first);
-    for (int size = 0; size < HM_REFINE_SIZES; size++)
-        for (int d = 0; d <= HM_MAX_LEVELS; d++) times += (int)first->depth[size][d].count;
+    for (int r = 1; r < ranks; r++) {
+        const hm_policy_t *other = &world->comm[r].state->parts.know.policy;
+        assert_memory_equal(&other->tape, &first->tape, sizeof first->tape);
+        assert_memory_equal(&other->kind, &first->kind, sizeof first->kind);
+        assert_memory_equal(&other->looks, &first->looks, sizeof first->looks);
+        assert_memory_equal(&other->trial, &first->trial, sizeof first->trial);
+    }
+    for (int k = 0; k < HM_KINDS; k++)
+        for (int d = 0; d <= HM_MAX_LEVELS; d++) times += first->kind[k].arms.arm[d].ratio.kept;
     return times;
 }
 
