@@ -1,9 +1,13 @@
 #include "arms.h"
 
-#define FIRST 2            /* asks before anything is compared */
-#define APART 2.25         /* squared: a rival is out when it is 1.5 standard errors away */
-#define LITTLE .08         /* from being so much better, which is not worth finding out */
-#define MARGIN .03         /* a depth must gain so much, and a rival look so much better */
+#define FIRST 2        /* asks before anything is compared, */
+#define CLEAR 1.3      /* one where both that time and the model say that it takes so many times the best, */
+#define HOPELESS 2.    /* none, before the race is over, where a depth takes so many times the best one by the model, */
+#define WRONG 2.       /* unless plain and the best depth took so many times what that says of them, either way */
+#define APART 2.25     /* squared: a rival is out when it is 1.5 standard errors away, */
+#define APART_PLAIN 4. /* plain when it is 2: who replaces a call must be sure that it gains */
+#define LITTLE .08     /* from being so much better, which is not worth finding out */
+#define MARGIN .03     /* a depth must gain so much, and a rival look so much better */
 #define MEDIAN_FACTOR 1.57 /* variance of a median over that of a mean: pi / 2 */
 #define RIVAL_SHARE .001   /* of the time may be lost with each rival */
 #define RIVAL_GAP 32       /* calls between two asks of rivals, at least */
@@ -63,17 +67,49 @@ static int cost_update(hm_arms_t *arms, const hm_arms_call_t *call)
     return best;
 }
 
-/* The one asked least of those that were asked fewer than FIRST times: the best depth by the model, plain, the others.
- * -1: none. */
-static int first_next(const hm_arms_t *arms, const hm_arms_call_t *call)
+static int deep_modelled(const hm_arms_call_t *call)
 {
-    int deep = 1, least = -1;
+    int deep = 1;
     for (int d = 2; d <= call->levels; d++)
         if (call->model_ms[d] < call->model_ms[deep]) deep = d;
+    return deep;
+}
+
+/* Whether the model errs otherwise for the best depth than for plain, as far as is known. */
+static bool model_is_wrong(const hm_arms_t *arms, int deep)
+{
+    const hm_ring_t *plain = &arms->arm[0].ratio, *best = &arms->arm[deep].ratio;
+    if (plain->kept == 0 || best->kept == 0) return false;
+    double off = ring_middle(plain) / ring_middle(best);
+    return off > WRONG || off * WRONG < 1;
+}
+
+/* Whether a depth need not be asked in the race: by the model, while that may be right. */
+static bool arm_is_hopeless(const hm_arms_t *arms, const hm_arms_call_t *call, int depth)
+{
+    int deep = deep_modelled(call);
+    if (depth == 0 || arms->arm[depth].ratio.kept > 0) return false;
+    return call->model_ms[depth] > HOPELESS * call->model_ms[deep] && !model_is_wrong(arms, deep);
+}
+
+/* Whether both the model and what it took so far say that an arm is far behind. */
+static bool arm_is_behind(const hm_arms_t *arms, const hm_arms_call_t *call, int depth, int best)
+{
+    const hm_arm_t *arm = &arms->arm[depth], *first = &arms->arm[best];
+    if (arm->ratio.kept == 0 || first->ratio.kept == 0) return false;
+    return arm->cost_ms > CLEAR * first->cost_ms && call->model_ms[depth] > CLEAR * call->model_ms[best];
+}
+
+/* The one asked least of those that were not asked often enough to be compared: the best depth by the model, plain, the
+ * others. -1: none. */
+static int first_next(const hm_arms_t *arms, const hm_arms_call_t *call, int best)
+{
+    int deep = deep_modelled(call), least = -1;
     for (int i = 0; i <= call->levels; i++) {
         int d = i == 0 ? deep : i == 1 ? 0 : i - 1 < deep ? i - 1 : i;
         const hm_arm_t *arm = &arms->arm[d];
         if (arm->asked >= FIRST || arm->cost_ms >= NEVER) continue;
+        if (arm_is_hopeless(arms, call, d) || arm_is_behind(arms, call, d, best)) continue;
         if (least < 0 || arm->asked < arms->arm[least].asked) least = d;
     }
     return least;
@@ -85,12 +121,14 @@ static double error_squared(const hm_arm_t *arm)
     return arm->cost_ms * arm->cost_ms * MEDIAN_FACTOR * ring_variance(&arm->ratio) / arm->ratio.kept;
 }
 
-static bool rival_is_out(const hm_arm_t *rival, const hm_arm_t *best)
+static bool rival_is_out(const hm_arms_t *arms, const hm_arms_call_t *call, int depth, int first)
 {
-    if (rival->cost_ms >= NEVER) return true;
-    if (rival->ratio.kept < FIRST || best->ratio.kept < FIRST) return false;
+    const hm_arm_t *rival = &arms->arm[depth], *best = &arms->arm[first];
+    if (rival->cost_ms >= NEVER || arm_is_hopeless(arms, call, depth)) return true;
+    if (best->ratio.kept < FIRST) return false;
+    if (rival->ratio.kept < FIRST) return arm_is_behind(arms, call, depth, first);
     double behind = rival->cost_ms - (1 - LITTLE) * best->cost_ms;
-    return behind * behind > APART * (error_squared(rival) + error_squared(best));
+    return behind * behind > (depth == 0 ? APART_PLAIN : APART) * (error_squared(rival) + error_squared(best));
 }
 
 /* Asked often enough for a race, or in vain: times that are never known must not keep it open. */
@@ -106,7 +144,7 @@ static int race_next(const hm_arms_t *arms, const hm_arms_call_t *call, int best
     bool open = false;
     for (int d = 0; d <= call->levels; d++) {
         const hm_arm_t *arm = &arms->arm[d];
-        if (d == best || rival_is_out(arm, &arms->arm[best])) continue;
+        if (d == best || rival_is_out(arms, call, d, best)) continue;
         open = open || !arm_is_known(arm) || !arm_is_known(&arms->arm[best]);
         if (arm->asked < arms->arm[least].asked) least = d;
     }
@@ -117,6 +155,7 @@ static int race_next(const hm_arms_t *arms, const hm_arms_call_t *call, int best
 static double rival_gap(const hm_arms_t *arms, const hm_arm_t *rival, const hm_arms_call_t *call)
 {
     double loss = rival->cost_ms - arms->arm[arms->best].cost_ms, share = RIVAL_SHARE * call->unit_ms;
+    if (rival->asked == 0) return RIVAL_GAP;    /* the model may be wrong about it alone */
     if (arms->best == 0) loss += call->lead_ms; /* no look would be needed */
     double gap = share > 0 && loss < RIVAL_MOST * share ? loss / share : RIVAL_MOST;
     if (rival->again < RIVAL_EARLY && gap > RIVAL_EARLY_GAP << rival->again) gap = RIVAL_EARLY_GAP << rival->again;
@@ -156,7 +195,7 @@ int arms_choose(hm_arms_t *arms, const hm_arms_call_t *call)
         race_begin(arms);
         return ask(arms, best, call);
     }
-    next = first_next(arms, call);
+    next = first_next(arms, call, best);
     if (next >= 0) return ask(arms, next, call);
     if (!arms->sure) {
         arms->best = best;

@@ -1,12 +1,15 @@
 /* How deep calls of one kind should go: plain and every depth are tried and compared by what they took.
  *
- * A race by successive elimination (Maron and Moore, Hoeffding races, NIPS 6, 1994): first each is asked twice, then
- * those that may still be the best by what is known of their noise, the least asked first, until one is left or all
- * have HM_RING times. Later the rivals are asked again now and then, as often as a small share of the time allows; one
- * that looks better begins a new race from nothing, so that neither old times nor hiccups decide for good.
+ * A race by successive elimination (Maron and Moore, Hoeffding races, NIPS 6, 1994): first each is asked twice, the
+ * model's best depth before the others, then those that may still be the best by what is known of their noise, the
+ * least asked first, until one is left or all have HM_RING times. Later the rivals are asked again now and then, as
+ * often as a small share of the time allows; one that looks better begins a new race from nothing, so that neither old
+ * times nor hiccups decide for good.
  *
  * Times are kept as ratios to what the model says of each call, so that calls of different sizes compare. An error of
- * the model that is the same for all calls of a depth cancels: only the order of the first asks depends on it. */
+ * the model that is the same for plain and all depths cancels. What the model says of their order saves asks: where the
+ * first time agrees with it, one is enough, and a depth that it puts far behind waits for the end of the race, unless
+ * the model is seen to be wrong. */
 #ifndef HM_ARMS_H
 #define HM_ARMS_H
 

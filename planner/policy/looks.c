@@ -3,7 +3,9 @@
 #define COST 1.5        /* of a look, in leads: the host waits as well */
 #define START_UNITS 20  /* looks at all calls may cost as much as so many calls take */
 #define START_CALLS 400 /* at most */
-#define START_BLIND 4   /* looks before any time is known */
+#define START_BLIND 4   /* looks before any call could go deep */
+#define START_ABLE 10   /* looks before times are known, */
+#define START_TIMES 2   /* of two looks: one alone may be a hiccup */
 #define BLIND_GAP 64u   /* calls between two looks where no time is ever known, doubled with each */
 #define BLIND_DOUBLED 6 /* times at most */
 #define TRUE_AFTER 8    /* looks that were right in a row: expectations come true */
@@ -16,13 +18,17 @@
 
 void looks_time(hm_looks_t *looks, double lead_ms, double transfer_ms)
 {
-    bool first = looks->transfer.kept == 0;
     if (!(lead_ms > 0) || !(transfer_ms > 0)) return;
+    if (!looks->warm) {
+        looks->warm = true;
+        return;
+    }
     ring_add(&looks->lead, lead_ms);
     ring_add(&looks->transfer, transfer_ms);
     looks->lead_ms = ring_middle(&looks->lead);
     looks->unit_ms = ring_middle(&looks->transfer);
-    if (first) looks->start_ms = START_UNITS * looks->unit_ms - (double)looks->count * COST * looks->lead_ms;
+    if (looks->transfer.kept == START_TIMES)
+        looks->start_ms = START_UNITS * looks->unit_ms - (double)looks->count * COST * looks->lead_ms;
 }
 
 void looks_wait(hm_looks_t *looks, double wait_ms)
@@ -39,8 +45,8 @@ bool looks_come_true(const hm_looks_t *looks)
 
 static bool blind_want(const hm_looks_t *looks)
 {
-    if (looks->count < START_BLIND) return true;
-    uint64_t doubled = looks->count - START_BLIND;
+    if (looks->count < (looks->able ? START_ABLE : START_BLIND)) return true;
+    uint64_t doubled = looks->count - (looks->able ? START_ABLE : START_BLIND);
     return looks->quiet >= BLIND_GAP << (doubled < BLIND_DOUBLED ? doubled : BLIND_DOUBLED);
 }
 
@@ -61,10 +67,11 @@ bool looks_want(hm_looks_t *looks, const hm_prospect_t *prospect, uint64_t call)
 {
     looks->yes = prospect->yes;
     if (looks->quiet < UINT32_MAX) looks->quiet++;
-    if (looks->transfer.kept == 0) return blind_want(looks);
-    if (looks->start_ms > 0) return true;
+    if (looks->transfer.kept < START_TIMES) return blind_want(looks);
     double cost = COST * looks->lead_ms, gain = prospect->gain_ms, likely = chance(looks, prospect);
-    if (gain < 0) gain = UNKNOWN_GAIN * looks->unit_ms;
+    bool hopeless = looks->unit_ms <= cost; /* if calls took no time at all, that would gain less than looking costs */
+    if (looks->start_ms > 0 && !hopeless) return true;
+    if (gain < 0) gain = hopeless ? 0 : UNKNOWN_GAIN * looks->unit_ms;
     if (likely * gain > (1 - likely) * cost) return true;
     double seldom = 1 + IDLE_SLOWER * looks->idle;
     if (seldom > IDLE_SLOWEST) seldom = IDLE_SLOWEST;
@@ -87,5 +94,6 @@ void looks_note(hm_looks_t *looks, hm_seen_t seen, uint64_t call)
     looks->idle = seen.worth ? 0 : looks->idle + 1;
     if (!seen.worth) looks->start_ms -= COST * looks->lead_ms;
     looks->some = seen.some;
+    looks->able = looks->able || seen.able;
     if (looks->right >= (looks->some ? HM_LOOKS_LEARNED : TRUE_AFTER) || call >= START_CALLS) looks->start_ms = 0;
 }

@@ -22,6 +22,8 @@ typedef struct hm_looks {
     double lead_ms, unit_ms, wait_ms; /* their medians; 0: not known */
     float hit[2][2], tried[2][2];     /* [expected to be worth it][expectations come true] */
     double start_ms;                  /* looks at all calls may still cost so much */
+    bool able;                        /* some call could go deep: its time will be known */
+    bool warm;                        /* times of a look were given */
     uint32_t quiet;                   /* calls since the last look */
     uint32_t idle;                    /* looks in a row that brought nothing */
     uint32_t right;                   /* looks in a row that saw what was expected */
@@ -42,6 +44,7 @@ bool looks_want(hm_looks_t *looks, const hm_prospect_t *prospect, uint64_t call)
 
 /* What a look saw. */
 typedef struct hm_seen {
+    bool able;  /* it could go deep */
     bool right; /* what was expected */
     bool worth; /* looking may have brought something */
     bool some;  /* looking at some kind of call may */
@@ -53,7 +56,8 @@ void looks_note(hm_looks_t *looks, hm_seen_t seen, uint64_t call);
 /* Whether the last looks saw what was expected. */
 bool looks_come_true(const hm_looks_t *looks);
 
-/* Agreed times of an earlier look, ms; not above 0: not known. */
+/* Agreed times of an earlier look, ms; not above 0: not known. The first ones do not count: that look made connections.
+ */
 void looks_time(hm_looks_t *looks, double lead_ms, double transfer_ms);
 void looks_wait(hm_looks_t *looks, double wait_ms);
 

@@ -170,7 +170,7 @@ int policy_choose(hm_policy_t *policy, const hm_outcome_t *agreed)
     int depth = outcome.able ? depth_choose(policy, kind, &outcome, look) : 0;
     trial_gain(&policy->trial, depth > 0 ? look->gain_ms : -policy->looks.lead_ms);
     kinds_sum_up(policy);
-    hm_seen_t seen = {symbol == policy->expected, worth(policy, kind), policy->gain_ms >= 0};
+    hm_seen_t seen = {outcome.able, symbol == policy->expected, worth(policy, kind), policy->gain_ms >= 0};
     looks_note(&policy->looks, seen, policy->tape.calls);
     tape_append(&policy->tape, (uint8_t)symbol, true);
     trial_note(&policy->trial, &policy->tape);

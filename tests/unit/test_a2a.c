@@ -128,7 +128,7 @@ static void world_try(random_t *random, tally_t *tally)
     size_t row_bytes = sizes[random_below(random, 9)];
     doubles_reset();
     doubles_settings.topo = "1,1,1,1"; /* only its number of levels counts here */
-    doubles_settings.depth = (long)random_below(random, 5);
+    doubles_settings.depth = (long)random_below(random, 6) - 1;
     doubles_settings.min_bytes = 0;
     doubles_settings.slices = random_below(random, 2) ? -1 : 1 + (long)random_below(random, 6);
     doubles_settings.spread = nodes > 0 || random_below(random, 2);

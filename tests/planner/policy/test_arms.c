@@ -55,11 +55,27 @@ static void each_is_asked_first_in_the_models_order(void **context)
 {
     (void)context;
     race_t race = race_of(25, 20, 15);
-    const int order[] = {2, 0, 1, 2, 0, 1};
-    for (int i = 0; i < 6; i++) assert_int_equal(call_play(&race), order[i]);
+    const int order[] = {2, 0, 1, 2}; /* once is enough where the model is right, and depths differ enough */
+    for (int i = 0; i < 4; i++) assert_int_equal(call_play(&race), order[i]);
+    assert_true(calls_play(&race, 20, 2) >= 19);
     race = race_of(25, 20, 15);
     race.model[1] = 1;
     assert_int_equal(call_play(&race), 1);
+}
+
+/* A depth that the model puts far behind is asked for when the race is over, or sooner where the model is wrong. */
+static void hopeless_depths_wait(void **context)
+{
+    (void)context;
+    race_t right = race_of(25, 45, 15), wrong = race_of(25, 45, 15);
+    calls_play(&right, 20, 2);
+    assert_true(right.arms.sure);
+    assert_int_equal(right.asked[1], 0);
+    calls_play(&right, 40, 2);
+    assert_int_equal(right.asked[1], 1);
+    wrong.model[0] *= 10;
+    calls_play(&wrong, 20, 2);
+    assert_true(wrong.asked[1] > 0);
 }
 
 static void clear_cases_are_decided_soon(void **context)
@@ -221,6 +237,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_is_asked_first_in_the_models_order),
+        cmocka_unit_test(hopeless_depths_wait),
         cmocka_unit_test(clear_cases_are_decided_soon),
         cmocka_unit_test(a_wrong_model_costs_the_first_calls_only),
         cmocka_unit_test(first_calls_may_take_very_long),

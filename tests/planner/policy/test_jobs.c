@@ -40,6 +40,14 @@ static void little_is_lost(void **context)
     }
 }
 
+/* What trying costs while nothing is known but a model that is right about the order of depths. */
+static void the_first_calls_cost_little(void **context)
+{
+    (void)context;
+    for (int id = SIM_TITAN_POST; id <= SIM_MEGATRON_SHRINKS; id++)
+        check(figures[id].first_20 <= 15, id, "regret of the first 20 calls", figures[id].first_20);
+}
+
 static void gains_are_not_passed_over(void **context)
 {
     (void)context;
@@ -190,6 +198,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(little_is_lost),
+        cmocka_unit_test(the_first_calls_cost_little),
         cmocka_unit_test(gains_are_not_passed_over),
         cmocka_unit_test(left_alone_is_nearly_free),
         cmocka_unit_test(the_hidden_cost_of_deepspeed_is_found),

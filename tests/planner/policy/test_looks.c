@@ -5,6 +5,7 @@
 
 static hm_looks_t looks;
 static uint64_t call;
+static bool able; /* can calls go deep */
 static bool some; /* kind of call is worth it */
 
 static int begin(void **context)
@@ -12,7 +13,7 @@ static int begin(void **context)
     (void)context;
     memset(&looks, 0, sizeof looks);
     call = 0;
-    some = false;
+    some = able = false;
     return 0;
 }
 
@@ -23,7 +24,7 @@ static bool call_play(bool yes, double gain_ms, bool worth, bool right)
     hm_prospect_t prospect = {.known = true, .yes = yes, .gain_ms = gain_ms};
     bool look = looks_want(&looks, &prospect, call);
     some = some || worth;
-    if (look) looks_note(&looks, (hm_seen_t){right, worth, some}, call);
+    if (look) looks_note(&looks, (hm_seen_t){able, right, worth, some}, call);
     call++;
     return look;
 }
@@ -37,7 +38,7 @@ static int fruitless_play(int calls)
 
 static void times_set(double lead_ms, double transfer_ms)
 {
-    for (int i = 0; i < HM_RING; i++) looks_time(&looks, lead_ms, transfer_ms);
+    for (int i = 0; i <= HM_RING; i++) looks_time(&looks, lead_ms, transfer_ms);
 }
 
 static void the_job_is_learned_first(void **context)
@@ -147,6 +148,34 @@ static void what_is_never_timed_is_left_alone_soon(void **context)
     assert_true(later >= 5 && later <= 8);
 }
 
+/* Where calls could go deep, times will be known: a few looks more, since one alone may be a hiccup. */
+static void times_of_two_looks_are_waited_for(void **context)
+{
+    (void)context;
+    able = true;
+    looks_time(&looks, 100, 500);
+    looks_time(&looks, 50, 1);
+    assert_int_equal(fruitless_play(5), 5);
+    looks_time(&looks, .3, 25);
+    assert_int_equal(fruitless_play(3), 3);
+    begin(NULL);
+    able = true;
+    assert_int_equal(fruitless_play(73), 10);
+}
+
+/* If such calls took no time at all, that would gain less than a look costs. */
+static void calls_shorter_than_a_look_are_left_alone(void **context)
+{
+    (void)context;
+    times_set(.055, .08);
+    some = true;
+    assert_int_equal(call_play(true, -1, true, true), false);
+    begin(NULL);
+    times_set(.055, .09);
+    some = true;
+    assert_int_equal(call_play(true, -1, true, true), true);
+}
+
 static void missing_times_are_left_out(void **context)
 {
     (void)context;
@@ -154,6 +183,7 @@ static void missing_times_are_left_out(void **context)
     looks_time(&looks, 5, 0);
     looks_wait(&looks, 0);
     assert_int_equal(looks.transfer.kept + looks.lead.kept + looks.wait.kept, 0);
+    looks_time(&looks, 100, 500); /* made connections */
     looks_time(&looks, .4, 5);
     looks_wait(&looks, 2);
     assert_float_equal(looks.lead_ms, .4, 1e-6);
@@ -175,6 +205,8 @@ int main(void)
         TEST(a_look_that_brings_something_is_followed_by_others),
         TEST(expectations_that_fail_are_not_believed),
         TEST(what_is_never_timed_is_left_alone_soon),
+        TEST(times_of_two_looks_are_waited_for),
+        TEST(calls_shorter_than_a_look_are_left_alone),
         TEST(missing_times_are_left_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
