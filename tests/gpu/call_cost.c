@@ -1,12 +1,13 @@
 /* What a call costs that the library leaves alone, measured inside one process: the call by its name and by NCCL's
  * second name take turns on one communicator, on rows that are all different.
  *
- *   call_cost agreement [--rows N] [--row-bytes N] [--rounds N]   calls that the ranks agree on before leaving them
- * alone, beside a bare all-gather of 2 KB a rank call_cost overhead [--rows N] [--row-bytes N] [--rounds N]    one kind
- * of call, from the 64th on
+ * call_cost agreement [--rows N] [--row-bytes N]               those that the ranks agree on before leaving them alone,
+ *                                                              beside a bare all-gather of 2 KB a rank
+ * call_cost overhead [--rows N] [--row-bytes N] [--rounds N]   one kind of call, from the 64th on
  *
  * N rows for each peer. Times are the slowest rank's, in ms, as JSON from rank 0. Status: 0; 2 options; 3 a failure. */
 #include "comm.h"
+#include "hiermoe.h"
 #include "nccl_pair.h"
 #include "parse.h"
 #include "say.h"
@@ -18,8 +19,9 @@
 #include <time.h>
 
 #define GATHER_BYTES 2048
-#define SETTLING 64  /* calls of a kind until the library has learned what it will */
-#define KIND_CALLS 5 /* agreed on at least, of a kind that brings nothing */
+#define SETTLING 64 /* calls of a kind until the library has learned what it will */
+#define SAMPLES 40  /* agreements to measure, at most */
+#define CALLS_MOST 200
 
 typedef struct cost {
     nccl_pair_t pair;
@@ -91,34 +93,47 @@ static int cost_median(cost_t *cost, double *ms, int count, double *median)
     return status;
 }
 
-/* Every data type is a kind of its own, and of each the first calls are agreed on; the very first of a kind takes two
- * rounds, since nothing is known of its rows, and is left out. */
+/* The library's counters of the communicator; where it is not there, all zero. */
+static int counters_read(const cost_t *cost, hiermoe_stats_t *stats)
+{
+    const hiermoe_api_t *api = hiermoe_api_load();
+    *stats = (hiermoe_stats_t){.size = sizeof(*stats)};
+    return api ? api->stats(cost->comm.comm, stats) : 0;
+}
+
+/* Whether a call between two readings was agreed on and then left alone. */
+static bool agreed_alone(const cost_t *cost, const hiermoe_stats_t *before, const hiermoe_stats_t *after)
+{
+    if (!cost->pair.preloaded) return true;
+    return after->agreements > before->agreements && after->replaced == before->replaced;
+}
+
+/* Calls until enough were agreed on, or none is any more; all ranks count the same. The first one takes two rounds,
+ * since nothing is known of its rows, and makes connections: it is left out. */
 static int cost_agreement(cost_t *cost)
 {
-    static const ncclDataType_t types[] = {ncclUint8, ncclInt8,    ncclBfloat16, ncclFloat16,
-                                           ncclInt32, ncclFloat32, ncclInt64,    ncclFloat64};
-    enum { TYPES = sizeof(types) / sizeof(types[0]), SAMPLES = TYPES * (KIND_CALLS - 1) };
-    double job[SAMPLES], plain[SAMPLES], gather[SAMPLES], unused, median[3];
-    int status = 0, n = 0;
+    double job[SAMPLES], plain[SAMPLES], gather[SAMPLES], unused, median[3] = {0};
+    hiermoe_stats_t before, after;
+    int status = 0, n = 0, calls = 0;
     for (int i = 0; !status && i < 10; i++) status = cost_gather(cost, &unused);
     for (int i = 0; !status && i < 10; i++) status = cost_exchange(cost, &cost->pair.plain, ncclUint8, &unused);
-    for (int t = 0; t < TYPES; t++) {
-        if (!status) status = cost_exchange(cost, &cost->pair.job, types[t], &unused);
-        for (int i = 1; !status && i < KIND_CALLS; i++, n++) {
-            status = cost_exchange(cost, &cost->pair.plain, types[t], &plain[n]);
-            if (!status) status = cost_exchange(cost, &cost->pair.job, types[t], &job[n]);
-            if (!status) status = cost_gather(cost, &gather[n]);
-        }
+    for (; !status && n < SAMPLES && calls < CALLS_MOST; calls++) {
+        status = cost_exchange(cost, &cost->pair.plain, ncclUint8, &plain[n]);
+        if (!status) status = counters_read(cost, &before);
+        if (!status) status = cost_exchange(cost, &cost->pair.job, ncclUint8, &job[n]);
+        if (!status) status = counters_read(cost, &after);
+        if (!status) status = cost_gather(cost, &gather[n]);
+        if (!status && calls > 0 && agreed_alone(cost, &before, &after)) n++;
     }
-    if (!status) status = cost_median(cost, job, SAMPLES, &median[0]);
-    if (!status) status = cost_median(cost, plain, SAMPLES, &median[1]);
-    if (!status) status = cost_median(cost, gather, SAMPLES, &median[2]);
+    if (!status && n > 0) status = cost_median(cost, job, n, &median[0]);
+    if (!status && n > 0) status = cost_median(cost, plain, n, &median[1]);
+    if (!status && n > 0) status = cost_median(cost, gather, n, &median[2]);
     if (!status && !cost->comm.rank)
         printf("{\"test\": \"agreement\", \"ranks\": %d, \"rows_per_peer\": %d, \"row_bytes\": %d, \"preloaded\": %s, "
                "\"samples\": %d, \"calls\": %d, \"agreed_ms\": %.4f, \"plain_ms\": %.4f, \"agreement_ms\": %.4f, "
                "\"all_gather_2k_ms\": %.4f}\n",
-               cost->comm.ranks, cost->rows, cost->row_bytes, cost->pair.preloaded ? "true" : "false", SAMPLES,
-               TYPES * KIND_CALLS, median[0], median[1], median[0] - median[1], median[2]);
+               cost->comm.ranks, cost->rows, cost->row_bytes, cost->pair.preloaded ? "true" : "false", n, calls,
+               median[0], median[1], median[0] - median[1], median[2]);
     return status;
 }
 
