@@ -10,7 +10,9 @@
 #include <stdbool.h>
 
 #define HM_CUDA_KERNELS(X) \
-    X(clear) X(print) X(gather) X(number) X(compare) X(label) X(count) X(pick) X(map) X(move) X(stage) X(claim)
+    X(clear) \
+    X(print) X(gather) X(number) X(compare) X(label) X(count) X(period) X(settle) X(pick) X(map) X(move) X(stage) \
+        X(claim)
 
 typedef enum hm_cuda_kernel {
 #define HM_CUDA_KERNEL(name) HM_CUDA_##name,

@@ -6,6 +6,7 @@
 typedef volatile int atomic_int; /* C++ has no stdatomic.h; kernels only need the header to parse */
 #endif
 #include "kernels.h"
+#include "period.h"
 
 enum {
     HM_BLOCK = 256,                /* threads of every kernel's block unless its launch says otherwise */
@@ -86,6 +87,18 @@ typedef struct hm_pick {
     uint32_t most; /* hits that are listed, at most */
     hm_bits_t bits;
 } hm_pick_t;
+
+/* Arguments of period's kernels, which run one after another: period (counts rows of all sizes), settle. */
+typedef struct hm_period_work {
+    const hm_period_part_t *part;
+    const uint32_t *size;      /* [sizes] bytes of a row */
+    const uint64_t *table;     /* [sizes + 1] where in `entry` a size's table begins; powers of two of slots each */
+    hm_period_count_t *count;  /* [sizes] zeros at first */
+    unsigned long long *entry; /* hashes of rows, zeros at first */
+    uint32_t *found;
+    uint32_t sizes, scale;
+    uint32_t access; /* that suits all segments' starts: 16, 8, 4, 2 or 1 */
+} hm_period_work_t;
 
 /* Where the tiles of a pick meet. Nothing is cleared between launches: tickets run on from `ticket_before`, and what
  * tiles publish bears the launch's own tag. */

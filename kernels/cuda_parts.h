@@ -42,6 +42,8 @@ size_t cuda_identify_bytes(size_t n);
 int cuda_identify(hm_context_t *context, void *stream, const hm_rows_t *rows, const uint32_t *bit,
                   const hm_bits_t *groups, int group_count, int fingerprint_bits, void *work,
                   const hm_identity_t *identity);
+size_t cuda_period_bytes(const hm_period_job_t *job);
+int cuda_period(hm_context_t *context, void *stream, const hm_period_job_t *job, void *work, uint32_t *found);
 int cuda_pick(hm_context_t *context, void *stream, const hm_pick_job_t *jobs, int count);
 int cuda_map(hm_context_t *context, void *stream, const hm_map_job_t *jobs, int count);
 int cuda_move(hm_context_t *context, void *stream, const hm_move_job_t *jobs, int count);

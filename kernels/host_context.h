@@ -68,6 +68,8 @@ int host_copy(hm_context_t *context, void *stream, void *dst, const void *src, s
 int host_identify(hm_context_t *context, void *stream, const hm_rows_t *rows, const uint32_t *bit,
                   const hm_bits_t *groups, int group_count, int fingerprint_bits, void *work,
                   const hm_identity_t *identity);
+size_t host_period_bytes(const hm_period_job_t *job);
+int host_period(hm_context_t *context, void *stream, const hm_period_job_t *job, void *work, uint32_t *found);
 int host_pick(hm_context_t *context, void *stream, const hm_pick_job_t *jobs, int count);
 int host_map(hm_context_t *context, void *stream, const hm_map_job_t *jobs, int count);
 int host_move(hm_context_t *context, void *stream, const hm_move_job_t *jobs, int count);

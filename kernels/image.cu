@@ -3,4 +3,5 @@
 #include "identify_compare.cu"
 #include "identify_label.cu"
 #include "move.cu"
+#include "period_count.cu"
 #include "pick.cu"

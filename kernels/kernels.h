@@ -17,6 +17,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#ifdef __CUDACC__
+#define HM_SHARED static __host__ __device__ __forceinline__ /* of both back ends */
+#else
+#define HM_SHARED static inline
+#endif
+
 #define HM_TICKET 64 /* bytes that tell another process how to reach memory */
 #define HM_MARKS 33  /* slots for times, see mark */
 
@@ -84,6 +90,27 @@ typedef struct hm_move_job {
     const hm_rows_t *segments;
 } hm_move_job_t;
 
+/* A buffer whose counts do not tell the size of its rows. Each segment is a whole number of rows of each of the sizes
+ * in question, which descend. All host arrays; a base may be NULL where bytes is 0. */
+typedef struct hm_period_job {
+    int segments, sizes;
+    const void *const *base;
+    const size_t *bytes;
+    const uint32_t *size; /* at most HM_PERIOD_SIZES */
+} hm_period_job_t;
+
+enum {
+    HM_PERIOD_SIZES = 128,
+    HM_PERIOD_ONE = 1 << 20, /* all rows, where a share of the rows is said */
+    HM_PERIOD_LISTS = 16     /* bytes of a row that is sent only once which go into lists about it, about */
+};
+
+/* The bytes saved where a share of the rows repeats, less what lists take; in parts of HM_PERIOD_ONE of all bytes. */
+HM_SHARED int64_t period_net(uint64_t share, uint64_t row_bytes)
+{
+    return (int64_t)share - (int64_t)HM_PERIOD_LISTS * HM_PERIOD_ONE / (int64_t)row_bytes;
+}
+
 /* What the host and a stream say to each other about a word in device memory that the host may take back until the
  * stream gets to it. Lies in host_alloc memory, zeros at first. Each side sets its word, then looks at the other's. */
 typedef struct hm_claim {
@@ -112,8 +139,9 @@ struct hm_kernels {
     double identify_ms, pack_ms; /* ms per byte as in hm_profile_t, until measured; 0: those of profile_prior */
 
     /* Makes a context. Until prepare it only serves host_alloc, host_free, join, wait, mark, span, capturing and
-     * context_destroy: enough to tell other ranks that prepare failed here. hook is the back end's own: an hm_host_stream_t, or for CUDA the
-     * number of the device (an int; NULL or below 0: the calling thread's current one). */
+     * context_destroy: enough to tell other ranks that prepare failed here. hook is the back end's own: an
+     * hm_host_stream_t, or for CUDA the number of the device (an int; NULL or below 0: the calling thread's current
+     * one). */
     int (*context_create)(const void *hook, hm_context_t **context);
     /* Loads the kernels and reserves the memory that must not be missing in the middle of a call. -EIO for a device or
      * driver that the back end does not know. */
@@ -158,6 +186,12 @@ struct hm_kernels {
     int (*identify)(hm_context_t *context, void *stream, const hm_rows_t *rows, const uint32_t *bit,
                     const hm_bits_t *groups, int group_count, int fingerprint_bits, void *work,
                     const hm_identity_t *identity);
+
+    /* The size at which rows of a buffer repeat, by a sample: found[0] (device memory, two words) gets the size that
+     * saves most, the largest where several do, or 0 where none does; found[1] the share of rows that repeat, in parts
+     * of HM_PERIOD_ONE. `work` is device memory of period_bytes(job). */
+    size_t (*period_bytes)(const hm_period_job_t *job);
+    int (*period)(hm_context_t *context, void *stream, const hm_period_job_t *job, void *work, uint32_t *found);
 
     /* The number of rows of a pick over identity's masks is known to the host only after wait. */
     int (*pick)(hm_context_t *context, void *stream, const hm_pick_job_t *jobs, int count);

@@ -244,7 +244,9 @@ CUresult cuMemcpyAsync(CUdeviceptr to, CUdeviceptr from, size_t bytes, CUstream 
 
 CUresult cuMemsetD8Async(CUdeviceptr memory, unsigned char value, size_t bytes, CUstream stream)
 {
-    (void)memory, (void)value, (void)bytes, (void)stream;
+    (void)value, (void)stream;
+    fake_cuda.zeroed = (const void *)(uintptr_t)memory;
+    fake_cuda.zeroed_bytes = bytes;
     return CUDA_SUCCESS;
 }
 

@@ -196,6 +196,35 @@ static void memory_of_equal_rows(void **state)
     }
 }
 
+/* What is cleared, which is all that its kernels write to but the words found, lies in the work memory asked for. */
+static void period_keeps_to_its_memory(void **state)
+{
+    enum { SEGMENTS = 70 };
+    hm_context_t *context = NULL;
+    const void *base[SEGMENTS];
+    size_t bytes[SEGMENTS];
+    uint32_t size[HM_PERIOD_SIZES], found[2];
+    (void)state;
+    assert_int_equal(cuda->context_create(NULL, &context), 0);
+    assert_int_equal(cuda->prepare(context), 0);
+    for (size_t row = 16; row <= 40000; row = row * 3 / 2 / 16 * 16 + 16) {
+        for (size_t rows = 1; rows < 20000; rows = rows * 3 + 1) {
+            int sizes = 0;
+            for (int p = 0; p < SEGMENTS; p++) bytes[p] = rows * row, base[p] = (const void *)(uintptr_t)(1000003 * p);
+            for (size_t b = 65536; b >= 64; b -= 16)
+                if (rows * row % b == 0 && sizes < HM_PERIOD_SIZES) size[sizes++] = (uint32_t)b;
+            hm_period_job_t job = {1 + (int)(rows % SEGMENTS), sizes, base, bytes, size};
+            const char *work = (const char *)(uintptr_t)0x100007;
+            size_t need = cuda->period_bytes(&job);
+            assert_int_equal(cuda->period(context, NULL, &job, (void *)(uintptr_t)work, found), 0);
+            if (sizes == 0) continue;
+            assert_true((const char *)fake_cuda.zeroed >= work);
+            assert_true((const char *)fake_cuda.zeroed + fake_cuda.zeroed_bytes <= work + need);
+        }
+    }
+    cuda->context_destroy(context);
+}
+
 /* The words that the host and the stream share reach the kernel, behind earlier work and before later work. */
 static void claim_is_one_thread_in_the_order_of_the_stream(void **state)
 {
@@ -248,6 +277,7 @@ int main(void)
         cmocka_unit_test_setup(streams_of_two_threads_are_ordered_though_they_have_one_handle, setup),
         cmocka_unit_test_setup(memory_of_a_context, setup),
         cmocka_unit_test_setup(memory_of_equal_rows, setup),
+        cmocka_unit_test_setup(period_keeps_to_its_memory, setup),
         cmocka_unit_test_setup(claim_is_one_thread_in_the_order_of_the_stream, setup),
         cmocka_unit_test_setup(wait_that_is_gone_on_with_is_for_the_same_point, setup),
         cmocka_unit_test_setup(tables_that_find_no_memory_wait_for_earlier_ones, setup),

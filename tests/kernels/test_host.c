@@ -1,5 +1,5 @@
-/* Description: what the host back end promises whatever the job and its peers do: lists that a lost peer never filled in
- * let nothing be read or written out of bounds. test_host_streams.c has its streams.
+/* Description: what the host back end promises whatever the job and its peers do: lists that a lost peer never filled
+ * in let nothing be read or written out of bounds. test_host_streams.c has its streams.
  */
 #include "../../kernels/kernels.h"
 
