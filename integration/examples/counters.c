@@ -73,8 +73,8 @@ static int id_share(int rank, const char *path, ncclUniqueId *id)
     return done ? 0 : -1;
 }
 
-/* Every token goes to every rank, so all but one of its copies on a node can be left out. Counts differ a little:
- * otherwise the library could not tell the size of a row, and HIERMOE_ROW_BYTES would have to be set.
+/* Every token goes to every rank, so all but one of its copies on a node can be left out. Counts differ a little,
+ * as they do where tokens are routed: the library knows the size of a row from them, and need not search for it.
  *
  * The library must know that a function issues whole all-to-alls on every rank. It knows PyTorch's; this one is named
  * in HIERMOE_TRUST and found in the call stack by its name. So it is exported (not static, linked with -rdynamic), not

@@ -1,6 +1,8 @@
 #include "agree.h"
 
+#include "base/log.h"
 #include "base/settings.h"
+#include "search.h"
 
 #include <errno.h>
 
@@ -16,6 +18,7 @@ static size_t levels_most(void)
 int agree_create(hm_agree_t *agree, hm_channel_t *channel, int ranks)
 {
     size_t levels = levels_most();
+    sizes_init(&agree->sizes);
     int status = ballot_create(&agree->ballot, ranks, levels);
     if (status == 0) status = rows_create(&agree->rows, ranks);
     if (status == 0) status = slips_create(&agree->slips, channel, ballot_counts_at(&agree->ballot));
@@ -48,7 +51,7 @@ static hm_reason_t rows_reason(int status)
 /* Fills this rank's row on the device: the host's part by a copy, the counts by identify where rows can be looked at.
  * What this rank cannot do it says in its row; that it can it may take back until the stream gets there. */
 static int row_enqueue(hm_agree_t *agree, hm_channel_t *channel, const hm_place_t *place, const hm_call_t *call,
-                       const hm_word_t *word, hm_slip_t *slip)
+                       const hm_word_t *word, bool search, hm_slip_t *slip)
 {
     const hm_ballot_t *ballot = &agree->ballot;
     size_t bytes = ballot_row_bytes(ballot), counts_at = ballot_counts_at(ballot);
@@ -68,18 +71,21 @@ static int row_enqueue(hm_agree_t *agree, hm_channel_t *channel, const hm_place_
         head->reason = refused;
     }
     int status = channel_copy(channel, device, head, counts_at);
+    uint32_t *found = (uint32_t *)(void *)(device + ballot_found_at(ballot));
+    if (status == 0 && search && head->able != HM_ABLE_NOT)
+        status = search_enqueue(&agree->rows, channel, call, head->gcd, found);
     if (status != 0) return status;
     return channel_claim(channel, &slip->claim, &((hm_ballot_head_t *)(void *)device)->able, HM_ABLE_WITHDRAWN);
 }
 
 /* One agreement with rows of word->row_bytes (0: only to learn the row size). */
 static int round_hold(hm_agree_t *agree, hm_channel_t *channel, const hm_place_t *place, const hm_call_t *call,
-                      const hm_word_t *word, hm_agreement_t *agreement)
+                      const hm_word_t *word, bool search, hm_agreement_t *agreement)
 {
     hm_ballot_t *ballot = &agree->ballot;
     hm_slip_t *slip;
     int status = slips_take(&agree->slips, channel, &slip);
-    if (status == 0) status = row_enqueue(agree, channel, place, call, word, slip);
+    if (status == 0) status = row_enqueue(agree, channel, place, call, word, search, slip);
     if (status == 0) status = board_gather(&agree->board, channel, ballot_row_bytes(ballot), &slip->claim);
     bool withdrawn = status == -EAGAIN;
     if (withdrawn) status = 0;
@@ -100,21 +106,58 @@ static hm_reason_t misfit_reason(size_t gcd, size_t fixed)
     return fixed != 0 || gcd < HM_ROW_BYTES_MIN ? HM_REASON_ROWS_TOO_SMALL : HM_REASON_CALLS_DIFFER;
 }
 
+/* Says once for each size that it was found in the bytes. */
+static void size_say(const hm_call_t *call, const hm_sizes_t *sizes, const hm_agreement_t *agreement)
+{
+    if (call->comm->rank != 0 || !log_on(HM_LOG_INFO) || agreement->found == 0) return;
+    if (!sizes_proven(sizes, agreement->found))
+        comm_say(HM_LOG_INFO, call->comm,
+                 "calls with counts of multiples of %zu bytes may have rows of %zu bytes: %.1f %% repeat",
+                 agreement->gcd, agreement->found, 100. * (double)agreement->found_net / HM_PERIOD_ONE);
+}
+
+/* The setting's size or none. */
+static int fixed_run(hm_agree_t *agree, hm_channel_t *channel, const hm_place_t *place, const hm_call_t *call,
+                     const hm_word_t *word, hm_agreement_t *agreement)
+{
+    hm_word_t said = *word;
+    said.row_bytes = settings_get()->row_bytes < HM_ROW_BYTES_MIN ? 0 : settings_get()->row_bytes;
+    return round_hold(agree, channel, place, call, &said, false, agreement);
+}
+
+static int found_run(hm_agree_t *agree, hm_channel_t *channel, const hm_place_t *place, const hm_call_t *call,
+                     const hm_word_t *word, hm_agreement_t *agreement)
+{
+    hm_word_t said = *word;
+    hm_size_look_t look;
+    hm_size_try_t next = sizes_begin(&agree->sizes, word->row_bytes, &look);
+    hm_size_outcome_t outcome;
+    do {
+        said.row_bytes = next.row_bytes;
+        int status = round_hold(agree, channel, place, call, &said, next.search, agreement);
+        if (status != 0) return status;
+        bool crowded = !agreement->able &&
+                       (agreement->reason == HM_REASON_SCRATCH_CAP || agreement->reason == HM_REASON_TOO_MANY_ROWS);
+        if (!agreement->able && !crowded) return 0;
+        size_say(call, &agree->sizes, agreement);
+        outcome = (hm_size_outcome_t){.crowded = crowded,
+                                      .fits = agreement->able && agreement->row_fits,
+                                      .net = agreement->net,
+                                      .gcd = agreement->gcd,
+                                      .found = agreement->found,
+                                      .found_net = agreement->found_net};
+    } while (sizes_next(&agree->sizes, &look, &outcome, &next));
+    agreement->row_proven = agreement->able && agreement->row_fits && sizes_proven(&agree->sizes, said.row_bytes);
+    return 0;
+}
+
 int agree_run(hm_agree_t *agree, hm_channel_t *channel, const hm_place_t *place, const hm_call_t *call,
               const hm_word_t *word, hm_agreement_t *agreement)
 {
-    hm_word_t said = *word;
     size_t fixed = settings_get()->row_bytes;
-    if (fixed != 0) said.row_bytes = fixed;
-    /* Rows that will be refused are not looked at: that takes memory for each of them. */
-    if (said.row_bytes < HM_ROW_BYTES_MIN) said.row_bytes = 0;
-    for (int round = 0; round < 2; round++) {
-        int status = round_hold(agree, channel, place, call, &said, agreement);
-        if (status != 0 || !agreement->able || agreement->row_fits) return status;
-        if (fixed != 0 || agreement->gcd == 0) break;
-        said.row_bytes = agreement->gcd;
-        if (said.row_bytes < HM_ROW_BYTES_MIN) break;
-    }
+    int status = fixed != 0 ? fixed_run(agree, channel, place, call, word, agreement)
+                            : found_run(agree, channel, place, call, word, agreement);
+    if (status != 0 || !agreement->able || agreement->row_fits) return status;
     agreement->able = false;
     agreement->reason = misfit_reason(agreement->gcd, fixed);
     return 0;

@@ -4,15 +4,15 @@
 
 #include "ballot.h"
 #include "rows.h"
+#include "sizes.h"
 #include "slips.h"
-
-#define HM_ROW_BYTES_MIN 32 /* smaller rows are not looked at: the map costs as much as the copies */
 
 typedef struct hm_agree {
     hm_board_t board;
     hm_ballot_t ballot;
     hm_slips_t slips;
     hm_row_set_t rows;
+    hm_sizes_t sizes;
 } hm_agree_t;
 
 /* Memory for any topology that the settings allow: before the ranks meet, so that a rank without it can say so. 0 or
@@ -20,9 +20,10 @@ typedef struct hm_agree {
 int agree_create(hm_agree_t *agree, hm_channel_t *channel, int ranks);
 void agree_free(hm_agree_t *agree, const hm_channel_t *channel);
 
-/* Holds the agreement on a call: two rounds where word->row_bytes, the expected row size, does not fit;
- * HIERMOE_ROW_BYTES overrides it. Where the agreement says able, agree->ballot holds the agreed table and agree->rows
- * what this rank's rows are. The stream must be behind the context's earlier work (kernels' join).
+/* Holds the agreement on a call: one round where word->row_bytes, the expected row size, fits and rows repeat; up to
+ * HM_SIZE_ROUNDS where a better size is to be found (sizes.h). HIERMOE_ROW_BYTES overrides all sizes. Where the
+ * agreement says able, agree->ballot holds the agreed table and agree->rows what this rank's rows are. The stream must
+ * be behind the context's earlier work (kernels' join).
  *
  * A rank whose stream the job holds back does not wait for the other ranks: it withdraws, and all ranks get the reason
  * STREAM_HELD, that rank before its stream has come to the agreement.

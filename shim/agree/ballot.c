@@ -8,12 +8,13 @@
 
 #define BALLOT_MAGIC 0x45415448u
 #define HEAD_WORDS (sizeof(hm_ballot_head_t) / sizeof(uint32_t))
+#define FOUND_WORDS 2
 #define TILE 8 /* of 4 bytes a count, half a cache line */
 
 static size_t words_of(size_t ranks, size_t groups)
 {
     /* Rows of the gathered table start at multiples of 16 bytes. */
-    return (HEAD_WORDS + 2 * ranks + 1 + groups + 3) / 4 * 4;
+    return (HEAD_WORDS + 2 * ranks + FOUND_WORDS + 1 + groups + 3) / 4 * 4;
 }
 
 size_t ballot_board_bytes(int ranks, size_t levels)
@@ -54,9 +55,14 @@ static const uint32_t *row_of(const hm_ballot_t *ballot, const hm_board_t *board
     return board_host(board, (int)rank, ballot_row_bytes(ballot));
 }
 
-size_t ballot_counts_at(const hm_ballot_t *ballot)
+size_t ballot_found_at(const hm_ballot_t *ballot)
 {
     return (HEAD_WORDS + 2 * (size_t)ballot->ranks) * sizeof(uint32_t);
+}
+
+size_t ballot_counts_at(const hm_ballot_t *ballot)
+{
+    return ballot_found_at(ballot) + FOUND_WORDS * sizeof(uint32_t);
 }
 
 static size_t counts_gcd(const hm_call_t *call, int ranks)
@@ -134,9 +140,12 @@ int ballot_judge(const hm_ballot_t *ballot, const hm_board_t *board, size_t row_
         .able = true, .row_fits = row_bytes != 0, .reason = HM_REASON_NONE, .timed = true, .lead_us = UINT32_MAX};
     found.span_us = first->span_us;
     bool withdrawn = false;
+    hm_size_vote_t vote = {.sizes = 0};
     for (size_t s = 0; s < (size_t)ballot->ranks; s++) {
         const hm_ballot_head_t *head = (const hm_ballot_head_t *)row_of(ballot, board, s);
         if (head->magic != BALLOT_MAGIC || head->sequence != first->sequence) return -EPROTO;
+        const uint32_t *words = row_of(ballot, board, s) + ballot_found_at(ballot) / sizeof(uint32_t);
+        sizes_vote_add(&vote, words[0], words[1]);
         found.gcd = bytes_gcd(found.gcd, head->gcd);
         if (head->transfer_us == 0) found.timed = false;
         if (head->lead_us < found.lead_us) found.lead_us = head->lead_us;
@@ -153,6 +162,7 @@ int ballot_judge(const hm_ballot_t *ballot, const hm_board_t *board, size_t row_
             found.reason = HM_REASON_CALLS_DIFFER;
         }
     }
+    found.found = sizes_vote_count(&vote, found.gcd, ballot->ranks, &found.found_net);
     if (withdrawn) found = ballot_withdrawn();
     if (found.able && found.row_fits && !counts_match(ballot, board)) {
         found.able = false;
@@ -167,10 +177,12 @@ void ballot_split(hm_ballot_t *ballot, const hm_board_t *board, const hm_topo_t 
 {
     size_t ranks = (size_t)ballot->ranks;
     hm_table_t *table = &ballot->table;
+    uint64_t all = 0, distinct = 0;
     table->row_bytes = row_bytes;
     for (size_t s = 0; s < ranks; s++) {
-        const uint32_t *row = row_of(ballot, board, s) + HEAD_WORDS, *counts = row + 2 * ranks;
+        const uint32_t *row = row_of(ballot, board, s) + HEAD_WORDS, *counts = row + 2 * ranks + FOUND_WORDS;
         memcpy((uint32_t *)table->raw + s * ranks, row, ranks * sizeof *row);
+        distinct += *counts;
         ballot->distinct[s] = *counts++;
         for (int l = 1; l <= topo->levels; l++) {
             size_t groups = (size_t)topo->groups[l];
@@ -178,5 +190,7 @@ void ballot_split(hm_ballot_t *ballot, const hm_board_t *board, const hm_topo_t 
             counts += groups;
         }
     }
-    for (size_t i = 0; i < ranks * ranks; i++) agreement->bytes += table->raw[i] * (uint64_t)row_bytes;
+    for (size_t i = 0; i < ranks * ranks; i++) all += table->raw[i];
+    agreement->bytes = all * row_bytes;
+    agreement->net = period_net(all > distinct ? (all - distinct) * HM_PERIOD_ONE / all : 0, row_bytes);
 }

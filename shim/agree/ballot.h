@@ -3,13 +3,15 @@
 #define HM_BALLOT_H
 
 #include "door/call.h"
+#include "sizes.h"
 #include "talk/board.h"
 #include "talk/place.h"
 
 #include "planner/table.h"
 
-/* One rank's row starts with this; raw[ranks], want[ranks] and counts[1 + groups] follow, 32-bit words each: the rows
- * it sends to each rank, those it expects from each, and its distinct rows, in all and by group (hm_identity_t). */
+/* One rank's row starts with this; raw[ranks], want[ranks], found[2] and counts[1 + groups] follow, 32-bit words each:
+ * the rows it sends to each rank, those it expects from each, the size of a row that it found in its bytes and the
+ * share of rows that then repeat (kernels' period), and its distinct rows, in all and by group (hm_identity_t). */
 typedef struct hm_ballot_head {
     uint32_t magic, sequence;
     uint32_t span_us, wait_us;     /* see hm_word_t */
@@ -39,6 +41,10 @@ typedef struct hm_agreement {
     hm_reason_t reason;   /* where not */
     bool row_fits;        /* row_bytes divides every count; false: try again with `gcd` */
     size_t gcd;           /* of all counts of all ranks, bytes; 0 too where the reason is STREAM_HELD */
+    int64_t net;          /* where able and row_fits: what the rows' copies save, as period_net */
+    size_t found;         /* size of a row that ranks found in their bytes, 0: none */
+    int64_t found_net;    /* what that may save */
+    bool row_proven;      /* row_bytes was found in bytes: counts that allow a larger row say nothing */
     uint64_t bytes;       /* to other ranks and to themselves, all ranks together */
     bool timed;           /* every rank knew the times of an earlier call: */
     uint32_t lead_us;     /* minimum over ranks: the last rank to arrive did not wait */
@@ -70,7 +76,8 @@ static inline size_t ballot_row_bytes(const hm_ballot_t *ballot)
     return ballot->row_words * sizeof(uint32_t);
 }
 
-/* The counts in a rank's row, and the bytes before them. */
+/* Where in a rank's row the words found and the counts begin, in bytes. What lies before the counts is the host's. */
+size_t ballot_found_at(const hm_ballot_t *ballot);
 size_t ballot_counts_at(const hm_ballot_t *ballot);
 
 /* Writes this rank's head, raw and want to `own`, a row in host memory; the counts come from the rows themselves. What
@@ -87,7 +94,7 @@ static inline hm_agreement_t ballot_withdrawn(void)
 /* Judges the rows on the board. 0, or -EPROTO where they do not belong to one call. */
 int ballot_judge(const hm_ballot_t *ballot, const hm_board_t *board, size_t row_bytes, hm_agreement_t *agreement);
 
-/* Takes the rows of all ranks apart into ballot->table and ballot->distinct; sets agreement->bytes. */
+/* Takes the rows of all ranks apart into ballot->table and ballot->distinct; sets agreement->bytes and ->net. */
 void ballot_split(hm_ballot_t *ballot, const hm_board_t *board, const hm_topo_t *topo, size_t row_bytes,
                   hm_agreement_t *agreement);
 

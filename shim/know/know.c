@@ -152,6 +152,8 @@ hm_decision_t know_decide(hm_know_t *know, const hm_channel_t *channel, const hm
     outcome.row_bytes = table->row_bytes;
     outcome.bytes = (double)agreement->bytes / place->topo->ranks;
     outcome.copies = plan.copies;
+    /* Counts that would allow larger rows say nothing of rows found in bytes. */
+    if (agreement->row_proven) outcome.gcd = table->row_bytes;
     for (int d = 0; d <= outcome.levels; d++) outcome.model_ms[d] = plan.predicted_ms[d];
     int depth = policy_choose(&know->policy, &outcome);
     plan_note(know, channel->comm, &plan, outcome.levels, know->observe ? plan.depth : depth);
