@@ -34,6 +34,14 @@ static const struct {
              {ncclFloat32, 4}, {ncclInt32, 4}, {ncclInt64, 8},   {ncclFloat64, 8}};
 #define TYPES (sizeof types / sizeof types[0])
 
+/* What repeats is not always a row: where counts are equal the bytes alone tell its size, and they may mislead. */
+static size_t piece_draw(data_random_t *random, size_t row_bytes)
+{
+    size_t which = data_below(random, 12), parts = which == 0 ? 4 : which == 1 ? 2 : 1;
+    if (row_bytes % parts == 0 && parts > 1) return row_bytes / parts;
+    return row_bytes * (which == 2 ? 2 : which == 3 ? 3 : 1);
+}
+
 /* Runs of one call, as today's jobs never have, up to long ones. */
 static void run_draw(data_random_t *random, data_run_t *run)
 {
@@ -41,10 +49,13 @@ static void run_draw(data_random_t *random, data_run_t *run)
     size_t which = data_below(random, TYPES);
     data_shape_t *shape = &run->shape;
     run->left = 1 + data_below(random, most[data_below(random, 3)]);
+    run->equal = data_below(random, 6) == 0;
+    run->slots = data_below(random, 2) == 0 ? 0 : 1 + data_below(random, 60);
     shape->type = types[which].type;
     shape->type_bytes = types[which].bytes;
     shape->row_bytes = elements[data_below(random, sizeof elements / sizeof elements[0])] * shape->type_bytes;
     shape->pool = 1 + (unsigned)data_below(random, data_below(random, 2) ? 6 : 90);
+    shape->piece_bytes = piece_draw(random, shape->row_bytes);
 }
 
 void data_shape_draw(data_random_t *random, data_run_t *run, size_t most_bytes, int ranks, data_shape_t *shape)
@@ -59,10 +70,12 @@ void data_shape_draw(data_random_t *random, data_run_t *run, size_t most_bytes, 
     int target = data_below(random, 10) == 0 ? (int)data_below(random, (size_t)ranks) : -1;
     bool sparse = data_below(random, 5) == 0;
     size_t same = data_below(random, most);
-    shape->equal = data_below(random, 5) == 0;
+    shape->equal = run->equal || data_below(random, 5) == 0;
+    if (run->equal && run->slots > 0 && run->slots < most) same = run->slots;
     shape->ragged = data_below(random, 15) == 0;
     shape->mixed = data_below(random, 8) == 0;
     shape->left_out = data_below(random, 16) == 0;
+    shape->padded = data_below(random, 4) == 0;
     for (int s = 0; s < DATA_RANKS; s++)
         for (int r = 0; r < DATA_RANKS; r++) {
             size_t rows = data_below(random, most), odd = data_below(random, shape->row_bytes / shape->type_bytes);
@@ -139,10 +152,13 @@ static bool send_make(data_random_t *random, const data_shape_t *shape, int rank
     buffers->sent = calloc(1, buffers->sent_bytes);
     buffers->sent_copy = malloc(buffers->sent_bytes);
     if (buffers->sent == NULL || buffers->sent_copy == NULL) return false;
+    size_t piece = shape->piece_bytes > 0 ? shape->piece_bytes : shape->row_bytes;
     for (int p = 0; p < ranks; p++) {
         char *row = buffers->send[p] = buffers->sent + at[p];
-        for (size_t left = bytes[p]; left > 0;) {
-            size_t part = left < shape->row_bytes ? left : shape->row_bytes;
+        size_t rows = bytes[p] / shape->row_bytes, left = bytes[p];
+        if (shape->padded) left = data_below(random, rows + 1) * shape->row_bytes; /* zeros behind */
+        while (left > 0) {
+            size_t part = left < piece ? left : piece;
             row_fill(random, shape, row, part);
             row += part;
             left -= part;

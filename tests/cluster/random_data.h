@@ -24,9 +24,11 @@ typedef struct data_shape {
     size_t type_bytes, row_bytes;
     size_t count[DATA_RANKS][DATA_RANKS]; /* [source][rank] elements; whole rows unless `ragged` */
     bool ragged;
-    bool mixed;    /* each pair has a type of its own, and empty legs any; else all have `type` */
-    bool left_out; /* who has nothing for another rank makes no send, and that one no receive */
-    unsigned pool; /* different rows there are */
+    bool mixed;         /* each pair has a type of its own, and empty legs any; else all have `type` */
+    bool left_out;      /* who has nothing for another rank makes no send, and that one no receive */
+    unsigned pool;      /* different pieces there are, of: */
+    size_t piece_bytes; /* a row, mostly; else a part of one, or some rows; 0: a row */
+    bool padded;        /* what each rank gets ends in zeros, from any row on */
     uint64_t salt;
 } data_shape_t;
 
@@ -34,6 +36,8 @@ typedef struct data_shape {
  * rows stay for as many calls as `left` says. All zero before the first call. */
 typedef struct data_run {
     size_t left;
+    bool equal;   /* all its calls have equal counts: */
+    size_t slots; /* rows, the same in all of them; 0: other ones in each */
     data_shape_t shape;
 } data_run_t;
 

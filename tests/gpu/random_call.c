@@ -162,6 +162,20 @@ static void oddities_draw(random_call_t *call, uint64_t *shared, uint64_t *own)
     call->forks = !call->by_name && below(own, 200) == 0;
 }
 
+/* What repeats is not always a row: where counts are equal the bytes alone tell its size, and they may mislead. */
+static void piece_draw(random_call_t *call, uint64_t *shared)
+{
+    size_t which = below(shared, 12),
+           parts = which == 0   ? 4
+                   : which == 1 ? 2
+                                : 1,
+           rows = which == 2   ? 2
+                  : which == 3 ? 3
+                               : 1;
+    call->piece_bytes = call->row_bytes % parts ? call->row_bytes : call->row_bytes / parts * rows;
+    call->padded = below(shared, 4) == 0;
+}
+
 #define RUN 16
 
 void random_call_draw(random_call_t *call, uint64_t seed, uint32_t index, const random_limits_t *limits)
@@ -184,15 +198,16 @@ void random_call_draw(random_call_t *call, uint64_t seed, uint32_t index, const 
     call->recv_span = places_draw(call, call->recv_count, call->recv_at, scattered, &own);
     oddities_draw(call, &shared, &own);
     static const size_t pools[] = {1, 2, 3, 7, 40, 200, 100000};
-    size_t most = RANDOM_POOL_BYTES / call->row_bytes;
+    piece_draw(call, &shared);
+    size_t most = RANDOM_POOL_BYTES / call->piece_bytes;
     call->pool = pools[below(&own, sizeof(pools) / sizeof(pools[0]))];
     if (call->pool > most) call->pool = most;
 }
 
 /* Bit patterns that are equal as floats, or equal to nothing, or nearly those of the row before. */
-static void row_write(uint8_t *row, const uint8_t *before, const random_call_t *call, uint64_t *own)
+static void piece_write(uint8_t *row, const uint8_t *before, const random_call_t *call, uint64_t *own)
 {
-    size_t bytes = call->row_bytes, size = call->type_bytes;
+    size_t bytes = call->piece_bytes, size = call->type_bytes;
     size_t kind = below(own, before ? 9 : 5);
     if (kind > 5) memcpy(row, before, bytes);
     switch (kind) {
@@ -221,17 +236,27 @@ static void row_write(uint8_t *row, const uint8_t *before, const random_call_t *
     }
 }
 
+/* One peer's pieces out of the pool, the last one cut to what is left. */
+static void peer_fill(const random_call_t *call, uint8_t *at, size_t bytes, size_t pool, const uint8_t *work,
+                      uint64_t *own)
+{
+    size_t piece = call->piece_bytes, rows = bytes / call->row_bytes;
+    size_t filled = call->padded ? below(own, rows + 1) * call->row_bytes : bytes;
+    memset(at + filled, 0, bytes - filled);
+    for (size_t done = 0; done < filled; done += piece) {
+        size_t part = filled - done < piece ? filled - done : piece;
+        memcpy(at + done, work + below(own, pool) * piece, part);
+    }
+}
+
 void random_call_fill(const random_call_t *call, uint8_t *send, uint8_t *work)
 {
     uint64_t own = (call->seed ^ 0x632be59bd9b4e019u) + ((uint64_t)call->index << 20) + (uint64_t)call->rank;
-    size_t total = 0;
-    for (int p = 0; p < call->ranks; p++) total += call->send_count[p] * call->type_bytes / call->row_bytes;
-    size_t pool = call->pool < total ? call->pool : total;
-    for (size_t i = 0; i < pool; i++)
-        row_write(work + i * call->row_bytes, i ? work + (i - 1) * call->row_bytes : NULL, call, &own);
+    size_t total = 0, piece = call->piece_bytes;
+    for (int p = 0; p < call->ranks; p++) total += call->send_count[p] * call->type_bytes;
+    size_t pool = call->pool < total / piece + 1 ? call->pool : total / piece + 1;
+    for (size_t i = 0; i < pool; i++) piece_write(work + i * piece, i ? work + (i - 1) * piece : NULL, call, &own);
     memset(send, POISON, call->send_span);
-    for (int p = 0; p < call->ranks; p++) {
-        uint8_t *at = send + call->send_at[p], *end = at + call->send_count[p] * call->type_bytes;
-        for (; at < end; at += call->row_bytes) memcpy(at, work + below(&own, pool) * call->row_bytes, call->row_bytes);
-    }
+    for (int p = 0; p < call->ranks; p++)
+        peer_fill(call, send + call->send_at[p], call->send_count[p] * call->type_bytes, pool, work, &own);
 }

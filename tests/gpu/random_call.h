@@ -21,7 +21,9 @@ typedef struct random_call {
     ncclDataType_t type;
     size_t type_bytes, row_bytes;
     const char *style;                     /* of the counts */
-    size_t pool;                           /* different rows that the sender draws from */
+    size_t pool;                           /* different pieces that the sender draws from */
+    size_t piece_bytes;                    /* of a piece: a row, mostly; else a part of one, or some rows */
+    bool padded;                           /* what each rank gets ends in zeros, from any row on */
     size_t *send_count, *recv_count;       /* [ranks] elements */
     size_t *send_at, *recv_at;             /* [ranks] where each peer's rows begin, bytes */
     bool mixed;                            /* each pair has a type of its own, and empty messages any */
