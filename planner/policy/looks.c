@@ -19,8 +19,8 @@
 void looks_time(hm_looks_t *looks, double lead_ms, double transfer_ms)
 {
     if (!(lead_ms > 0) || !(transfer_ms > 0)) return;
-    if (!looks->warm) {
-        looks->warm = true;
+    if (!looks->start.warm) {
+        looks->start.warm = true;
         return;
     }
     ring_add(&looks->lead, lead_ms);
@@ -28,7 +28,7 @@ void looks_time(hm_looks_t *looks, double lead_ms, double transfer_ms)
     looks->lead_ms = ring_middle(&looks->lead);
     looks->unit_ms = ring_middle(&looks->transfer);
     if (looks->transfer.kept == START_TIMES)
-        looks->start_ms = START_UNITS * looks->unit_ms - (double)looks->count * COST * looks->lead_ms;
+        looks->start.ms = START_UNITS * looks->unit_ms - (double)looks->count * COST * looks->lead_ms;
 }
 
 void looks_wait(hm_looks_t *looks, double wait_ms)
@@ -45,8 +45,8 @@ bool looks_come_true(const hm_looks_t *looks)
 
 static bool blind_want(const hm_looks_t *looks)
 {
-    if (looks->count < (looks->able ? START_ABLE : START_BLIND)) return true;
-    uint64_t doubled = looks->count - (looks->able ? START_ABLE : START_BLIND);
+    if (looks->count < (looks->start.able ? START_ABLE : START_BLIND)) return true;
+    uint64_t doubled = looks->count - (looks->start.able ? START_ABLE : START_BLIND);
     return looks->quiet >= BLIND_GAP << (doubled < BLIND_DOUBLED ? doubled : BLIND_DOUBLED);
 }
 
@@ -70,7 +70,7 @@ bool looks_want(hm_looks_t *looks, const hm_prospect_t *prospect, uint64_t call)
     if (looks->transfer.kept < START_TIMES) return blind_want(looks);
     double cost = COST * looks->lead_ms, gain = prospect->gain_ms, likely = chance(looks, prospect);
     bool hopeless = looks->unit_ms <= cost; /* if calls took no time at all, that would gain less than looking costs */
-    if (looks->start_ms > 0 && !hopeless) return true;
+    if (looks->start.ms > 0 && !hopeless) return true;
     if (gain < 0) gain = hopeless ? 0 : UNKNOWN_GAIN * looks->unit_ms;
     if (likely * gain > (1 - likely) * cost) return true;
     double seldom = 1 + IDLE_SLOWER * looks->idle;
@@ -92,8 +92,8 @@ void looks_note(hm_looks_t *looks, hm_seen_t seen, uint64_t call)
     looks->quiet = 0;
     looks->right = seen.right ? looks->right + 1 : 0;
     looks->idle = seen.worth ? 0 : looks->idle + 1;
-    if (!seen.worth) looks->start_ms -= COST * looks->lead_ms;
-    looks->some = seen.some;
-    looks->able = looks->able || seen.able;
-    if (looks->right >= (looks->some ? HM_LOOKS_LEARNED : TRUE_AFTER) || call >= START_CALLS) looks->start_ms = 0;
+    if (!seen.worth) looks->start.ms -= COST * looks->lead_ms;
+    looks->start.some = seen.some;
+    looks->start.able = looks->start.able || seen.able;
+    if (looks->right >= (looks->start.some ? HM_LOOKS_LEARNED : TRUE_AFTER) || call >= START_CALLS) looks->start.ms = 0;
 }

@@ -17,19 +17,24 @@
 
 #define HM_LOOKS_LEARNED 96 /* more than the calls of one pass through common models' layers in one direction */
 
+/* How the job begins. */
+typedef struct hm_start {
+    double ms; /* looks at all calls may still cost so much */
+    bool able; /* some call could go deep: its time will be known */
+    bool warm; /* times of a look were given */
+    bool some; /* looking at some kind of call is worth it */
+} hm_start_t;
+
 typedef struct hm_looks {
+    hm_start_t start;
     hm_ring_t lead, transfer, wait;   /* of the latest looks; ms */
     double lead_ms, unit_ms, wait_ms; /* their medians; 0: not known */
     float hit[2][2], tried[2][2];     /* [expected to be worth it][expectations come true] */
-    double start_ms;                  /* looks at all calls may still cost so much */
-    bool able;                        /* some call could go deep: its time will be known */
-    bool warm;                        /* times of a look were given */
     uint32_t quiet;                   /* calls since the last look */
     uint32_t idle;                    /* looks in a row that brought nothing */
     uint32_t right;                   /* looks in a row that saw what was expected */
     uint64_t count;                   /* looks so far */
     bool yes;                         /* the last call was expected to be worth it */
-    bool some;                        /* looking at some kind of call is worth it */
 } hm_looks_t;
 
 /* What is expected of a call. */
