@@ -154,12 +154,20 @@ typedef struct shape {
     hm_map_job_t map;
     hm_move_job_t move;
     uint32_t distinct;
+    hm_period_job_t period;
+    void *period_work;
 } shape_t;
 
 static int run_identify(void *memory)
 {
     shape_t *s = memory;
     return kernels->identify(context, stream, &s->rows, s->bit, s->group, s->destinations, 64, s->work, &s->identity);
+}
+
+static int run_period(void *memory)
+{
+    shape_t *s = memory;
+    return kernels->period(context, stream, &s->period, s->period_work, s->identity.counts);
 }
 
 static int run_pick(void *memory)
@@ -190,6 +198,23 @@ static void *pinned_memory(size_t bytes)
     void *memory;
     must(kernels->host_alloc(context, bytes, &memory), "host_alloc");
     return memory;
+}
+
+/* The search for the size of rows, which the first calls with equal counts pay for. */
+static void period_measure(shape_t *s)
+{
+    uint32_t size[HM_PERIOD_SIZES];
+    size_t *bytes = calloc((size_t)s->destinations, sizeof *bytes);
+    int sizes = 0;
+    if (bytes == NULL) must(-1, "calloc");
+    for (int p = 0; p < s->destinations; p++) bytes[p] = s->count[p] * s->row_bytes;
+    for (size_t b = 65536; b >= 64; b -= 16)
+        if (bytes[0] % b == 0 && sizes < HM_PERIOD_SIZES) size[sizes++] = (uint32_t)b;
+    s->period = (hm_period_job_t){s->destinations, sizes, s->base, bytes, size};
+    s->period_work = device_memory(kernels->period_bytes(&s->period));
+    measure(s->name, "period", run_period, s, 0, 1, 0);
+    kernels->free(context, s->period_work);
+    free(bytes);
 }
 
 /* Random tokens, spread to rows: each destination gets all tokens in order again and again, or tokens by chance. */
@@ -246,6 +271,7 @@ static void shape_measure(shape_t *s)
     uint32_t *counts = pinned_memory(4);
     double row = (double)s->row_bytes, all = (double)s->n * row;
     shape_make(s);
+    period_measure(s);
     measure(s->name, "identify", run_identify, s, all, 1, all);
     must(kernels->copy(context, stream, counts, s->identity.counts, 4), "copy");
     must(kernels->wait(context, stream, 60, NULL), "wait");

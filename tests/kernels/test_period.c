@@ -141,6 +141,14 @@ static void expect_saving(buffer_t buffer, const char *what)
     free(buffer.memory);
 }
 
+static void expect_saving_of(buffer_t buffer, size_t row, const char *what)
+{
+    uint32_t found = look(&buffer).row_bytes;
+    if (found == 0 || saved(&buffer, found) < .9 * saved(&buffer, row))
+        fail_msg("%s: %u found, which saves less than %zu", what, found, row);
+    free(buffer.memory);
+}
+
 static void expect_size(buffer_t buffer, uint32_t row, const char *what)
 {
     found_t found = look(&buffer);
@@ -164,7 +172,7 @@ static void dispatches_with_copies_show_their_row(void **context)
                 if (4 * buffer.bytes <= 16 << 20)
                     expect_size(buffer, (uint32_t)row, what);
                 else
-                    expect_saving(buffer, what); /* a sample */
+                    expect_saving_of(buffer, row, what); /* a sample */
             }
 }
 
@@ -179,14 +187,6 @@ static void padding_alone_shows_a_row_that_saves_it(void **context)
         snprintf(what, sizeof what, "rows of %zu bytes, %zu slots, %d experts, top 1", row, capacity, experts);
         expect_saving(dispatch_make(4, experts, capacity, row, 1, capacity * 3 * (size_t)experts), what);
     }
-}
-
-static void expect_saving_of(buffer_t buffer, size_t row, const char *what)
-{
-    uint32_t found = look(&buffer).row_bytes;
-    if (found == 0 || saved(&buffer, found) < .9 * saved(&buffer, row))
-        fail_msg("%s: %u found, which saves less than %zu", what, found, row);
-    free(buffer.memory);
 }
 
 /* More than is looked at. Copies of a token seldom lie in two places that are both looked at. */

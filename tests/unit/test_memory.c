@@ -4,6 +4,7 @@
 #include "doubles.h"
 #include "threads_nccl.h"
 
+#include "agree/search.h"
 #include "meet/measure_flavour.h"
 #include "meet/meet.h"
 #include "meet/offer.h"
@@ -261,6 +262,37 @@ static void memory_of_rows(void **context)
     }
 }
 
+/* Searching takes what equal rows leave of their part of the cap, and gives it back; where that is not enough nothing
+ * is searched. */
+static void memory_of_searching(void **context)
+{
+    (void)context;
+    size_t bytes[8] = {[1] = 1 << 20}, M = (size_t)24 << 20;
+    char *memory = calloc(1, bytes[1]);
+    const void *send[8] = {[1] = memory};
+    for (int crowded = 0; crowded < 2; crowded++) {
+        held_t held;
+        uint32_t found[2] = {0, 0};
+        doubles_settings.max_scratch = M;
+        held_open(&held, 8);
+        assert_int_equal(parts_reserve(&held.parts, 8), 0);
+        place_make(&held, 0);
+        assert_int_equal(parts_place_set(&held.parts, held.topo, false), 0);
+        if (crowded) assert_int_equal(rows_look(&held, 40000), 0);
+        size_t before = counted.held[COUNTED_DEVICE];
+        counted.most[COUNTED_DEVICE] = before;
+        hm_call_t call = {.comm = &held.comm, .send = send, .send_bytes = bytes};
+        assert_int_equal(search_enqueue(&held.parts.agree.rows, &held.parts.channel, &call, bytes[1], found), 0);
+        size_t most = counted.most[COUNTED_DEVICE] - before + held.parts.agree.rows.bytes;
+        if (crowded) assert_int_equal(counted.most[COUNTED_DEVICE], before);
+        if (!crowded) COUNTED_BELOW(most, M / 8);
+        assert_int_equal(found[0] > 0, !crowded);
+        assert_int_equal(counted.held[COUNTED_DEVICE], before);
+        held_close(&held);
+    }
+    free(memory);
+}
+
 #define CAP ((size_t)8 << 20)
 
 /* Rows and scratch that grow until nothing more is to be had, old memory beside the new one. */
@@ -356,6 +388,7 @@ int main(void)
         cmocka_unit_test_setup(memory_of_the_first_meeting, setup),
         cmocka_unit_test_setup(memory_of_places_and_routes, setup),
         cmocka_unit_test_setup(memory_of_rows, setup),
+        cmocka_unit_test_setup(memory_of_searching, setup),
         cmocka_unit_test_setup(growing_stays_under_the_cap, setup),
         cmocka_unit_test_setup(memory_of_trying_windows, setup),
         cmocka_unit_test_setup(memory_of_measuring, setup),
