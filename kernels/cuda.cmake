@@ -2,14 +2,20 @@
 # binary that the library carries as bytes; neither the CUDA runtime nor the driver is linked.
 find_program(HM_NVCC nvcc HINTS $ENV{CUDA_HOME}/bin $ENV{CUDA_PATH}/bin /usr/local/cuda/bin)
 if(HM_NVCC)
+    execute_process(COMMAND ${HM_NVCC} --version OUTPUT_VARIABLE release ERROR_QUIET RESULT_VARIABLE hm_nvcc_failed)
     get_filename_component(HM_CUDA_ROOT ${HM_NVCC} REALPATH)
     get_filename_component(HM_CUDA_ROOT ${HM_CUDA_ROOT} DIRECTORY)
     find_path(HM_CUDA_INCLUDE cuda.h HINTS ${HM_CUDA_ROOT}/../include /usr/local/cuda/include
               PATH_SUFFIXES ../targets/x86_64-linux/include)
 endif()
 
-if(NOT HM_CUDA OR NOT HM_NVCC OR NOT HM_CUDA_INCLUDE)
-    message(STATUS "CUDA back end: none (nvcc or cuda.h not found, or HM_CUDA off)")
+if(NOT HM_CUDA OR NOT HM_NVCC OR hm_nvcc_failed OR NOT HM_CUDA_INCLUDE)
+    if(HM_CUDA)
+        message(WARNING "no nvcc that runs, or no cuda.h, was found: the library will leave all calls on GPU memory alone. Set CUDA_HOME, "
+                        "or give -DHM_CUDA=OFF if that is meant.")
+    else()
+        message(STATUS "CUDA back end: none (HM_CUDA is off)")
+    endif()
     target_sources(hm_kernels PRIVATE ${CMAKE_CURRENT_LIST_DIR}/cuda_none.c)
     set(HM_CUDA_BUILT none CACHE INTERNAL "CUDA version of the kernels, for hiermoe info")
     set(HM_CUDA_CODES "" CACHE INTERNAL "what the kernels were compiled for")
@@ -31,7 +37,6 @@ else()
     list(APPEND architectures -gencode arch=compute_80,code=compute_80)
 endif()
 
-execute_process(COMMAND ${HM_NVCC} --version OUTPUT_VARIABLE release)
 string(REGEX MATCH "release ([0-9.]+)" release "${release}")
 set(HM_CUDA_BUILT "${CMAKE_MATCH_1}" CACHE INTERNAL "CUDA version of the kernels, for hiermoe info")
 string(REGEX MATCHALL "code=[a-z0-9_]+" codes "${architectures}")

@@ -153,15 +153,15 @@ static void info_print(const json_t *info)
 {
     const json_t *copies = json_object_get(info, "nccl"), *profile = json_object_get(info, "profile");
     const char *topology = text_of(info, "topology");
-    bool kernels = strcmp(text_of(info, "cuda"), "none") != 0;
     size_t i;
     json_t *copy;
     printf("hiermoe    %s, commit %s, sources %s\n", text_of(info, "version"), text_of(info, "commit"),
            text_of(info, "sources"));
     printf("library    %s\n", text_of(info, "library"));
-    printf("kernels    %s%s%s\n", kernels ? "CUDA " : "none: built without nvcc", kernels ? text_of(info, "cuda") : "",
-           kernels ? ": " : "");
-    if (kernels) printf("           for %s\n", text_of(info, "architectures"));
+    if (strcmp(text_of(info, "cuda"), "none") == 0)
+        puts("kernels    none: built without nvcc");
+    else
+        printf("kernels    CUDA %s, for %s\n", text_of(info, "cuda"), text_of(info, "architectures"));
     machine_print(json_object_get(info, "machine"));
     json_array_foreach(copies, i, copy)
         printf("nccl       %s of %s: %s\n", text_of(copy, "version"), text_of(copy, "of"), text_of(copy, "path"));
