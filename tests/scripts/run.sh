@@ -98,18 +98,6 @@ case_netns_refuses_rates() {
     done
 }
 
-# As users install it: these files and no others, and the command finds its library there.
-case_install() {
-    local prefix=$work/prefix
-    cmake --install "$BUILD" --prefix "$prefix" >"$work/said" 2>&1 || fail "cmake --install: $(cat "$work/said")"
-    (cd "$prefix" && find . -type f | sort) >"$work/files"
-    printf './%s\n' bin/hiermoe include/hiermoe.h "$LIBDIR/libhiermoe.so" share/doc/hiermoe/LICENSE \
-        share/doc/hiermoe/README.md | sort | diff - "$work/files" || fail "other files than expected were installed"
-    ends 0 HIERMOE_MODE "$prefix/bin/hiermoe" settings
-    # Sanitizers insist on being loaded first.
-    [ -n "$SANITIZE" ] || (cd "$work" && ends 2 "left no profile" "$prefix/bin/hiermoe" fit -- true) || exit 1
-}
-
 # Tests are named after their folder, which is their label too, and none has a time of its own: see tests/README.md.
 case_names() {
     ctest --test-dir "$BUILD" --show-only=json-v1 >"$work/tests" || fail "ctest --show-only"
@@ -225,5 +213,9 @@ case_readme() {
     [ ! -s "$work/unknown" ] || fail "README.md names no settings: $(tr '\n' ' ' <"$work/unknown")"
 }
 
+for file in "$root"/tests/scripts/cases_*.sh; do
+    # shellcheck disable=SC1090
+    . "$file"
+done
 declare -F "case_$1" >/dev/null || fail "there is no case $1"
 "case_$1"
