@@ -12,14 +12,16 @@
 static const struct {
     const char *name, *help;
     int (*main)(int argc, char **argv);
+    bool job; /* its words hold those of a job */
 } commands[] = {
-    {"run", "run a job with the library preloaded", run_main},
-    {"info", "say what is here, which settings are in effect, and whether a job can be served", info_main},
-    {"plan", "predict all-to-all times and suggest expert swaps for a routing, a cluster and a model", plan_main},
-    {"profile", "check a profile and print it, or list the built-in ones", profile_main},
-    {"fit", "run a job that measures what transfers cost here, and keep that as a profile", fit_main},
-    {"settings", "list the settings of libhiermoe.so", settings_main},
-    {"counters", "list what libhiermoe.so counts, and why it leaves calls alone", counters_main},
+    {"run", "run a job with the library preloaded", run_main, true},
+    {"info", "say what is here, which settings are in effect, and whether a job can be served", info_main, true},
+    {"plan", "predict all-to-all times and suggest expert swaps for a routing, a cluster and a model", plan_main,
+     false},
+    {"profile", "check a profile and print it, or list the built-in ones", profile_main, false},
+    {"fit", "run a job that measures what transfers cost here, and keep that as a profile", fit_main, true},
+    {"settings", "list the settings of libhiermoe.so", settings_main, false},
+    {"counters", "list what libhiermoe.so counts, and why it leaves calls alone", counters_main, false},
 };
 
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
@@ -44,12 +46,20 @@ static void usage(FILE *out)
           out);
 }
 
+static int version_print(void)
+{
+    printf("hiermoe %s (commit %s)\n", HM_VERSION, HM_COMMIT);
+    return 0;
+}
+
 /* argv[0] is the subcommand's name. */
 static int verb_main(int argc, char **argv)
 {
     for (size_t i = 0; i < COMMANDS; i++) {
         if (strcmp(argv[0], commands[i].name) != 0) continue;
-        if (argc > 1 && strcmp(argv[1], "-h") == 0) argv[1] = "--help";
+        if (argc > 1 && strcmp(argv[1], "--version") == 0) return version_print();
+        /* That of a job is the job's. */
+        if (argc > 1 && strcmp(argv[argc - 1], "-h") == 0 && (argc == 2 || !commands[i].job)) argv[argc - 1] = "--help";
         return commands[i].main(argc, argv);
     }
     int status = verb_exec(argv);
@@ -64,10 +74,7 @@ static int command_main(int argc, char **argv)
         usage(stdout);
         return 0;
     }
-    if (strcmp(argv[1], "--version") == 0) {
-        printf("hiermoe %s (commit %s)\n", HM_VERSION, HM_COMMIT);
-        return 0;
-    }
+    if (strcmp(argv[1], "--version") == 0) return version_print();
     return verb_main(argc - 1, argv + 1);
 }
 

@@ -147,11 +147,11 @@ static void start_say(const hm_run_t *run)
             run_setting_value("HIERMOE_DEPTH"), run_setting_value("HIERMOE_PROFILE"), run->path, run->command[0]);
 }
 
-static void end_say(const hm_run_t *run, double since)
+static void end_say(const hm_run_t *run, double since, bool killed)
 {
     const char *pattern = run_setting_value("HIERMOE_STATS_FILE");
     json_t *lines = run->quiet || *pattern == '\0' ? NULL : summary_read(pattern, since);
-    if (lines != NULL) summary_say(lines);
+    if (lines != NULL) summary_say(lines, killed);
     json_decref(lines);
 }
 
@@ -170,7 +170,7 @@ int run_main(int argc, char **argv)
         double since = floor((double)time(NULL));
         start_say(&run);
         status = job_run("run", run.command, &ended);
-        if (status == 0 && job_status(ended) != HM_EXIT_NOT_FOUND) end_say(&run, since);
+        if (status == 0 && job_status(ended) != HM_EXIT_NOT_FOUND) end_say(&run, since, job_status(ended) > 128);
         run_folder_remove(&run.folder);
         if (status == 0) job_end_alike(ended);
     }

@@ -153,7 +153,7 @@ static void sums_say(hm_sums_t *sums)
     fputc('\n', stderr);
 }
 
-void summary_say(const json_t *lines)
+void summary_say(const json_t *lines, bool killed)
 {
     hm_sums_t sums = {.ranks = json_object(), .hosts = json_object(), .left = json_object()};
     const char *key;
@@ -161,6 +161,10 @@ void summary_say(const json_t *lines)
     json_object_foreach((json_t *)lines, key, line) line_add(&sums, line);
     if (json_object_size(sums.ranks) > 0)
         sums_say(&sums);
+    else if (killed)
+        fputs("hiermoe: a signal ended the job before its ranks left statistics, which they do at the end and every "
+              "HIERMOE_STATS_INTERVAL seconds\n",
+              stderr);
     else
         fputs("hiermoe: the library saw no communicator of several ranks: the job made none, its environment did not "
               "reach the ranks,\nhiermoe: or its calls go past the library (NCCL linked statically, RTLD_DEEPBIND, "

@@ -14,6 +14,8 @@ case_run_status() {
     said "the library saw no communicator of several ranks"
     ends 0 "${run[@]}" --quiet true
     [ ! -s "$work/err" ] || fail "--quiet says $(cat "$work/err")"
+    ends 137 "${run[@]}" -- sh -c 'kill -9 $$'
+    said "a signal ended the job before its ranks left statistics"
     ends 127 "${run[@]}" -- no_such_program
     said "hiermoe: run: no_such_program: No such file or directory"
     : >"$work/plain"

@@ -18,7 +18,7 @@ case_verbs() {
         ends 2 "$place/bin/hiermoe" "$name"
         said "\"$name\": expected a command; hiermoe help lists them"
     done
-    for name in plan profile fit settings counters; do
+    for name in run info plan profile fit settings counters; do
         ends 0 "$hiermoe" $name --help
         cp "$work/out" "$work/long"
         ends 0 "$hiermoe" $name -h
@@ -26,6 +26,12 @@ case_verbs() {
         ends 0 "$hiermoe" help $name
         cmp "$work/out" "$work/long" || fail "help $name is not $name --help"
     done
+    ends 0 "$hiermoe" plan --what-helps -h
+    printed "usage: hiermoe plan --what-helps"
+    ends 0 "$hiermoe" plan --version
+    printed "hiermoe 0."
+    ends 0 "$hiermoe" run --no-check --quiet --library "$(any_library)" -- printf '%s\n' -h
+    [ "$(cat "$work/out")" = -h ] || fail "the job's -h: $(cat "$work/out")"
     ends 0 "$hiermoe" --version
     grep -qE '^hiermoe [0-9]+\.[0-9]+' "$work/out" || fail "--version: $(cat "$work/out")"
 }
