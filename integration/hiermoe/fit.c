@@ -155,6 +155,7 @@ static int fit_run(const fit_t *fit, const char *library, const target_t *target
     if (status == 0 && command == NULL) status = command_fail("fit: out of memory");
     bool started = status == 0;
     if (started) status = job_run("fit", command, &ended);
+    launch_free(command);
     if (started && status == 0) status = job_status(ended);
     run_folder_remove(&folder);
     if (!started) return status;

@@ -10,92 +10,109 @@
 
 #define NAMES_MOST 128
 
-static size_t words_count(char *const *words)
+/* What is made: copies of words, a NULL behind the last one. */
+typedef struct hm_words {
+    char **word;
+    size_t count;
+    bool failed; /* out of memory */
+} hm_words_t;
+
+static void words_add(hm_words_t *words, const char *text)
 {
-    size_t count = 0;
-    while (words[count] != NULL) count++;
-    return count;
+    char **more = realloc(words->word, (words->count + 2) * sizeof *more);
+    if (more != NULL) words->word = more;
+    char *copy = more != NULL ? strdup(text) : NULL;
+    if (copy != NULL) words->word[words->count++] = copy;
+    if (more != NULL) words->word[words->count] = NULL;
+    words->failed = words->failed || copy == NULL;
 }
 
-/* Room for every word that may be added, and the NULL at the end. */
-static char **words_make(char *const *command, size_t more)
+static void words_add_all(hm_words_t *words, char *const *from, char *const *end)
 {
-    return calloc(words_count(command) + more + 1, sizeof(char *));
+    for (; from != end && *from != NULL; from++) words_add(words, *from);
 }
 
-/* Words from `from` on, behind the `at` that are there. */
-static void words_add(char **words, size_t at, char **from)
+void launch_free(char **words)
 {
-    while (*from != NULL) words[at++] = *from++;
+    for (char **word = words; word != NULL && *word != NULL; word++) free(*word);
+    free(words);
 }
 
 /* Open MPI takes the values from its own environment. */
-static char **openmpi_command(char **command, const char *const *names, size_t count)
+static void openmpi_add(hm_words_t *words, char *const *command, char *const *names)
 {
-    char **words = words_make(command, 2 * count);
-    if (words == NULL) return NULL;
-    size_t at = 0;
-    words[at++] = command[0];
-    for (size_t i = 0; i < count; i++) {
-        words[at++] = "-x";
-        words[at++] = (char *)names[i];
+    words_add(words, command[0]);
+    for (; *names != NULL; names++) {
+        words_add(words, "-x");
+        words_add(words, *names);
     }
-    words_add(words, at, command + 1);
-    return words;
+    words_add_all(words, command + 1, NULL);
 }
 
-/* "first,NAME,NAME": names alone, so that commas in values do no harm. */
-static char *export_option(const char *first, const char *const *names, size_t count)
+/* "--export=FIRST,NAME,NAME": names alone, so that commas in values do no harm. */
+static void export_add(hm_words_t *words, const char *first, char *const *names)
 {
     size_t size = strlen(first) + sizeof "--export=";
-    for (size_t i = 0; i < count; i++) size += strlen(names[i]) + 1;
-    char *option = malloc(size);
-    if (option == NULL) return NULL;
-    char *at = option + sprintf(option, "--export=%s", first);
-    for (size_t i = 0; i < count; i++) at += sprintf(at, "%s%s", at[-1] == '=' ? "" : ",", names[i]);
-    return option;
+    for (char *const *name = names; *name != NULL; name++) size += strlen(*name) + 1;
+    char *option = malloc(size), *at = option;
+    if (option == NULL) {
+        words->failed = true;
+        return;
+    }
+    at += sprintf(at, "--export=%s", first);
+    for (; *names != NULL; names++) at += sprintf(at, "%s%s", at[-1] == '=' ? "" : ",", *names);
+    words_add(words, option);
+    free(option);
 }
 
-/* The value of --export at command[i]; *words says how many words it takes. NULL: it stands elsewhere. */
-static const char *export_value(char **command, size_t i, size_t *words)
+/* The value of --export at command[0]; *taken says how many words it takes. NULL: it stands elsewhere. */
+static const char *export_value(char *const *command, size_t *taken)
 {
-    bool apart = strcmp(command[i], "--export") == 0 && command[i + 1] != NULL;
-    *words = apart ? 2 : 1;
-    if (apart) return command[i + 1];
-    return strncmp(command[i], "--export=", 9) == 0 ? command[i] + 9 : NULL;
+    bool apart = strcmp(command[0], "--export") == 0 && command[1] != NULL;
+    *taken = apart ? 2 : 1;
+    if (apart) return command[1];
+    return strncmp(command[0], "--export=", 9) == 0 ? command[0] + 9 : NULL;
 }
 
 /* What the user exports stays; NONE and NIL are the empty list. Options end at the program. */
-static char **srun_command(char **command, const char *const *names, size_t count)
+static void srun_add(hm_words_t *words, char *const *command, char *const *names)
 {
-    char program[PATH_MAX], **words = words_make(command, 1);
+    char program[PATH_MAX];
     const char *list = getenv("SLURM_EXPORT_ENV");
     size_t place = 1, taken = 0;
-    if (words == NULL) return NULL;
     for (size_t i = 1; command[i] != NULL && !program_path(command[i], program); i++) {
-        size_t length = 0;
-        const char *value = export_value(command, i, &length);
+        size_t length;
+        const char *value = export_value(command + i, &length);
         if (value != NULL) list = value, place = i, taken = length;
     }
     if (list == NULL || *list == '\0') list = "ALL";
     bool none = strcasecmp(list, "NONE") == 0 || strcasecmp(list, "NIL") == 0;
-    memcpy(words, command, place * sizeof *words);
-    words[place] = export_option(none ? "" : list, names, count);
-    words_add(words, place + 1, command + place + taken);
-    return words[place] != NULL ? words : NULL;
+    words_add_all(words, command, command + place);
+    export_add(words, none ? "" : list, names);
+    words_add_all(words, command + place + taken, NULL);
 }
 
-static char **launch_command(hm_launcher_t launcher, char **command, const char *const *names, size_t count)
+char **launch_words(char *const *command)
 {
-    if (launcher == HM_LAUNCHER_OPENMPI) return openmpi_command(command, names, count);
-    if (launcher == HM_LAUNCHER_SRUN) return srun_command(command, names, count);
-    return command;
-}
-
-char **launch_words(char **command)
-{
-    const char *names[NAMES_MOST] = {"LD_PRELOAD", "PYTHONPATH"};
-    size_t first = getenv("PYTHONPATH") != NULL ? 2 : 1;
-    size_t count = run_settings_names(names + first, NAMES_MOST - first);
-    return launch_command(launcher_of(command[0]), command, names, first + count);
+    hm_words_t words = {.word = NULL}, names = {.word = NULL};
+    hm_launcher_t launcher = launcher_of(command[0]);
+    char *settings[NAMES_MOST];
+    size_t count = run_settings_names(settings, NAMES_MOST);
+    words_add(&names, "LD_PRELOAD");
+    if (getenv("PYTHONPATH") != NULL) words_add(&names, "PYTHONPATH");
+    for (size_t i = 0; i < count; i++) {
+        words_add(&names, settings[i]);
+        free(settings[i]);
+    }
+    words.failed = names.failed;
+    if (!words.failed && launcher == HM_LAUNCHER_OPENMPI)
+        openmpi_add(&words, command, names.word);
+    else if (!words.failed && launcher == HM_LAUNCHER_SRUN)
+        srun_add(&words, command, names.word);
+    else
+        words_add_all(&words, command, NULL);
+    launch_free(names.word);
+    if (!words.failed) return words.word;
+    launch_free(words.word);
+    return NULL;
 }

@@ -4,9 +4,10 @@
 
 #include "program.h"
 
-/* Returns the command with added or changed words, so that ranks get LD_PRELOAD, PYTHONPATH and all settings in the
- * environment: -x for Open MPI, --export for srun; other launchers hand all on. The words and the array are never
- * freed. NULL: out of memory. */
-char **launch_words(char **command);
+/* Returns a copy of the command with added or changed words, so that ranks get LD_PRELOAD, PYTHONPATH and all settings
+ * in the environment: -x for Open MPI, --export for srun; other launchers hand all on. To be given to launch_free.
+ * NULL: out of memory. */
+char **launch_words(char *const *command);
+void launch_free(char **words);
 
 #endif

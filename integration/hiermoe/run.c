@@ -34,7 +34,7 @@ typedef struct hm_run {
     const char *library;
     char path[PATH_MAX], loaded[PATH_MAX]; /* of the library, and as LD_PRELOAD can hold it */
     bool quiet, unchecked;
-    char **command;
+    char **command, **words; /* the job's, as the user gave it and as it is started */
     hm_run_folder_t folder;
 } hm_run_t;
 
@@ -136,8 +136,8 @@ static int run_prepare(hm_run_t *run)
     if (status == 0) status = preload_set("run", run->loaded);
     if (status == 0) status = adapters_add();
     if (status != 0) return status;
-    run->command = launch_words(run->command);
-    return run->command != NULL ? 0 : command_fail("run: out of memory");
+    run->words = launch_words(run->command);
+    return run->words != NULL ? 0 : command_fail("run: out of memory");
 }
 
 static void start_say(const hm_run_t *run)
@@ -169,11 +169,11 @@ int run_main(int argc, char **argv)
     if (status == 0) {
         double since = floor((double)time(NULL));
         start_say(&run);
-        status = job_run("run", run.command, &ended);
+        status = job_run("run", run.words, &ended);
         if (status == 0 && job_status(ended) != HM_EXIT_NOT_FOUND) end_say(&run, since, job_status(ended) > 128);
-        run_folder_remove(&run.folder);
-        if (status == 0) job_end_alike(ended);
     }
     run_folder_remove(&run.folder);
+    launch_free(run.words);
+    if (status == 0) job_end_alike(ended);
     return status;
 }

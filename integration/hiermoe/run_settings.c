@@ -73,7 +73,7 @@ const char *run_setting_value(const char *name)
     return view_find(name, &view) ? view.value : "";
 }
 
-size_t run_settings_names(const char **names, size_t most)
+size_t run_settings_names(char **names, size_t most)
 {
     size_t count = 0;
     for (char **entry = environ; *entry != NULL && count < most; entry++) {

@@ -18,9 +18,8 @@ int run_settings_check(const char *verb);
 /* The value in effect of a variable. */
 const char *run_setting_value(const char *name);
 
-/* Names of the environment that begin with HIERMOE_, at most `most`; they stay until the environment is changed.
- * Returns how many. */
-size_t run_settings_names(const char **names, size_t most);
+/* Copies of the names of the environment that begin with HIERMOE_, at most `most`, to be freed. Returns how many. */
+size_t run_settings_names(char **names, size_t most);
 
 /* The rows of --help. */
 void run_settings_help(FILE *out);
