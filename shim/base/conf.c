@@ -26,6 +26,8 @@ static void conf_read(hm_conf_t *conf, bool named)
 {
     size_t length;
     int status = file_read(conf->path, HM_CONF_BYTES, &conf->text, &length);
+    char *fitting = status == 0 ? realloc(conf->text, length + 1) : NULL;
+    if (fitting != NULL) conf->text = fitting;
     bool absent = status == -ENOENT || status == -ENOTDIR;
     conf->status = absent && !named ? 0 : status;
 }

@@ -64,6 +64,17 @@ case_mistyped_setting_is_said_once() {
     [ "$(grep -c "HIERMOE_DEPHT is not a setting, did you mean HIERMOE_DEPTH" "$work/err")" = 1 ] || fail "$(cat "$work/err")"
 }
 
+# Whether a setting is in effect is said by rank 0, with where it is from.
+case_settings_in_effect_are_said() {
+    without_sanitizers
+    echo "HIERMOE_SLICES=3" >"$work/.hiermoe.conf"
+    ends 0 env -u HIERMOE_CONF_FILE "${on_hostnccl[@]}" "$hiermoe" run "${settings[@]}" --debug INFO -- \
+        bash -c "$ranks" ranks "${job[@]}"
+    for text in "HIERMOE_DEPTH=2, from the environment" "HIERMOE_SLICES=3, from $work/.hiermoe.conf, line 1"; do
+        [ "$(grep -cF "$text" "$work/err")" = 1 ] || fail "'$text' is not said once: $(cat "$work/err")"
+    done
+}
+
 case_info_check() {
     without_sanitizers
     ends 0 "$hiermoe" info --check --json -- "$BUILD/bin/command_use_linked"
