@@ -21,8 +21,10 @@ if(EXISTS ${PROJECT_SOURCE_DIR}/integration/adapters)
     install(DIRECTORY integration/adapters DESTINATION libexec/hiermoe PATTERN __pycache__ EXCLUDE)
 endif()
 install(FILES shim/hiermoe.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
-install(FILES README.md LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
+install(FILES README.md integration/JOBS.md LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
 install(FILES integration/packaging/hiermoe.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
+install(FILES integration/packaging/modulefile DESTINATION ${CMAKE_INSTALL_DATADIR}/modulefiles/hiermoe
+        RENAME ${PROJECT_VERSION})
 install(FILES integration/packaging/hiermoe.bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions
         RENAME hiermoe)
 

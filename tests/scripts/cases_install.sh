@@ -7,7 +7,8 @@ case_install() {
     cmake --install "$BUILD" --prefix "$prefix" >"$work/said" 2>&1 || fail "cmake --install: $(cat "$work/said")"
     (cd "$prefix" && find . -type f | sort) >"$work/files"
     printf './%s\n' bin/hiermoe include/hiermoe.h "$LIBDIR/libhiermoe.so" share/doc/hiermoe/LICENSE \
-        share/doc/hiermoe/README.md share/man/man1/hiermoe.1 share/bash-completion/completions/hiermoe \
+        share/doc/hiermoe/README.md share/doc/hiermoe/JOBS.md share/man/man1/hiermoe.1 share/bash-completion/completions/hiermoe \
+        "share/modulefiles/hiermoe/$("$prefix/bin/hiermoe" --version | cut -d" " -f2)" \
         "$LIBDIR/pkgconfig/hiermoe.pc" "$LIBDIR"/cmake/hiermoe/hiermoe{Config,ConfigVersion,Targets}.cmake | sort >"$work/want"
     # Verbs and adapters have folders of their own; the name of the last of CMake's files is that of the build type.
     grep -v "^./libexec/hiermoe/\|/hiermoeTargets-[a-z]*.cmake$" "$work/files" | diff "$work/want" - ||
@@ -53,6 +54,25 @@ add_custom_target(check ALL COMMAND linked COMMAND env LD_PRELOAD=$<TARGET_FILE:
 END
     cmake -S . -B build -DCMAKE_PREFIX_PATH="$prefix" >"$work/said" 2>&1 || fail "find_package: $(cat "$work/said")"
     [ -n "$SANITIZE" ] || cmake --build build >"$work/said" 2>&1 || fail "a program by find_package: $(cat "$work/said")"
+}
+
+# Where there are environment modules.
+case_module() {
+    [ -r /usr/share/modules/init/bash ] || exit 77
+    cmake --install "$BUILD" --prefix "$work/prefix" >"$work/said" 2>&1 || fail "cmake --install: $(cat "$work/said")"
+    bash -c '. /usr/share/modules/init/bash; module use "$1/share/modulefiles" && module load hiermoe && command -v hiermoe' \
+        bash "$work/prefix" >"$work/said" 2>&1
+    grep -qxF "$work/prefix/bin/hiermoe" "$work/said" || fail "module load hiermoe: $(cat "$work/said")"
+}
+
+# What stands in JOBS.md as YAML can be read.
+case_jobs_page() {
+    python3 -c 'import yaml' 2>/dev/null || exit 77
+    sed -n '/^```yaml/,/^```$/p' "$root/integration/JOBS.md" | sed '1d;$d' | python3 -c '
+import sys, yaml
+job = yaml.safe_load(sys.stdin)
+container = job["spec"]["pytorchReplicaSpecs"]["Worker"]["template"]["spec"]["containers"][0]
+assert container["command"][1:3] == ["run", "--"], container' || fail "the YAML of JOBS.md"
 }
 
 # The archive holds what is installed, and cpack leaves nothing in the source tree.
