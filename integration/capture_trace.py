@@ -4,7 +4,8 @@
     capture_trace.py --out FILE                        on a GPU, a few hundred steps, under three minutes
     capture_trace.py --out FILE --device cpu --steps 3 --hidden 64 --experts 16 --ffn 32 --topk 2   a smoke run
 
-The text is the source of Python's standard library, byte by byte. The batch of the last step is cut into equal slices,
+The text is the source of Python's standard library, or the files that --text names, byte by byte. Without an auxiliary
+loss (--balance 0) routers come to prefer some experts. The batch of the last step is cut into equal slices,
 one for each rank, as expert parallelism would spread it. The file has one line,
 "HMTRACE1 ranks=R layers=L tokens=T topk=K experts=E", and then expert ids as little-endian uint16
 [rank][layer][token][k].
@@ -130,6 +131,7 @@ def arguments():
         ap.add_argument(f"--{name}", type=count, default=default, help=f"{text} (default {default})")
     ap.add_argument("--seed", type=int, default=1234, help="of weights and text (default 1234)")
     ap.add_argument("--keep", default="1,3", help="layers to write, counted from 0 (default 1,3)")
+    ap.add_argument("--text", help="files to learn from, a pattern such as '/usr/include/**/*.h' (default: Python's library)")
     ap.add_argument("--balance", type=float, default=1e-2, help="weight of each layer's auxiliary loss (default 0.01)")
     args = ap.parse_args()
     try:
@@ -143,6 +145,10 @@ def arguments():
                  f"{args.length}")
     if args.hidden % args.heads or not args.topk <= args.experts <= 65535:
         ap.error("expected hidden to be a multiple of heads, and topk at most experts, of which at most 65535")
+    args.files = sorted(glob.glob(args.text or os.path.join(os.path.dirname(os.__file__), "*.py"), recursive=True))
+    args.files = [name for name in args.files if os.path.isfile(name)]
+    if sum(map(os.path.getsize, args.files)) <= args.length + 1:
+        ap.error(f"--text: {args.text}: expected files with more than {args.length + 1} bytes together")
     if torch is None:
         ap.error(f"needs the Python package torch: {missing}")
     if args.device == "cuda" and not torch.cuda.is_available():
@@ -151,11 +157,15 @@ def arguments():
     return args
 
 
+def file_bytes(path):
+    with open(path, "rb") as file:
+        return file.read()
+
+
 def train(args):
     """Returns the experts chosen in the last step, [layers kept, tokens of the batch, topk]."""
     torch.manual_seed(args.seed)
-    files = sorted(glob.glob(os.path.join(os.path.dirname(os.__file__), "*.py")))
-    data = torch.frombuffer(bytearray(b"".join(open(f, "rb").read() for f in files)), dtype=torch.uint8)
+    data = torch.frombuffer(bytearray(b"".join(map(file_bytes, args.files))), dtype=torch.uint8)
     model = Model(args).to(args.device)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, betas=(0.9, 0.95), weight_decay=0.1)
     warmup = max(1, args.steps // 10)

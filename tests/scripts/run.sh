@@ -184,6 +184,8 @@ case_capture_trace_refuses() {
         ends 2 "--$name: expected a whole number of at least 1, got '0'" \
             env PYTHONPATH="$path" "${trace[@]}" --out "$work/x" --$name 0
     done
+    ends 2 "--text: $work/none*: expected files with more than 513 bytes together" \
+        env PYTHONPATH="$path" "${trace[@]}" --out "$work/x" --text "$work/none*"
     [ ! -e "$work/x" ] || fail "a file was written"
     # Enough of PyTorch to get to the file.
     printf 'class nn:\n    Module = object\n    functional = None\n' >"$path/torch.py"
