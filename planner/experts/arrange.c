@@ -50,30 +50,52 @@ static int packed_find(const search_t *search, int *rank)
     return rc;
 }
 
-/* Keeps a start in `rank` if it is the best so far. */
-static void start_keep(const search_t *search, double *least, int *rank)
+/* On both parts: what one part alone likes best often is its noise. */
+static double both_ms(const search_t *search, const int *rank)
 {
     hm_routes_t sample = settle_routes(search->settle);
-    double ms = score_ms(search->score, &sample, search->start);
-    if (*least >= 0 && ms >= *least) return;
-    *least = ms;
-    memcpy(rank, search->start, (size_t)search->now->experts * sizeof *rank);
+    return score_ms(search->score, &sample, rank) + score_ms(search->score, search->held, rank);
 }
 
-/* Deals blocks at each balance, and settles the best of these and of the placement by counts. */
-static int blocks_find(search_t *search, int *rank)
+/* Keeps a placement in `rank` if it is the best so far; *least is below 0 where there is none yet. */
+static void place_keep(const search_t *search, const int *place, double *least, int *rank)
 {
-    double least = -1;
+    double ms = both_ms(search, place);
+    if (*least >= 0 && ms >= *least) return;
+    *least = ms;
+    memcpy(rank, place, (size_t)search->now->experts * sizeof *rank);
+}
+
+/* The best placement to start from: blocks dealt at each balance, and those by counts alone. */
+static int start_find(search_t *search, double *least, int *rank)
+{
     for (int i = 0; i < BALANCES; i++) {
         int rc = cluster_place(search->cluster, search->topo, search->now, arrange_balances[i], search->start);
         if (rc == -EINVAL) break; /* groups hold unequally many experts */
         if (rc != 0) return rc;
-        start_keep(search, &least, rank);
+        place_keep(search, search->start, least, rank);
     }
     int rc = packed_find(search, search->start);
     if (rc != 0) return rc;
-    start_keep(search, &least, rank);
-    return settle_run(search->settle, rank);
+    place_keep(search, search->start, least, rank);
+    memcpy(search->start, search->now->rank, (size_t)search->now->experts * sizeof *rank);
+    rc = balance_swap(search->topo, cluster_counts(search->cluster), search->now->experts, search->start);
+    if (rc >= 0) place_keep(search, search->start, least, rank);
+    return rc < 0 ? rc : 0;
+}
+
+/* The best start, with pairs exchanged from there; or as it is, or what pairs alone led to, where that is better. */
+static int blocks_find(search_t *search, int *rank)
+{
+    double least = -1;
+    int rc = start_find(search, &least, rank);
+    if (rc != 0) return rc;
+    memcpy(search->start, rank, (size_t)search->now->experts * sizeof *rank);
+    rc = settle_run(search->settle, search->start);
+    if (rc != 0) return rc;
+    place_keep(search, search->start, &least, rank);
+    place_keep(search, search->rank[HM_ARRANGED_PAIRS], &least, rank);
+    return 0;
 }
 
 static int kind_find(search_t *search, hm_arrangement_kind_t kind)

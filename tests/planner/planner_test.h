@@ -99,20 +99,28 @@ static inline void test_batch_create(test_batch_t *batch, const hm_topo_t *topo,
     test_batch_finish(batch, topo);
 }
 
-/* The real trace: 8 ranks, 2 layers, 1024 tokens, top-8 of 128 experts. */
-static inline hm_trace_t test_trace_read(void)
+/* A recorded trace of 8 ranks with 1024 tokens each. */
+static inline hm_trace_t test_trace_named(const char *name)
 {
+    char path[512];
     size_t most = 1 << 20, length;
     char *data = malloc(most);
     hm_parse_error_t error;
     hm_trace_t trace;
-    FILE *file = fopen(HM_TRACES "/moe_lm.hmtrace", "rb");
+    snprintf(path, sizeof(path), "%s/%s.hmtrace", HM_TRACES, name);
+    FILE *file = fopen(path, "rb");
     assert_true(data != NULL && file != NULL);
     length = fread(data, 1, most, file);
     fclose(file);
-    if (trace_parse(data, length, &trace, &error) != 0) fail_msg("moe_lm.hmtrace: %s", error.text);
+    if (trace_parse(data, length, &trace, &error) != 0) fail_msg("%s: %s", path, error.text);
     free(data);
     return trace;
+}
+
+/* The one recorded with an auxiliary loss: 2 layers, top-8 of 128 experts. */
+static inline hm_trace_t test_trace_read(void)
+{
+    return test_trace_named("moe_lm");
 }
 
 /* A layer of it: each rank's tokens from `first` on. */
