@@ -65,16 +65,25 @@ static bool named_conclude(hm_comm_t *comm, hm_answer_t answer, hm_alone_t *alon
     return true;
 }
 
+/* Why a call by name is NCCL's alone; NONE: it is not. */
+static hm_reason_t named_refusal(const hm_comm_t *comm)
+{
+    if (!comm->blocking) return HM_REASON_NON_BLOCKING;
+    if (comm->ranks < 2) return HM_REASON_ONE_RANK;
+    return hm_group.depth > 0 ? HM_REASON_MIXED : HM_REASON_NONE; /* of a group that is not held back any more */
+}
+
 /* true: *result is what the job gets; else *alone is for named_left. */
 static bool named_run(const hm_named_t *named, ncclComm_t handle, cudaStream_t stream, hm_alone_t *alone,
                       ncclResult_t *result)
 {
     *alone = (hm_alone_t){.comm = NULL};
-    if (hm_group.depth > 0 || hm_group.busy) return false;
+    if (hm_group.busy) return false;
     hm_comm_t *comm = handle != NULL ? comm_find(handle) : NULL;
     if (comm == NULL) return false;
-    if (!comm->blocking || comm->ranks < 2) {
-        comm_leave(comm, comm->blocking ? HM_REASON_ONE_RANK : HM_REASON_NON_BLOCKING);
+    hm_reason_t reason = named_refusal(comm);
+    if (reason != HM_REASON_NONE) {
+        comm_leave(comm, reason);
         comm_release(comm);
         return false;
     }

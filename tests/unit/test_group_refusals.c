@@ -200,6 +200,24 @@ static void flush_says_what_came_before(void **state)
     assert_string_equal(front_double.calls, "> < < S0 R0 S1 R1 S2 R2 S3 R3 > > ");
 }
 
+/* A group that holds something else goes to NCCL call by call. Those by name are counted as well. */
+static void named_calls_of_a_flushed_group_are_counted(void **state)
+{
+    for (int name = 0; name < CALL_NAMES; name++) {
+        group_set_up(state);
+        group_begin();
+        assert_int_equal(group_flush(HM_REASON_MIXED), ncclSuccess);
+        assert_int_equal(call_by_name(name), ncclSuccess);
+        assert_int_equal(call_by_name(name), ncclSuccess);
+        assert_int_equal(group_finish(), ncclSuccess);
+        hm_comm_t *comm = comm_find(HANDLE(1));
+        assert_non_null(comm);
+        assert_int_equal(comm->stats.left[HM_REASON_MIXED], 2);
+        comm_release(comm);
+        assert_int_equal(front_double.runs, 0);
+    }
+}
+
 int main(void)
 {
     setenv("HIERMOE_TRUST", "shape", 1);
@@ -212,6 +230,7 @@ int main(void)
         cmocka_unit_test_setup(named_call_inside_a_group_is_one, group_set_up),
         cmocka_unit_test_setup(lists_inside_a_group_are_copied, group_set_up),
         cmocka_unit_test_setup(lists_that_are_none_are_handed_on, group_set_up),
+        cmocka_unit_test_setup(named_calls_of_a_flushed_group_are_counted, group_set_up),
         cmocka_unit_test_setup(flush_says_what_came_before, group_set_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
