@@ -73,7 +73,7 @@ static void times_note(const hm_timed_t *read, hm_comm_t *comm, const hm_agreeme
 void know_times_take(hm_know_t *know, hm_comm_t *comm, const hm_agreement_t *agreement)
 {
     const hm_timed_t *read = &know->clock.read;
-    hm_took_t took = {.known = agreement->timed && read->planned,
+    hm_took_t took = {.known = agreement->timed, /* then this rank's clock has them, too */
                       .lead_us = agreement->lead_us,
                       .transfer_us = agreement->transfer_us,
                       .span_us = agreement->span_us,

@@ -45,6 +45,10 @@ int gates_teardown(void **context)
         for (int r = 0; r < RANKS; r++) state_destroy(&world.comm[r]);
         threads_world_destroy(world.nccl);
     } else {
+        bool failed = false;
+        for (int r = 0; r < RANKS; r++)
+            failed = failed || world.comm[r].state == NULL || comm_failure(&world.comm[r]) != ncclSuccess;
+        if (!failed) world_learned(&world, RANKS);
         world_close(&world, RANKS);
     }
     return 0;

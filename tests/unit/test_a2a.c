@@ -86,23 +86,6 @@ static void topology_draw(random_t *random, world_t *world, int ranks, int nodes
     }
 }
 
-/* What ranks have learned from times they must have learned alike; returns how many times. */
-static int learned_alike(const world_t *world, int ranks)
-{
-    const hm_policy_t *first = &world->comm[0].state->parts.know.policy;
-    int times = 0;
-    for (int r = 1; r < ranks; r++) {
-        const hm_policy_t *other = &world->comm[r].state->parts.know.policy;
-        assert_memory_equal(&other->tape, &first->tape, sizeof first->tape);
-        assert_memory_equal(&other->kind, &first->kind, sizeof first->kind);
-        assert_memory_equal(&other->looks, &first->looks, sizeof first->looks);
-        assert_memory_equal(&other->trial, &first->trial, sizeof first->trial);
-    }
-    for (int k = 0; k < HM_KINDS; k++)
-        for (int d = 0; d <= HM_MAX_LEVELS; d++) times += first->kind[k].arms.arm[d].ratio.kept;
-    return times;
-}
-
 /* Whether some rank's piece lies elsewhere than its number says. */
 static bool slots_differ(const world_t *world)
 {
@@ -153,7 +136,7 @@ static void world_try(random_t *random, tally_t *tally)
     tally->windows += (int)stats->windows;
     tally->rails += (int)stats->rails;
     if (stats->rails > 0 && slots_differ(&world)) tally->rails_near += (int)stats->windows;
-    tally->times += learned_alike(&world, ranks);
+    tally->times += world_learned(&world, ranks);
     world_close(&world, ranks);
 }
 

@@ -129,11 +129,49 @@ static void stream_let_go_just_when_patience_ends_at_the_first_call(void **conte
     race(ALL, true);
 }
 
+/* What calls take at each depth, whatever the clock says. */
+static const double took[] = {25, 20, 15};
+
+static int span_told(hm_context_t *context, int from, int to, double *ms)
+{
+    double read;
+    int status = hm_kernels_host.span(context, from, to, &read), depth;
+    if (status != 0) return status;
+    depth = world.comm[world_rank].state->parts.know.clock.read.depth;
+    *ms = from % (HM_MARKS / 2) == 0 ? .3 : took[depth];
+    return 0;
+}
+
+/* Looks that a held stream prevents leave all ranks with the same times, and in step with their clocks: what calls took
+ * is held against the depths that they took. */
+static void held_looks_do_not_mix_times_up(void **context)
+{
+    static hm_kernels_t told;
+    (void)context;
+    doubles_settings.depth = impatient.depth = -1;
+    doubles_settings.min_bytes = impatient.min_bytes = 0;
+    told = hm_kernels_host;
+    told.span = span_told;
+    for (int i = 0; i < 200; i++) {
+        if (i > 20 && random_below(&source, 4) == 0)
+            call_held((unsigned)random_below(&source, ALL + 1));
+        else
+            call();
+        for (int r = 0; r < RANKS && i == 0; r++) world.comm[r].state->parts.channel.kernels = &told;
+        if (random_below(&source, 3) == 0) holds_forget();
+        world_learned(&world, RANKS);
+    }
+    const hm_know_t *know = &world.comm[0].state->parts.know;
+    assert_true(calls_left(0) > 20 && world.comm[0].stats.depth[2] > 60);
+    for (int d = 0; d <= 2; d++) assert_float_equal(policy_predict(&know->policy, d), took[d] + (d > 0 ? .3 : 0), 1);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, gates_setup, gates_teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(held_looks_do_not_mix_times_up),
         TEST(stream_held_on_one_rank),
         TEST(stream_held_on_all_ranks),
         TEST(stream_held_at_the_first_call),

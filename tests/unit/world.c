@@ -135,6 +135,7 @@ static void rank_run(world_t *world, int rank)
     world->answer[rank] = call_run(&call, &result);
     world->replaced[rank] = world->answer[rank] == HM_ANSWER_DONE;
     if (!world->replaced[rank]) result = call_replay(&call);
+    if (world->answer[rank] == HM_ANSWER_LEAVE_AND_TELL) call_replayed(call.comm, call.stream);
     world->result[rank] = result;
     threads_world_away(world->nccl, rank, world->stream[rank] == NULL);
     if (world->returned != NULL) world->returned(rank);
@@ -211,6 +212,26 @@ bool world_exchange(random_t *random, world_t *world, int ranks, size_t row_byte
     assert_int_equal(exchange_check(&world->exchange), 0);
     exchange_free(&world->exchange);
     return world->replaced[0];
+}
+
+int world_learned(const world_t *world, int ranks)
+{
+    const hm_policy_t *first = &world->comm[0].state->parts.know.policy;
+    int times = 0;
+    for (int r = 0; r < ranks; r++) {
+        const hm_know_t *know = &world->comm[r].state->parts.know;
+        assert_int_equal(know->clock.calls, know->policy.looks.count); /* each time is held against its own look */
+    }
+    for (int r = 1; r < ranks; r++) {
+        const hm_policy_t *other = &world->comm[r].state->parts.know.policy;
+        assert_memory_equal(&other->tape, &first->tape, sizeof first->tape);
+        assert_memory_equal(&other->kind, &first->kind, sizeof first->kind);
+        assert_memory_equal(&other->looks, &first->looks, sizeof first->looks);
+        assert_memory_equal(&other->trial, &first->trial, sizeof first->trial);
+    }
+    for (int k = 0; k < HM_KINDS; k++)
+        for (int d = 0; d <= HM_MAX_LEVELS; d++) times += first->kind[k].arms.arm[d].ratio.kept;
+    return times;
 }
 
 void world_close(world_t *world, int ranks)

@@ -60,6 +60,9 @@ void world_call(world_t *world);
 /* Draws, calls, and fails the test unless every rank did the same and every byte is right. Returns whether the call was
  * replaced. */
 bool world_exchange(random_t *random, world_t *world, int ranks, size_t row_bytes);
+/* Fails the test unless all ranks have learned the same of their calls, in step with their clocks; returns from how
+ * many times. */
+int world_learned(const world_t *world, int ranks);
 /* Fails the test if NCCL's rules were broken. */
 void world_close(world_t *world, int ranks);
 
