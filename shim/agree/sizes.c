@@ -103,6 +103,14 @@ static hm_size_try_t round_add(hm_size_look_t *look, size_t row_bytes, bool sear
     return next;
 }
 
+/* Whether the bytes are searched although a size is known, which may be good without being the best: where the first
+ * calls held zeros they said little. Look 4, 8, 16, ... and every AGAIN-th: a prime, since kinds of calls take turns.
+ */
+static bool look_again(uint64_t number)
+{
+    return (number >= 4 && (number & (number - 1)) == 0) || number % AGAIN == AGAIN - 1;
+}
+
 hm_size_try_t sizes_begin(hm_sizes_t *sizes, size_t expected, hm_size_look_t *look)
 {
     *look = (hm_size_look_t){.best_net = INT64_MIN};
@@ -110,7 +118,7 @@ hm_size_try_t sizes_begin(hm_sizes_t *sizes, size_t expected, hm_size_look_t *lo
     bool due = number >= sizes->due;
     /* Rows that will be refused are not looked at: that takes memory for each of them. */
     if (expected < HM_ROW_BYTES_MIN) return round_add(look, 0, due);
-    return round_add(look, expected, due && number % AGAIN == AGAIN - 1);
+    return round_add(look, expected, due && look_again(number));
 }
 
 /* The size known for such counts, else the one used last that fits them; 0: none that was not tried. */

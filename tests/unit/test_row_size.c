@@ -151,6 +151,20 @@ static void zeros_say_nothing_for_later_calls(void **context)
     world_close(&world, RANKS);
 }
 
+/* Large rows then still save something, namely padding. */
+static void zeros_followed_by_padded_rows_are_looked_through(void **context)
+{
+    (void)context;
+    world_t world;
+    size_t zeros = 0, found = 0;
+    world_open(&world, RANKS);
+    for (int call = 0; call < 2; call++) zeros = dispatch_run(&world, 256, 1024, 2, 0);
+    for (int call = 0; call < 8; call++) found = dispatch_run(&world, 256, 1024, 2, 300);
+    assert_true(zeros > 16384);
+    assert_int_equal(found, 1024);
+    world_close(&world, RANKS);
+}
+
 static void ranks_that_found_other_sizes_or_none_agree(void **context)
 {
     (void)context;
@@ -219,6 +233,7 @@ int main(void)
         cmocka_unit_test_setup(rows_stay_found_while_counts_change, setup),
         cmocka_unit_test_setup(rows_of_several_sizes_take_turns, setup),
         cmocka_unit_test_setup(zeros_say_nothing_for_later_calls, setup),
+        cmocka_unit_test_setup(zeros_followed_by_padded_rows_are_looked_through, setup),
         cmocka_unit_test_setup(ranks_that_found_other_sizes_or_none_agree, setup),
         cmocka_unit_test_setup(bytes_are_right_whatever_they_suggest, setup),
         cmocka_unit_test_setup(a_set_size_is_not_searched, setup),

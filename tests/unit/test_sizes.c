@@ -119,7 +119,7 @@ static void a_size_is_searched_once_and_remembered(void **context)
     assert_false(sizes_proven(&sizes, 4096 * 40));
     for (int i = 0; i < 20; i++) assert_int_equal(look_run(&sizes, &job, 4096), 4096);
     assert_int_equal(job.rounds, 2 + 20);
-    assert_int_equal(job.searches, 1);
+    assert_int_equal(job.searches, 1 + 3); /* and at looks 4, 8 and 16, without a round of their own */
     /* Whatever is expected of the call, the size of its kind is tried. */
     static const size_t expected[] = {4096 * 40, 1024, 160, 3000, 0};
     for (size_t i = 0; i < 5; i++) assert_int_equal(look_run(&sizes, &job, expected[i]), 4096);
@@ -158,8 +158,19 @@ static void better_sizes_are_found_in_time(void **context)
     job_t job = {.row = 4096, .gcd = 4096 * 40, .copies = SHARE};
     size_t size = 64;
     sizes_init(&sizes);
-    for (int i = 0; i < 61; i++) size = look_run(&sizes, &job, size);
+    for (int i = 0; i < 5; i++) size = look_run(&sizes, &job, size);
     assert_int_equal(size, 4096);
+    job_t turn = {.row = 512, .gcd = 512 * 9, .copies = SHARE};
+    for (size_t kinds = 2; kinds <= 8; kinds++) { /* calls take turns, and one of them has such a size */
+        sizes_init(&sizes);
+        size = 64;
+        for (size_t i = 0; i < 61 * kinds; i++)
+            if (i % kinds == 0)
+                size = look_run(&sizes, &job, size);
+            else
+                look_run(&sizes, &turn, 512);
+        assert_int_equal(size, 4096);
+    }
 }
 
 static void memory_of_kinds_is_bounded(void **context)
