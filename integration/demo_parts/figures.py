@@ -5,7 +5,8 @@ from . import machine
 
 
 def depth_used(runs):
-    """The depth of most replaced calls (0: none was replaced), and how many calls were left alone by reason."""
+    """The depth of most replaced calls (0: none was replaced), how many calls were replaced, and how many were left
+    alone by reason."""
     calls, reasons = {}, {}
     for _, statistics_lines in runs:
         for line in statistics_lines:
@@ -14,7 +15,7 @@ def depth_used(runs):
             for reason, count in line["left"].items():
                 reasons[reason] = reasons.get(reason, 0) + count
     calls = {depth: count for depth, count in calls.items() if count}
-    return (max(calls, key=calls.get) if calls else 0), reasons
+    return (max(calls, key=calls.get) if calls else 0), sum(calls.values()), reasons
 
 
 def summarise(args, runs):
@@ -28,10 +29,10 @@ def summarise(args, runs):
                             checked_bytes=sum(r["checked_bytes"] for r in results))
     unique = runs["plain"][0][0]["unique"]
     base, shim = figures["baseline"], figures["shim"]
-    depth, reasons = depth_used(runs["hiermoe"])
+    depth, replaced, reasons = depth_used(runs["hiermoe"])
     figures.update(speedup=base["ms"] / shim["ms"], exact=base["wrong"] == 0 and shim["wrong"] == 0,
                    wire_ratio=shim["wire_bytes"] / base["wire_bytes"] if base["wire_bytes"] else None, depth=depth,
-                   left=reasons, ranks=args.nodes * args.ranks_per_node, nodes=args.nodes, rate=args.rate,
+                   replaced=replaced, left=reasons, ranks=args.nodes * args.ranks_per_node, nodes=args.nodes, rate=args.rate,
                    cores=machine.cores(), preloaded_ranks=min(len(lines) for _, lines in runs["hiermoe"]),
                    config=runs["plain"][0][0]["config"], unique=unique,
                    wire_per_unique={key: figures[key]["wire_bytes"] / unique["bytes"]["per_node"]
@@ -76,11 +77,15 @@ def table(args, shape, figures):
 def notes(args, figures):
     """What to bear in mind with these figures: sentences."""
     shim, link, said = figures["shim"], links_ms(args, figures), []
+    why = ", ".join(f"{reason} ({count})" for reason, count in figures["left"].items())
     if figures["preloaded_ranks"] == 0:
         said.append("the library was not loaded: no rank left statistics")
     elif not figures["depth"]:
-        why = ", ".join(f"{reason} ({count})" for reason, count in figures["left"].items())
         said.append("the library replaced no call" + (f": {why}" if why else ""))
+    elif why:
+        calls = figures["replaced"] + sum(figures["left"].values())
+        said.append(f"the library replaced {figures['replaced']} of {calls} calls of all ranks, warming up included; "
+                    f"left alone: {why}")
     if figures["busy"] > machine.BUSY:
         said.append(f"the machine was busy with other work ({100 * figures['busy']:.0f} % of its processors' time): "
                     "times are too long")
