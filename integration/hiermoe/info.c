@@ -28,7 +28,7 @@
 #endif
 
 static const char usage[] =
-    "usage: hiermoe info [-c] [--json]\n"
+    "usage: hiermoe info [-c] [--library FILE] [--json]\n"
     "       hiermoe info [--library FILE] [--json] --check [--] COMMAND...\n"
     "Says which version this is and what it finds here: NCCL, the driver, GPUs, adapters, the profile in effect.\n\n"
     "  -c                 every setting with its value, where that is from, and its meaning, as a file that can be "
@@ -115,11 +115,11 @@ static void profile_describe(char *text, size_t size)
         snprintf(text, size, "cannot be used");
 }
 
-static json_t *info_collect(void)
+static json_t *info_collect(const char *named)
 {
     char library[PATH_MAX], profile[1024];
     profile_describe(profile, sizeof profile);
-    bool found = preload_find("info", "--library", NULL, library) == 0;
+    bool found = preload_find("info", "--library", named, library) == 0;
     const char *topo = run_setting_value("HIERMOE_TOPO");
     return json_pack("{s:s, s:s, s:s#, s:s, s:s?, s:s, s:s, s:o, s:o, s:s?, s:{s:s, s:s}}", "version", HM_VERSION,
                      "commit", HM_COMMIT, "sources", HM_SOURCES, HM_SOURCES_LENGTH, "mode",
@@ -157,7 +157,8 @@ static void info_print(const json_t *info)
     json_t *copy;
     printf("hiermoe    %s, commit %s, sources %s\n", text_of(info, "version"), text_of(info, "commit"),
            text_of(info, "sources"));
-    printf("library    %s\n", text_of(info, "library"));
+    printf("library    %s\n",
+           json_is_string(json_object_get(info, "library")) ? text_of(info, "library") : "not found");
     if (strcmp(text_of(info, "cuda"), "none") == 0)
         puts("kernels    none: built without nvcc");
     else
@@ -181,7 +182,7 @@ int info_main(int argc, char **argv)
     int status = request_parse(argv, &request);
     if (status != 0) return status;
     if (request.check) return info_check(request.library, request.command, request.json);
-    json_t *found = request.settings ? info_settings() : info_collect();
+    json_t *found = request.settings ? info_settings() : info_collect(request.library);
     if (found == NULL) return command_fail("info: out of memory");
     if (request.json) return json_print(found);
     if (request.settings)

@@ -15,6 +15,12 @@ case_info() {
     printed "topology   4,2"
     ends 0 env HIERMOE_NCCL_LIB="$BUILD/tests/hostnccl/libnccl.so.2" "$hiermoe" info --json
     json 'assert any(copy["of"] == "HIERMOE_NCCL_LIB" and copy["version"].startswith("2.") for copy in data["nccl"]), data["nccl"]'
+    : >"$work/libother.so"
+    ends 0 "$hiermoe" info --library "$work/libother.so"
+    printed "library    $work/libother.so"
+    ends 0 "$hiermoe" info --library /nope
+    said "info: --library /nope: No such file"
+    printed "library    not found"
     ends 2 "$hiermoe" info --nonsense
     said "info: --nonsense: expected -c, --json"
     ends 2 "$hiermoe" info --check
