@@ -7,7 +7,7 @@ from . import machine
 from .deal import Trace
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-TRACES = ROOT / "tests" / "traces"
+TRACE = ROOT / "tests" / "traces" / "moe_lm.hmtrace"  # figures of different days are of one routing
 RANKS_MOST = 1024  # in a communicator that the library serves
 
 
@@ -16,8 +16,8 @@ def options(description):
     ap.add_argument("--nodes", type=int, default=4, help="emulated nodes (default 4)")
     ap.add_argument("--ranks-per-node", type=int, default=2, help="(default 2)")
     ap.add_argument("--rate", default="1gbit", help="of each node's link, such as 500mbit (default 1gbit)")
-    ap.add_argument("--routing", help="uniform, zipf:S, group:N:G or trace:FILE (default: the recorded trace in "
-                                      f"{TRACES.relative_to(ROOT)}); a trace brings experts and top-k")
+    ap.add_argument("--routing", help="uniform, zipf:S, group:N:G or trace:FILE (default: "
+                                      f"{TRACE.relative_to(ROOT)}); a trace brings experts and top-k")
     ap.add_argument("--tokens", type=int, help="per rank (default 1024)")
     ap.add_argument("--hidden", type=int, default=1024, help="bf16 elements per token (default 1024)")
     ap.add_argument("--experts", type=int, help="a multiple of the ranks (default 128, or the next one)")
@@ -107,11 +107,9 @@ def arguments(description):
     args.trace = None
     check_numbers(args, ap)
     if args.routing is None:
-        traces = sorted(TRACES.glob("*.hmtrace"))
-        if not traces:
-            ap.error(f"there is no recorded routing (*.hmtrace) in {TRACES}: give --routing uniform, or record one "
-                     "with integration/capture_trace.py")
-        args.routing = f"trace:{traces[0]}"
+        if not TRACE.exists():
+            ap.error(f"there is no {TRACE}: give --routing uniform, or record a trace with integration/capture_trace.py")
+        args.routing = f"trace:{TRACE}"
     shape = (check_trace if args.routing.startswith("trace:") else check_drawn)(args, ap)
     check_memory(args, ap)
     if args.json:
