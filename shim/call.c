@@ -36,31 +36,25 @@ static void table_judge(hm_parts_t *parts, verdict_t *verdict)
     if (verdict->decided) verdict->reason = verdict->decision.reason;
 }
 
-/* Rows that this rank sends: to other ranks, and in all. */
-static void rows_sum(const hm_comm_t *comm, const hm_table_t *table, uint64_t *others, uint64_t *all)
-{
-    const uint32_t *raw = table->raw + (size_t)comm->rank * (size_t)comm->ranks;
-    *all = 0;
-    for (int r = 0; r < comm->ranks; r++) *all += raw[r];
-    *others = *all - raw[comm->rank];
-}
-
 /* Counts the copies among the rows that were looked at, whatever becomes of the call. */
 static void rows_note(hm_comm_t *comm, const hm_ballot_t *ballot)
 {
-    uint64_t others, all;
-    rows_sum(comm, &ballot->table, &others, &all);
+    const uint32_t *raw = ballot->table.raw + (size_t)comm->rank * (size_t)comm->ranks;
+    uint64_t all = 0;
+    for (int r = 0; r < comm->ranks; r++) all += raw[r];
     atomic_fetch_add(&comm->stats.rows, all);
     atomic_fetch_add(&comm->stats.distinct, ballot->distinct[comm->rank]);
 }
 
-static void replaced_note(hm_comm_t *comm, const hm_table_t *table, int depth)
+static void replaced_note(hm_comm_t *comm, const hm_load_t *load)
 {
-    uint64_t others, all;
-    rows_sum(comm, table, &others, &all);
+    const hm_table_t *table = load->table;
+    const uint32_t *raw = table->raw + (size_t)comm->rank * (size_t)comm->ranks;
     atomic_fetch_add(&comm->stats.replaced, 1);
-    atomic_fetch_add(&comm->stats.depth[depth], 1);
-    atomic_fetch_add(&comm->stats.bytes_raw, others * table->row_bytes);
+    atomic_fetch_add(&comm->stats.depth[load->depth], 1);
+    for (int r = 0; r < comm->ranks; r++)
+        if (r != comm->rank)
+            stats_raw_add(&comm->stats, &comm->seat, place_node(load->place, r), (uint64_t)raw[r] * table->row_bytes);
 }
 
 /* Steps 3 to 5: equal rows, the agreement on them, and what is planned. 0, or the communicator is lost. */
@@ -109,7 +103,7 @@ static ncclResult_t call_carry(const hm_load_t *load, hm_parts_t *parts)
     ncclResult_t result = exec_run(load, &parts->carry, &parts->channel, &parts->know.clock);
     clock_end(&parts->know.clock, &parts->channel);
     if (result == ncclSuccess) {
-        replaced_note(comm, load->table, load->depth);
+        replaced_note(comm, load);
         return result;
     }
     /* Some ranks' messages may be on their way already: no later call can be matched any more. */

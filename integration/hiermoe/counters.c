@@ -19,11 +19,18 @@ static const entry_t lines[] = {
     {"communicator", "", "number of the communicator in this process, from 0"},
     {"rank", "", "rank in it"},
     {"ranks", "", "its size; 0 where NCCL does not tell, as for communicators that do not block"},
+    {"node", "", "the node on which it sits, from 0, once the ranks have met"},
+    {"nodes", "", "nodes of the communicator; 0 before the ranks have met"},
+    {"profile", "", "name of the profile in use; empty before the ranks have met"},
+    {"version", "", "of libhiermoe.so"},
+    {"nccl", "", "version of NCCL as its header has it, such as 22809"},
+    {"began", "s", "when the communicator was made, seconds since 1970"},
 #define HM_STAT(field, key, unit, help) {key, #unit, help},
 #define HM_STAT_DIFFERENCE(key, field, less, help) {key, "ms", help},
+#define HM_STAT_LIST(field, key, length, unit, help) {key, "list of " #unit, help},
 #include "../../shim/base/stats.def"
-    {"depth", "count", "list: replaced calls by depth, from 0"},
-    {"left", "count", "object: calls left alone by reason, see below"},
+    {"depth", "list of count", "replaced calls by depth, from 0"},
+    {"left", "object", "calls left alone by reason, see below"},
 };
 
 static const entry_t reasons[] = {

@@ -39,9 +39,10 @@ const char *stats_reason_name(hm_reason_t reason)
 
 /* Room for the longest line, so that none is cut. */
 enum {
-    HM_LINE = 1024 /* whose counters they are */ + HM_STATS_DEPTHS * 24
+    HM_LINE = 2048 /* whose counters they are */ + HM_STATS_DEPTHS * 24
 #define HM_STAT(field, key, unit, help) +32 + sizeof key
 #define HM_STAT_DIFFERENCE(key, field, less, help) +32 + sizeof key
+#define HM_STAT_LIST(field, key, length, unit, help) +22 * length + 16 + sizeof key
 #include "stats.def"
 #define HM_REASON(id, text) +32 + sizeof #id
 #include "reasons.def"
@@ -107,26 +108,50 @@ uint64_t stats_copy(hm_stats_t *to, const hm_stats_t *from)
     return sum;
 }
 
-/* What happened, and when: with a decimal point whatever the job's locale. */
-static void line_add_event(hm_line_t *line, hm_stats_event_t event)
+static void line_add_list(hm_line_t *line, const char *key, const _Atomic uint64_t *counts, int length)
 {
-    static const char *const names[] = {[HM_STATS_INTERVAL] = "interval", [HM_STATS_END] = "end"};
+    while (length > 0 && count_of(&counts[length - 1]) == 0) length--;
+    line_add(line, ", \"%s\": [", key);
+    for (int i = 0; i < length; i++) line_add(line, "%s%" PRIu64, i != 0 ? ", " : "", count_of(&counts[i]));
+    line_add(line, "]");
+}
+
+int64_t stats_now_ms(void)
+{
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
-    line_add(line, "{\"event\": \"%s\", \"time\": %lld.%03ld", names[event], (long long)now.tv_sec,
-             now.tv_nsec / 1000000);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* Seconds since 1970, with a decimal point whatever the job's locale. */
+static void line_add_time(hm_line_t *line, const char *key, int64_t ms)
+{
+    line_add(line, "\"%s\": %" PRId64 ".%03d", key, ms / 1000, (int)(ms % 1000));
+}
+
+/* Whose counters they are. */
+static void line_add_owner(hm_line_t *line, const hm_stats_owner_t *owner)
+{
+    line_add(line, ", \"host\": ");
+    line_add_string(line, log_host());
+    line_add(line, ", \"pid\": %d, \"communicator\": %u, \"rank\": %d, \"ranks\": %d, \"node\": %d, \"nodes\": %d",
+             (int)getpid(), owner->communicator, owner->rank, owner->ranks, owner->seat.node, owner->seat.nodes);
+    line_add(line, ", \"profile\": ");
+    line_add_string(line, owner->seat.profile);
+    line_add(line, ", \"version\": \"%s\", \"nccl\": %d, ", HM_VERSION, owner->nccl);
+    line_add_time(line, "began", owner->began_ms);
 }
 
 static void line_fill(hm_line_t *line, const hm_stats_t *stats, const hm_stats_owner_t *owner, hm_stats_event_t event)
 {
-    line_add_event(line, event);
-    line_add(line, ", \"host\": ");
-    line_add_string(line, log_host());
-    line_add(line, ", \"pid\": %d, \"communicator\": %u, \"rank\": %d, \"ranks\": %d", (int)getpid(),
-             owner->communicator, owner->rank, owner->ranks);
+    static const char *const names[] = {[HM_STATS_INTERVAL] = "interval", [HM_STATS_END] = "end"};
+    line_add(line, "{\"event\": \"%s\", ", names[event]);
+    line_add_time(line, "time", stats_now_ms());
+    line_add_owner(line, owner);
 #define HM_STAT(field, key, unit, help) line_add_##unit(line, key, count_of(&stats->field));
 #define HM_STAT_DIFFERENCE(key, field, less, help) \
     line_add_ms(line, key, count_of(&stats->field) - count_of(&stats->less));
+#define HM_STAT_LIST(field, key, length, unit, help) line_add_list(line, key, stats->field, length);
 #include "stats.def"
     for (int i = 0; i < HM_STATS_DEPTHS; i++)
         line_add(line, "%s%" PRIu64, i != 0 ? ", " : ", \"depth\": [", count_of(&stats->depth[i]));

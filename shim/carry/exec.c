@@ -23,7 +23,8 @@ static ncclResult_t step_exchange(hm_run_t *run, int step, int index)
         hm_span_t span = message_span(message, index, width);
         if (span.bytes > 0 && !message_near(run, message))
             result = channel_send(run->channel, run->areas.out + span.at, span.bytes, message->peer);
-        atomic_fetch_add(&run->channel->comm->stats.bytes_sent, span.bytes);
+        hm_comm_t *comm = run->channel->comm;
+        stats_sent_add(&comm->stats, &comm->seat, place_node(run->load->place, message->peer), span.bytes);
     }
     for (int i = 0; i < route->ins && result == ncclSuccess; i++) {
         const hm_message_t *message = &route->in[i];

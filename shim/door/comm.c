@@ -62,7 +62,13 @@ static void entry_free(hm_entry_t *entry)
 
 static hm_stats_owner_t comm_owner(const hm_comm_t *comm)
 {
-    return (hm_stats_owner_t){.communicator = comm->number, .rank = comm->rank, .ranks = comm->ranks};
+    hm_stats_owner_t owner = {.communicator = comm->number,
+                              .rank = comm->rank,
+                              .ranks = comm->ranks,
+                              .nccl = comm->real->version,
+                              .began_ms = comm->began_ms};
+    if (atomic_load_explicit(&comm->seated, memory_order_acquire) != 0) owner.seat = comm->seat;
+    return owner;
 }
 
 static void comm_write(const hm_comm_t *comm)
@@ -144,8 +150,10 @@ static void entry_fill(hm_entry_t *entry, ncclComm_t handle, const hm_real_t *re
     comm->ranks = ranks;
     comm->rank = rank;
     comm->number = made++;
+    comm->began_ms = stats_now_ms();
     comm->state = NULL;
     memset(&comm->stats, 0, sizeof comm->stats);
+    atomic_store_explicit(&comm->seated, 0, memory_order_relaxed);
     atomic_store_explicit(&comm->aborted, 0, memory_order_relaxed);
     atomic_store_explicit(&comm->fate, 0, memory_order_relaxed);
     atomic_store_explicit(&comm->use, HM_USE_NONE, memory_order_relaxed);

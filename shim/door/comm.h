@@ -21,6 +21,9 @@ typedef struct hm_comm {
     atomic_int aborted;    /* by ncclCommAbort or a revoke: other ranks may still be at work */
     atomic_int fate;       /* what becomes of every later call: comm_close, comm_fail; 0: calls are looked at */
     unsigned number;       /* 0, 1, ... in order of creation in this process; for messages */
+    int64_t began_ms;      /* when it was made, ms since 1970; for statistics */
+    hm_stats_seat_t seat;  /* comm_seat_set; for statistics */
+    atomic_int seated;     /* `seat` is set, and stays as it is */
     hm_stats_t stats;
     struct hm_state *state; /* owned by state.c; NULL in a new record */
 } hm_comm_t;
@@ -105,6 +108,14 @@ static inline ncclResult_t comm_failure(const hm_comm_t *comm)
 {
     int fate = atomic_load_explicit(&comm->fate, memory_order_relaxed);
     return fate < 0 ? (ncclResult_t)-fate : ncclSuccess;
+}
+
+/* Notes for the statistics where this rank sits. Once, when the ranks have met. */
+static inline void comm_seat_set(hm_comm_t *comm, const hm_stats_seat_t *seat)
+{
+    if (atomic_load(&comm->seated) != 0) return;
+    comm->seat = *seat;
+    atomic_store_explicit(&comm->seated, 1, memory_order_release);
 }
 
 /* Says one line about a communicator, or about none where comm is NULL: log_say with its rank. */

@@ -59,9 +59,8 @@ static void times_note(const hm_timed_t *read, hm_comm_t *comm, const hm_agreeme
 {
     /* A call left alone is predicted without what looking at it costs. */
     uint64_t lead_us = read->depth > 0 ? agreement->lead_us : 0, us = lead_us + agreement->transfer_us;
+    stats_time_add(&comm->stats, read->depth > 0, us);
     if (read->depth > 0) {
-        atomic_fetch_add(&comm->stats.timed, 1);
-        atomic_fetch_add(&comm->stats.timed_us, us);
         atomic_fetch_add(&comm->stats.timed_lead_us, lead_us);
         atomic_fetch_add(&comm->stats.timed_plan_us, stats_us(read->predicted_ms));
     }

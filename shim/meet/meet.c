@@ -5,6 +5,7 @@
 #include "words.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 /* What this rank can do, which the others will hear of. */
 static void able_find(hm_parts_t *parts)
@@ -45,8 +46,18 @@ static int place_agree(hm_parts_t *parts, const hm_hello_t *in, bool *all)
     hm_topo_t *topo = NULL;
     int status = seats_topology(channel->comm, &in[0].seat, sizeof *in, &topo);
     if (status == 0) status = parts_place_set(parts, topo, spread_wanted(channel, topo, in));
+    if (status == 0) parts->place.node_level = seats_node_level(topo, &in[0].seat, sizeof *in);
     if (status == 0 && !seats_near_together(topo, &in[0].seat, sizeof *in)) parts->carry.windows.use = HM_WINDOWS_OFF;
     return board_vote(&parts->agree.board, channel, status == 0, all);
+}
+
+/* Where this rank sits, for the statistics. */
+static void seat_note(hm_parts_t *parts)
+{
+    hm_comm_t *comm = parts->channel.comm;
+    hm_stats_seat_t seat = {.node = place_node(&parts->place, comm->rank), .nodes = place_nodes(&parts->place)};
+    snprintf(seat.profile, sizeof seat.profile, "%s", parts->know.profile.name);
+    comm_seat_set(comm, &seat);
 }
 
 /* What the words of all ranks come to. A rank that lacks the memory for it says so before anything hangs on it. */
@@ -63,6 +74,7 @@ static bool words_conclude(hm_parts_t *parts, const hm_hello_t *in)
     if (status == 0) board_rails_use(&parts->agree.board, &parts->channel, parts->place.topo);
     if (status == 0)
         status = offer_settle(parts, (hm_source_t)in[0].source, parts->meeting.offer, &in[0].seat, sizeof in[0]);
+    if (status == 0) seat_note(parts);
     if (status != 0) hello_fail(comm, NULL, status);
     return status == 0;
 }

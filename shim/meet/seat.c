@@ -220,6 +220,15 @@ void seats_wires(const hm_topo_t *topo, const hm_seat_t *seats, size_t stride, h
     for (int l = 1; l <= topo->levels; l++) wire[l] = level_wire(topo, l, seats, stride, all);
 }
 
+int seats_node_level(const hm_topo_t *topo, const hm_seat_t *seats, size_t stride)
+{
+    const char *spec = settings_get()->topo;
+    bool one = spec == NULL || *spec == '\0';
+    for (int r = 1; r < topo->ranks && one; r++)
+        one = seat_at(seats, stride, r)->key[0] == seat_at(seats, stride, 0)->key[0];
+    return one ? 0 : 1;
+}
+
 bool seats_near_together(const hm_topo_t *topo, const hm_seat_t *seats, size_t stride)
 {
     hm_wire_t wire = level_wire(topo, topo->levels, seats, stride, 0);

@@ -34,6 +34,10 @@ int seats_topology(const hm_comm_t *comm, const hm_seat_t *seats, size_t stride,
 /* What joins the groups of each level of a topology, by the seats: wire[1..levels]. */
 void seats_wires(const hm_topo_t *topo, const hm_seat_t *seats, size_t stride, hm_wire_t *wire);
 
+/* The level of a topology whose groups are nodes: 1, its outermost groups; or 0, one node, where all ranks share a host
+ * and HIERMOE_TOPO says nothing else. */
+int seats_node_level(const hm_topo_t *topo, const hm_seat_t *seats, size_t stride);
+
 /* Whether the ranks of each innermost group are on one host. */
 bool seats_near_together(const hm_topo_t *topo, const hm_seat_t *seats, size_t stride);
 

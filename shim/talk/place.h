@@ -14,6 +14,7 @@
 typedef struct hm_place {
     hm_topo_t *topo;   /* owned; NULL until the ranks have met */
     int lanes;         /* of calls deeper than 1 (route.h) */
+    int node_level;    /* of the topology, whose groups are nodes: 1; 0 where all ranks sit on one */
     hm_bits_t *groups; /* [group_count] all groups of levels 1..levels, in this order, as intervals of positions */
     int group_count;
     uint32_t *bit; /* [ranks] position of each rank: its bit in a row's mask */
@@ -35,6 +36,17 @@ static inline bool place_near(const hm_place_t *place, int one, int other)
 {
     const int *group = place->topo->group[place->topo->levels - 1];
     return one != other && group[one] == group[other];
+}
+
+/* Nodes, and the one of a rank, from 0. */
+static inline int place_nodes(const hm_place_t *place)
+{
+    return place->topo->groups[place->node_level];
+}
+
+static inline int place_node(const hm_place_t *place, int rank)
+{
+    return place->topo->group[place->node_level][rank];
 }
 
 #endif

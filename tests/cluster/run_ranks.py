@@ -161,6 +161,18 @@ def run(args, folder):
     return finish(ranks, args, end)
 
 
+def sums_judge(row):
+    """Bytes by node and times by bucket add up to the counters beside them."""
+    for kind in ("raw", "sent"):
+        whole, to = row[f"bytes_{kind}"], row[f"bytes_{kind}_to_node"]
+        own = to[row["node"]] if row["node"] < len(to) else 0
+        if sum(to) != whole or whole - own != row[f"bytes_{kind}_between_nodes"]:
+            yield f"rank {row['rank']}: bytes_{kind} {whole} and those between nodes do not fit {to}"
+    for kind in ("measured", "measured_plain"):
+        if sum(row[f"{kind}_log2_us"]) != row[f"{kind}_calls"]:
+            yield f"rank {row['rank']}: {kind}_log2_us {row[f'{kind}_log2_us']} for {row[f'{kind}_calls']} calls"
+
+
 def judge(args, status, said, stats):
     expected = {rank: args.exit for rank in range(args.ranks)}
     for item in args.exit_of:
@@ -189,6 +201,8 @@ def judge(args, status, said, stats):
             if not any(row[name] for row in stats if row["pid"] == pid):
                 yield f"process {pid} counted nothing under {name}"
     outcomes = {}
+    for row in stats:
+        yield from sums_judge(row)
     for row in stats if args.alike else []:
         if row["ranks"] == args.ranks:
             what = [row["replaced"], row["agreements"], row["depth"], row["left"]]

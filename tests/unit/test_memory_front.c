@@ -17,7 +17,7 @@ static void memory_of_communicators(void **state)
     counted_switch(true);
     for (int round = 0; round < 2; round++) {
         for (size_t i = 0; i < c; i++) comm_add(HANDLE(i), &front_real, true);
-        COUNTED_BELOW(counted.held[COUNTED_HOST], 1024 * c);
+        COUNTED_BELOW(counted.held[COUNTED_HOST], 2560 * c);
         for (size_t i = 0; i < c; i++) comm_drop(HANDLE(i));
         if (round == 0) records = counted.held[COUNTED_HOST];
         assert_int_equal(counted.held[COUNTED_HOST], records);

@@ -36,7 +36,12 @@ int __wrap_gethostname(char *name, size_t size)
 /* What scripts read, letter by letter, and lines one behind the other. */
 static void line_is_as_scripts_expect_it(void **state)
 {
-    hm_stats_owner_t owner = {.communicator = 3, .rank = 5, .ranks = 8};
+    hm_stats_owner_t owner = {.communicator = 3,
+                              .rank = 5,
+                              .ranks = 8,
+                              .nccl = 22809,
+                              .began_ms = 1700000000042,
+                              .seat = {.node = 2, .nodes = 4, .profile = "a\"b"}};
     hm_stats_t stats = {.replaced = 11,
                         .agreements = 12,
                         .bytes_raw = 1ull << 40,
@@ -53,8 +58,10 @@ static void line_is_as_scripts_expect_it(void **state)
     stats_write(&stats, &owner, HM_STATS_END);
     snprintf(begin, sizeof begin,
              "\"host\": \"a\\u0022b\\u005cc\\u000a\\u00c3\\u00a4\", \"pid\": %d, \"communicator\": 3, \"rank\": 5, "
-             "\"ranks\": 8, \"replaced\": 11, \"agreements\": 12, \"bytes_raw\": 1099511627776, \"bytes_sent\": 16, "
-             "\"rows\": 17, \"distinct\": 18, ",
+             "\"ranks\": 8, \"node\": 2, \"nodes\": 4, \"profile\": \"a\\u0022b\", \"version\": \"" HM_VERSION
+             "\", \"nccl\": 22809, \"began\": 1700000000.042, \"replaced\": 11, \"agreements\": 12, "
+             "\"bytes_raw\": 1099511627776, \"bytes_sent\": 16, "
+             "\"bytes_raw_between_nodes\": 0, \"bytes_sent_between_nodes\": 0, \"rows\": 17, \"distinct\": 18, ",
              (int)getpid());
     host = strstr(read_back(), "\"host\"");
     assert_non_null(host);
@@ -131,6 +138,63 @@ static void every_counter_has_its_place(void **state)
 #include "base/stats.def"
 }
 
+/* Lists end with their last count; an empty one is there, too. */
+static void lists_end_with_their_last_count(void **state)
+{
+    hm_stats_owner_t owner = {.ranks = 2};
+    hm_stats_t stats = {.raw_to = {5, 0, 7}};
+    (void)state;
+    for (int i = 0; i < HM_STATS_NODES; i++) stats.sent_to[i] = 1;
+    stats_write(&stats, &owner, HM_STATS_END);
+    assert_non_null(strstr(read_back(), ", \"bytes_raw_to_node\": [5, 0, 7], \"bytes_sent_to_node\": [1, 1, "));
+    assert_non_null(strstr(text, ", \"measured_log2_us\": [], "));
+    const char *at = strstr(text, "\"bytes_sent_to_node\"");
+    int ones = 0;
+    for (; *at != ']'; at++) ones += *at == '1';
+    assert_int_equal(ones, HM_STATS_NODES);
+}
+
+/* Times go to the bucket of the least power of two above them, replaced calls apart from others. */
+static void times_are_counted_by_powers_of_two(void **state)
+{
+    hm_stats_t stats = {.replaced = 0};
+    static const struct {
+        uint64_t us;
+        int bucket;
+    } cases[] = {{0, 0}, {1, 1}, {2, 2}, {3, 2}, {4, 3}, {1023, 10}, {1024, 11}, {UINT64_MAX, HM_STATS_BUCKETS - 1}};
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        assert_int_equal(stats_bucket(cases[i].us), cases[i].bucket);
+    stats_time_add(&stats, true, 3);
+    stats_time_add(&stats, true, 1000);
+    stats_time_add(&stats, false, 7);
+    assert_int_equal(stats.timed, 2);
+    assert_int_equal(stats.timed_us, 1003);
+    assert_int_equal(stats.plain_timed, 1);
+    assert_int_equal(stats.plain_timed_us, 7);
+    assert_true(stats.times[2] == 1 && stats.times[10] == 1 && stats.plain_times[3] == 1);
+}
+
+/* Bytes by node add up to those of the communicator; beyond HM_STATS_NODES nodes the sums alone are kept. */
+static void bytes_are_counted_by_node(void **state)
+{
+    hm_stats_t stats = {.replaced = 0};
+    hm_stats_seat_t seat = {.node = 1, .nodes = 3};
+    (void)state;
+    stats_raw_add(&stats, &seat, 0, 100);
+    stats_raw_add(&stats, &seat, 1, 20);
+    stats_raw_add(&stats, &seat, 2, 3);
+    stats_sent_add(&stats, &seat, 2, 7);
+    assert_int_equal(stats.bytes_raw, 123);
+    assert_int_equal(stats.bytes_raw_outer, 103);
+    assert_true(stats.raw_to[0] == 100 && stats.raw_to[1] == 20 && stats.raw_to[2] == 3);
+    assert_true(stats.bytes_sent == 7 && stats.bytes_sent_outer == 7 && stats.sent_to[2] == 7);
+    seat.nodes = HM_STATS_NODES + 1;
+    stats_raw_add(&stats, &seat, HM_STATS_NODES, 1000);
+    assert_int_equal(stats.bytes_raw, 1123);
+    assert_int_equal(stats.bytes_raw_outer, 1103);
+}
+
 /* A forced depth may cost more than it saves. */
 static void a_loss_is_a_negative_saving(void **state)
 {
@@ -144,9 +208,15 @@ static void a_loss_is_a_negative_saving(void **state)
 /* Nothing is cut, however long the job runs. */
 static void largest_numbers_fit(void **state)
 {
-    hm_stats_owner_t owner = {.communicator = UINT32_MAX, .rank = INT32_MAX, .ranks = INT32_MAX};
+    hm_stats_owner_t owner = {.communicator = UINT32_MAX,
+                              .rank = INT32_MAX,
+                              .ranks = INT32_MAX,
+                              .nccl = INT32_MAX,
+                              .began_ms = 9999999999999,
+                              .seat = {.node = INT32_MAX, .nodes = INT32_MAX}};
     hm_stats_t stats;
     (void)state;
+    memset(owner.seat.profile, '"', HM_STATS_NAME - 1);
     memset(&stats, 0xff, sizeof stats);
     stats_write(&stats, &owner, HM_STATS_END);
     assert_string_equal(read_back() + strlen(text) - 3, "}}\n");
@@ -160,6 +230,9 @@ int main(void)
         cmocka_unit_test_setup(line_begins_with_event_and_time, clear),
         cmocka_unit_test_setup(useless_file_is_said_once, clear),
         cmocka_unit_test_setup(every_counter_has_its_place, clear),
+        cmocka_unit_test_setup(lists_end_with_their_last_count, clear),
+        cmocka_unit_test_setup(times_are_counted_by_powers_of_two, clear),
+        cmocka_unit_test_setup(bytes_are_counted_by_node, clear),
         cmocka_unit_test_setup(a_loss_is_a_negative_saving, clear),
         cmocka_unit_test_setup(largest_numbers_fit, clear),
     };

@@ -116,6 +116,11 @@ static void rows_and_bytes_are_counted(void **context)
         assert_int_equal(stats->rows, 3 * 2 * RANKS);
         assert_int_equal(stats->distinct, 3 * 2);
         assert_int_equal(stats->bytes_raw, 3 * 2 * (RANKS - 1) * ROW);
+        assert_int_equal(stats->bytes_raw_outer, 3 * 2 * (RANKS - 2) * ROW);
+        assert_in_range(stats->bytes_sent_outer, 3 * 2 * 2 * ROW, 3 * 2 * 2 * ROW + 3 * 16 * 64);
+        assert_int_equal(world.comm[r].seat.nodes, 3);
+        assert_int_equal(world.comm[r].seat.node, r / 2);
+        assert_int_equal(stats->raw_to[r / 2], 3 * 2 * ROW);
         /* Two rows to each of two nodes and to the neighbour; what comes for it from other nodes is sent on. */
         assert_in_range(stats->bytes_sent, 3 * 2 * 5 * ROW, 3 * 2 * 5 * ROW + 3 * 16 * 64);
         assert_int_equal(stats->planned, 3);

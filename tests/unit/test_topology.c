@@ -39,6 +39,8 @@ static void nvlink_pairs_below_sockets_below_hosts(void **context)
     assert_int_equal(wire[2], HM_WIRE_PCI);
     assert_int_equal(wire[3], HM_WIRE_PCI);
     assert_int_equal(wire[4], HM_WIRE_NVLINK);
+    assert_int_equal(seats_node_level(topo, seats, sizeof *seats), 1);
+    assert_int_equal(seats_node_level(topo, seats + 8, 0), 0); /* all on one host: sockets are no nodes */
     seats[11].links = HM_SEAT_GPU; /* one rank without RDMA or NVLink: nobody counts on them */
     seats_wires(topo, seats, sizeof *seats, wire);
     assert_int_equal(wire[1], HM_WIRE_TCP);
@@ -58,6 +60,7 @@ static void single_gpu_nodes_are_not_together(void **context)
     hm_topo_t *topo = topo_of(seats, 4, wire);
     assert_int_equal(topo->levels, 1);
     assert_false(seats_near_together(topo, seats, sizeof *seats));
+    assert_int_equal(seats_node_level(topo, seats, sizeof *seats), 1);
     topo_destroy(topo);
     doubles_settings.topo = "2,2"; /* a group of two hosts, by a setting that is wrong */
     seats[1] = seats[0];
@@ -95,6 +98,7 @@ static void a_given_topology_wins_and_keeps_its_wires(void **context)
     assert_int_equal(topo->levels, 3);
     assert_int_equal(wire[1], HM_WIRE_TCP);
     assert_int_equal(wire[2], HM_WIRE_SHM);
+    assert_int_equal(seats_node_level(topo, seats, 0), 1); /* nodes by setting, all on one host */
     topo_destroy(topo);
     doubles_settings.topo = "3,2"; /* does not fit: said, and found out instead */
     topo = topo_of(seats, 8, wire);
