@@ -92,7 +92,7 @@ def sections(figures: Figures) -> List[page.Section]:
         found.append(_series(figures))
     found.append(_calls(figures))
     found.append(page.Section("Command", [figures["command"], f"{len(figures['runs'])} runs in turns, "
-                                          f"{figures['date']}; times as {figures['format']} prints them."]))
+                                          f"{figures['date']}; step times found as: {figures['format']}."]))
     return found
 
 

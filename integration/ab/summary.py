@@ -76,7 +76,8 @@ def _statistics(results: Sequence[Result]) -> Dict[str, Any]:
     """Counters of the preloaded runs, a run's mean; times of single calls."""
     preloaded = _of(results, False)
     lines = [line for result in preloaded for line in result.lines]
-    keys = [key for key in (lines[0] if lines else {}) if key.startswith(("bytes_raw", "bytes_sent"))]
+    keys = [key for key, value in (lines[0] if lines else {}).items()
+            if key.startswith(("bytes_raw", "bytes_sent")) and isinstance(value, int)]
     every = [stats.world(result.lines) for result in preloaded]
     return dict(ranks=max((size for _, size in every), default=0),
                 ranks_seen=min((len(seen) for seen, _ in every), default=0),

@@ -28,6 +28,8 @@ class Section:
 def _html_table(section: Section) -> str:
     rows = []
     for number, cells in enumerate(section.table):
+        if not any(cells):
+            continue
         tag = "th" if number == 0 else "td"
         rows.append("<tr>" + "".join(
             f'<{tag}{" class=words" if column >= section.words_from else ""}>{escape(cell)}</{tag}>'
@@ -48,7 +50,8 @@ def html(title: str, sections: Sequence[Section]) -> str:
         parts += [f"<p{lead}>{escape(words)}</p>" for words in section.words]
         if section.table:
             parts.append(_html_table(section))
-        parts += [f"<p>{chart}</p>" for chart in section.charts]
+        if section.charts:
+            parts.append(f"<p>{''.join(section.charts)}</p>")
     return "".join(parts) + "</body></html>\n"
 
 
@@ -57,10 +60,10 @@ def _widths(table: Sequence[Sequence[str]]) -> List[int]:
 
 
 def text_table(table: Sequence[Sequence[str]], words_from: int = 99) -> str:
-    """Numbers to the right, words to the left."""
+    """Numbers to the right, words to the left; a heading without words is left out."""
     widths = _widths(table)
     said = []
-    for row in table:
+    for row in filter(any, table):
         cells = [cell.ljust(widths[i]) if i == 0 or i >= words_from else cell.rjust(widths[i])
                  for i, cell in enumerate(row)]
         said.append("  ".join(cells).rstrip())

@@ -5,7 +5,7 @@ import math
 from html import escape
 from typing import List, Optional, Sequence, Tuple
 
-WIDTH, LABEL, ROW = 720, 190, 26  # pixels: of a chart, of its labels, of a bar with its gap
+WIDTH, LABEL, THICK = 720, 190, 16  # pixels: of a chart, of its labels, of a bar
 FILLS = ("#333", "url(#stripes)", "#bbb", "#fff")
 DEFINITIONS = ('<svg width="0" height="0" style="position:absolute" aria-hidden="true"><defs>'
                '<pattern id="stripes" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">'
@@ -21,8 +21,8 @@ def short(value: float) -> str:
     return f"{value:.4g}"
 
 
-def _svg(height: float, title: str, parts: Sequence[str]) -> str:
-    return (f'<svg viewBox="0 0 {WIDTH} {height:g}" width="{WIDTH}" height="{height:g}" role="img" '
+def _svg(height: float, title: str, parts: Sequence[str], width: float = WIDTH) -> str:
+    return (f'<svg viewBox="0 0 {width:g} {height:g}" width="{width:g}" height="{height:g}" role="img" '
             f'aria-label="{escape(title)}">{"".join(parts)}</svg>')
 
 
@@ -44,16 +44,16 @@ def bars(title: str, rows: Sequence[Tuple[str, Sequence[float]]], kinds: Sequenc
     """A group of bars a row, one of each kind, on one scale from 0."""
     most = max((value for _, values in rows for value in values), default=0) or 1
     scale, parts, y = (WIDTH - LABEL - 110) / most, [], 4.0
-    parts += _legend(LABEL, kinds)
-    y += 22
-    thick = max(8.0, (ROW - 4) / max(len(kinds), 1)) if len(kinds) > 1 else ROW - 10.0
+    if len(kinds) > 1:
+        parts += _legend(LABEL, kinds)
+        y += 22
     for label, values in rows:
-        parts.append(text(LABEL - 8, y + thick * len(values) / 2 + 4, label, "end"))
+        parts.append(text(LABEL - 8, y + THICK * len(values) / 2 + 4, label, "end"))
         for i, value in enumerate(values):
-            parts.append(f'<rect x="{LABEL}" y="{y:.1f}" width="{max(value * scale, 0):.1f}" height="{thick - 2:.1f}" '
+            parts.append(f'<rect x="{LABEL}" y="{y:.1f}" width="{max(value * scale, 0):.1f}" height="{THICK - 2}" '
                          f'fill="{FILLS[i]}" stroke="#333"/>')
-            parts.append(text(LABEL + value * scale + 6, y + thick / 2 + 3, f"{short(value)}{unit}"))
-            y += thick
+            parts.append(text(LABEL + value * scale + 6, y + THICK / 2 + 3, f"{short(value)}{unit}"))
+            y += THICK
         y += 8
     return _svg(y + 4, title, parts)
 
@@ -104,13 +104,14 @@ def matrix(title: str, values: Sequence[Sequence[float]], most: float, names: Op
     """A square of squares: the larger the square in a cell, the larger its value. Rows send, columns receive."""
     count = len(values)
     cell = max(6.0, min(48.0, 420.0 / max(count, 1)))
-    parts, left = [], 60.0
+    parts, left = [text(60, 14, title)], 60.0
+    top = 44.0
     for row, each in enumerate(values):
         if cell >= 14:
-            parts.append(text(left - 6, 28 + row * cell + cell / 2 + 4, names[row] if names else str(row), "end"))
-            parts.append(text(left + row * cell + cell / 2, 20, names[row] if names else str(row), "middle"))
+            parts.append(text(left - 6, top + row * cell + cell / 2 + 4, names[row] if names else str(row), "end"))
+            parts.append(text(left + row * cell + cell / 2, top - 8, names[row] if names else str(row), "middle"))
         for column, value in enumerate(each):
-            x, y = left + column * cell, 28 + row * cell
+            x, y = left + column * cell, top + row * cell
             side = cell * math.sqrt(max(value, 0) / most) if most > 0 else 0
             parts.append(f'<rect x="{x:.1f}" y="{y:.1f}" width="{cell:.1f}" height="{cell:.1f}" fill="none" '
                          'stroke="#ccc"/>')
@@ -118,4 +119,4 @@ def matrix(title: str, values: Sequence[Sequence[float]], most: float, names: Op
                 parts.append(f'<rect x="{x + (cell - side) / 2:.1f}" y="{y + (cell - side) / 2:.1f}" '
                              f'width="{side:.1f}" height="{side:.1f}" fill="#333">'
                              f'<title>{row} to {column}: {short(value)}B</title></rect>')
-    return _svg(40 + count * cell, title, parts)
+    return _svg(top + 12 + count * cell, title, parts, max(left + count * cell + 40, 160))

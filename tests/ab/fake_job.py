@@ -30,7 +30,7 @@ def statistics_write(args):
     for rank in range(args.ranks):
         path = os.environ["HIERMOE_STATS_FILE"].replace("%h", "host").replace("%p", str(1000 + rank))
         line = dict(event="end", host="host", pid=1000 + rank, communicator=0, rank=rank, ranks=args.ranks, replaced=3,
-                    bytes_raw=1000, bytes_sent=400, depth=[0, 3], left={"no_gain": 2})
+                    bytes_raw=1000, bytes_sent=400, bytes_raw_to_node=[0, 1000], depth=[0, 3], left={"no_gain": 2})
         if rank != args.silent:
             with open(path, "a", encoding="utf-8") as file:
                 file.write(json.dumps(dict(line, event="interval", replaced=1)) + "\n")
