@@ -116,6 +116,14 @@ static void line_add_list(hm_line_t *line, const char *key, const _Atomic uint64
     line_add(line, "]");
 }
 
+void stats_sum(hm_stats_t *to, const hm_stats_t *from)
+{
+    const _Atomic uint64_t *in = (const _Atomic uint64_t *)from;
+    _Atomic uint64_t *out = (_Atomic uint64_t *)to;
+    for (size_t i = 0; i < sizeof *from / sizeof *in; i++)
+        atomic_store_explicit(&out[i], count_of(&out[i]) + count_of(&in[i]), memory_order_relaxed);
+}
+
 int64_t stats_now_ms(void)
 {
     struct timespec now;

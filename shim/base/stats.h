@@ -109,6 +109,9 @@ static inline void stats_sent_add(hm_stats_t *stats, const hm_stats_seat_t *from
  * grow. */
 uint64_t stats_copy(hm_stats_t *to, const hm_stats_t *from);
 
+/* Adds counters to others that no other thread adds to meanwhile. */
+void stats_sum(hm_stats_t *to, const hm_stats_t *from);
+
 /* The words of "event". */
 typedef enum hm_stats_event { HM_STATS_INTERVAL, HM_STATS_END } hm_stats_event_t;
 

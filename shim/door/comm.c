@@ -3,6 +3,7 @@
 #include "comm.h"
 
 #include "base/fork.h"
+#include "base/prometheus.h"
 #include "base/settings.h"
 #include "base/ticker.h"
 #include "call.h"
@@ -25,7 +26,8 @@ typedef struct hm_entry {
 
 static hm_entry_t *table, *free_entries;
 static pthread_rwlock_t lock = PTHREAD_RWLOCK_INITIALIZER;
-static unsigned made; /* under lock */
+static unsigned made;    /* under lock */
+static hm_stats_t ended; /* sums of communicators that are out of the table; under lock */
 
 /* Held while a line of statistics is written; taken before `lock`. So no line follows a communicator's last one. */
 static pthread_mutex_t writing = PTHREAD_MUTEX_INITIALIZER;
@@ -109,11 +111,29 @@ static void changes_write(void)
     }
 }
 
+/* The counters of all communicators that there are or were. */
+static void process_write(void)
+{
+    hm_stats_t whole;
+    if (settings_get()->prometheus_file == NULL) return;
+    pthread_rwlock_rdlock(&lock);
+    stats_copy(&whole, &ended);
+    for (hm_entry_t *entry = table; entry != NULL; entry = entry->hh.next) stats_sum(&whole, &entry->comm.stats);
+    pthread_rwlock_unlock(&lock);
+    prometheus_write(&whole);
+}
+
+static void reports_write(void)
+{
+    changes_write();
+    if (!ticker_stopping()) process_write();
+}
+
 static void reports_begin(void)
 {
     const hm_settings_t *settings = settings_get();
-    if (settings->stats_file != NULL && settings->stats_interval > 0)
-        ticker_start(changes_write, settings->stats_interval);
+    if ((settings->stats_file != NULL || settings->prometheus_file != NULL) && settings->stats_interval > 0)
+        ticker_start(reports_write, settings->stats_interval);
 }
 
 /* Apart from comm_release, to keep that small. */
@@ -176,6 +196,7 @@ static hm_comm_t *entry_remove(ncclComm_t handle)
     HASH_FIND_PTR(table, &handle, entry);
     if (entry == NULL) return NULL;
     HASH_DEL(table, entry);
+    stats_sum(&ended, &entry->comm.stats); /* what calls under way will add is lost: sums must never shrink */
     atomic_store(&entry->comm.cancelled, 1);
     return &entry->comm;
 }
@@ -299,6 +320,7 @@ static void comm_after_fork(void)
     lock = (pthread_rwlock_t)PTHREAD_RWLOCK_INITIALIZER;
     writing = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
     table = NULL;
+    memset(&ended, 0, sizeof ended);
     memset(remembered, 0, sizeof remembered);
 }
 
