@@ -84,16 +84,18 @@ class Session:
         files_check(args)
         self.folder = folder_make(args.dir)
         try:
-            self.loadable = preload.loadable(self.library, self.folder)
+            own = preload.runner_find(self.library) is None  # else hiermoe run sees to it
+            self.loadable = preload.loadable(self.library, self.folder) if own else self.library
         except ValueError as error:
             raise Failed(str(error)) from error
         self.kinds = schedule.order(args.repeat)
         self.results: List[summary.Result] = []
 
     def start(self, kind: str, folder: Path) -> runner.Run:
-        env = preload.environment(kind, self.loadable, folder, os.environ)
+        env = preload.environment(kind, self.library, self.loadable, folder, os.environ)
+        command = preload.command_of(kind, self.library, folder, self.command)
         try:
-            return runner.start(kind, self.command, env, folder, self.args.timeout, self.args.show_output)
+            return runner.start(kind, command, env, folder, self.args.timeout, self.args.show_output)
         except OSError as error:
             raise Failed(f"{self.command[0]}: {error.strerror}") from error
 

@@ -10,6 +10,7 @@ from typing import Dict, List, Mapping, Optional
 from .schedule import PRELOADED
 
 NAME = "libhiermoe.so"
+STATISTICS = "stats.%h.%p"  # in the folder of a run
 
 
 def library_find(given: Optional[str]) -> Path:
@@ -46,14 +47,32 @@ def loadable(library: Path, folder: Path) -> Path:
     return link
 
 
-def environment(kind: str, library: Path, folder: Path, base: Mapping[str, str]) -> Dict[str, str]:
-    """That of a run of this kind whose statistics go to the folder. Other HIERMOE_ settings stay as they are."""
+def runner_find(library: Path) -> Optional[Path]:
+    """The hiermoe command of the build or installation that the library is of: PREFIX/bin beside PREFIX/lib or
+    PREFIX/lib/TRIPLET. It knows how launchers hand LD_PRELOAD on to ranks of other hosts."""
+    for prefix in list(library.parents)[1:3]:
+        if (prefix / "bin" / "hiermoe").is_file():
+            return prefix / "bin" / "hiermoe"
+    return None
+
+
+def command_of(kind: str, library: Path, folder: Path, command: List[str]) -> List[str]:
+    """What is started for a run of this kind: the job, under hiermoe run where that is there."""
+    runner = runner_find(library)
+    if kind != PRELOADED or runner is None:
+        return command
+    return [str(runner), "run", "--library", str(library), "--stats-file", f"{folder}/{STATISTICS}", "--", *command]
+
+
+def environment(kind: str, library: Path, loadable: Path, folder: Path, base: Mapping[str, str]) -> Dict[str, str]:
+    """That of a run of this kind whose statistics go to the folder; loadable: the library's path for LD_PRELOAD, which
+    is set here where hiermoe run does not do it. Other HIERMOE_ settings stay as they are."""
     env = dict(base)
     preload = _others(env.pop("LD_PRELOAD", ""))
     env.pop("HIERMOE_STATS_FILE", None)
-    if kind == PRELOADED:
-        preload.insert(0, str(library))
-        env["HIERMOE_STATS_FILE"] = f"{folder}/stats.%h.%p"
+    if kind == PRELOADED and runner_find(library) is None:
+        preload.insert(0, str(loadable))
+        env["HIERMOE_STATS_FILE"] = f"{folder}/{STATISTICS}"
     if preload:
         env["LD_PRELOAD"] = ":".join(preload)
     return env

@@ -31,7 +31,7 @@ def losses(figures: Figures) -> str:
         return f"The job does not repeat itself either: two plain runs differ at {_difference(said['itself'])}."
     if said["difference"]:
         return f"NOT EQUAL: the preloaded job differs from the plain one at {_difference(said['difference'])}."
-    return f"Equal in every digit, in all {said['steps']} steps: {names}."
+    return f"Equal in every digit, in {said['steps']} step{'s' if said['steps'] > 1 else ''}: {names}."
 
 
 def _difference(said: Figures) -> str:

@@ -65,6 +65,14 @@ def report_check(said, folder):
             fail(f"no section {title} in {said}")
 
 
+def keys_check(listed, folder):
+    """hiermoe counters lists every key of a line, and no other."""
+    known = {line.split()[0] for line in listed.split("\n\n")[0].splitlines() if line.startswith("  ")}
+    found = set(lines.read([next(iter(sorted(folder.glob("stats.*"))))])[0])
+    if known != found:
+        fail(f"listed and not written or written and not listed: {sorted(known ^ found)}")
+
+
 def main():
     build = Path(sys.argv[1]).resolve()
     with tempfile.TemporaryDirectory(prefix="hiermoe-ab-") as name:
@@ -75,6 +83,7 @@ def main():
         figures_check(json.loads((folder / "figures").read_text(encoding="utf-8")))
         report_check(run([REPORT, *map(str, sorted((folder / "runs" / "1.hiermoe").glob("stats.*")))], folder, build),
                      folder / "runs" / "1.hiermoe")
+        keys_check(run([f"{build}/bin/hiermoe", "counters"], folder, build), folder / "runs" / "1.hiermoe")
 
 
 if __name__ == "__main__":

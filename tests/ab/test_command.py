@@ -53,7 +53,7 @@ class Command(unittest.TestCase):
     def test_faster(self):
         path = f"{self.at}/f.json"
         self.ends(0, "--json", path, said=["Faster with the library: speedup 2.000",
-                                           "Equal in every digit, in all 8 steps", "2 of 2 ranks",
+                                           "Equal in every digit, in 8 steps: loss", "2 of 2 ranks",
                                            "12 calls were replaced, 8 left alone", "no_gain"])
         figures = json.loads(Path(path).read_text(encoding="utf-8"))
         self.assertAlmostEqual(figures["speedup"], 2)
@@ -175,11 +175,29 @@ class Command(unittest.TestCase):
 class Parts(unittest.TestCase):
     def test_environment(self):
         base = {"LD_PRELOAD": "/a/libhiermoe.so /b/other.so", "HIERMOE_STATS_FILE": "/old", "HIERMOE_DEPTH": "2"}
-        plain = preload.environment("plain", Path("/new/libhiermoe.so"), Path("/runs"), base)
+        plain = preload.environment("plain", Path("/new/a b.so"), Path("/new/libhiermoe.so"), Path("/runs"), base)
         self.assertEqual(plain, {"LD_PRELOAD": "/b/other.so", "HIERMOE_DEPTH": "2"})
-        ours = preload.environment("hiermoe", Path("/new/libhiermoe.so"), Path("/runs"), base)
+        ours = preload.environment("hiermoe", Path("/new/a b.so"), Path("/new/libhiermoe.so"), Path("/runs"), base)
         self.assertEqual(ours, {"LD_PRELOAD": "/new/libhiermoe.so:/b/other.so", "HIERMOE_DEPTH": "2",
                                 "HIERMOE_STATS_FILE": "/runs/stats.%h.%p"})
+
+    def test_hiermoe_run(self):
+        """Where the command is beside the library, it starts the preloaded job, and nothing is preloaded here."""
+        with tempfile.TemporaryDirectory() as prefix:
+            for folder in ("lib", "lib/x86_64-linux-gnu"):
+                os.makedirs(f"{prefix}/{folder}")
+                library = Path(prefix) / folder / "libhiermoe.so"
+                self.assertEqual(preload.command_of("hiermoe", library, Path("/runs"), ["job"]), ["job"])
+            os.mkdir(f"{prefix}/bin")
+            Path(f"{prefix}/bin/hiermoe").touch()
+            for folder in ("lib", "lib/x86_64-linux-gnu"):
+                library = Path(prefix) / folder / "libhiermoe.so"
+                self.assertEqual(preload.command_of("hiermoe", library, Path("/runs"), ["job", "-x"]),
+                                 [f"{prefix}/bin/hiermoe", "run", "--library", str(library), "--stats-file",
+                                  "/runs/stats.%h.%p", "--", "job", "-x"])
+                self.assertEqual(preload.command_of("plain", library, Path("/runs"), ["job"]), ["job"])
+                self.assertEqual(preload.environment("hiermoe", library, library, Path("/runs"),
+                                                     {"LD_PRELOAD": "/b/other.so"}), {"LD_PRELOAD": "/b/other.so"})
 
     def test_counters(self):
         with tempfile.TemporaryDirectory() as root:
