@@ -56,6 +56,11 @@ def student_quantile(share: float, freedom: int) -> float:
     return high
 
 
+def _exp(log: float) -> float:
+    """Of logarithms that intervals of two wild pairs may come to, without overflow."""
+    return math.exp(max(-700.0, min(700.0, log)))
+
+
 @dataclass(frozen=True)
 class Comparison:
     speedup: float
@@ -82,5 +87,5 @@ def compare(kinds: Sequence[str], logs: Sequence[float], confidence: float) -> C
     verdict = "no difference"
     if abs(mean) > half and abs(mean) > (floor or 0.0):
         verdict = "faster" if mean > 0 else "slower"
-    return Comparison(math.exp(mean), (math.exp(mean - half), math.exp(mean + half)), verdict,
+    return Comparison(_exp(mean), (_exp(mean - half), _exp(mean + half)), verdict,
                       math.exp(floor) if floor is not None else None)

@@ -71,8 +71,10 @@ def _bytes(figures: Figures) -> List[Sequence[str]]:
 
 
 def _calls(figures: Figures) -> page.Section:
-    words = [f"{figures['ranks_seen']} of {figures['ranks']} ranks loaded the library; in all runs and on all ranks "
-             f"{figures['replaced']} calls were replaced, {sum(figures['left'].values())} left alone."]
+    loaded = (f"{figures['ranks_seen']} of {figures['ranks']} ranks loaded the library" if figures["ranks"] else
+              "The library was loaded, by how many ranks is not known, as communicators do not tell their size")
+    words = [f"{loaded}; in all runs and on all ranks {figures['replaced']} calls were replaced, "
+             f"{sum(figures['left'].values())} left alone."]
     return page.Section("Calls", words, advice.table(figures["left"]) if figures["left"] else [], words_from=2)
 
 

@@ -82,7 +82,7 @@ def calls(found: Lines) -> Optional[Section]:
     whole = sum(count for _, count in rows)
     table: List[Sequence[str]] = [("", "calls", "share")]
     table += [(name, f"{count:.0f}", percent(count, whole)) for name, count in rows]
-    return Section("Calls", ["On all ranks together. Depth 1 sends a row once to each rank, depth 2 once to each node."],
+    return Section("Calls", ["On all ranks. Depth 1 sends a row once to each rank, depth 2 once to each node."],
                    table, [svg.bars("calls", [(name, [count]) for name, count in rows], ["calls"], "")])
 
 
@@ -107,7 +107,7 @@ def times(found: Lines) -> Optional[Section]:
         return None
     table: List[Sequence[str]] = [("mean of a call on its slowest rank", "ms")]
     table += [(name, f"{value:.3f}") for name, value in known]
-    return Section("Time", ["Of calls whose time is known. Calls left alone may be other calls than replaced ones."],
+    return Section("Time", ["Of calls whose time is known. Those left alone may be others than those replaced."],
                    table, [svg.bars("mean time of a call", [(name.strip(), [value]) for name, value in known], ["ms"], " ms")])
 
 

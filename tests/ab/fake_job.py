@@ -2,10 +2,11 @@
 """A job of a few lines: prints steps, and leaves the statistics that preloaded ranks would leave.
 
     fake_job.py [--steps N] [--ms PLAIN] [--preloaded-ms MS] [--loss PRELOADED] [--restless] [--ranks N] [--silent RANK]
-                [--exit STATUS] [--kill SIGNAL] [--words TEXT] [--count FILE]
+                [--exit STATUS] [--kill SIGNAL] [--words TEXT] [--count FILE] [--sizeless]
 
 Whether it is preloaded it sees, as the library would, from its environment. --restless: no two runs have the same loss.
---silent: this rank leaves no statistics. --count: adds a line for each run.
+--silent: this rank leaves no statistics. --sizeless: communicators do not tell their size. --count: adds a line for
+each run.
 """
 import argparse
 import json
@@ -22,6 +23,7 @@ def arguments():
     ap.add_argument("--loss", default="1.5")
     ap.add_argument("--words", default="")
     ap.add_argument("--count")
+    ap.add_argument("--sizeless", action="store_true")
     ap.add_argument("--restless", action="store_true")
     return ap.parse_args()
 
@@ -29,7 +31,8 @@ def arguments():
 def statistics_write(args):
     for rank in range(args.ranks):
         path = os.environ["HIERMOE_STATS_FILE"].replace("%h", "host").replace("%p", str(1000 + rank))
-        line = dict(event="end", host="host", pid=1000 + rank, communicator=0, rank=rank, ranks=args.ranks, replaced=3,
+        line = dict(event="end", host="host", pid=1000 + rank, communicator=0, rank=rank,
+                    ranks=0 if args.sizeless else args.ranks, replaced=3,
                     bytes_raw=1000, bytes_sent=400, bytes_raw_to_node=[0, 1000], depth=[0, 3], left={"no_gain": 2})
         if rank != args.silent:
             with open(path, "a", encoding="utf-8") as file:

@@ -93,6 +93,9 @@ class Command(unittest.TestCase):
         self.ends(3, job=["--ranks", "0"], said="no rank left statistics")
         self.ends(3, job=["--ranks", "3", "--silent", "1"], said=["2 of 3 ranks loaded the library", "rank 1"])
 
+    def test_communicators_without_a_size(self):
+        self.ends(0, job=["--sizeless"], said="The library was loaded, by how many ranks is not known")
+
     def test_fail_below(self):
         self.ends(4, "--fail-below", "2.5", said="speedup 2.000 is less than --fail-below 2.5")
         self.ends(0, "--fail-below", "1.9")

@@ -107,6 +107,11 @@ class Student(unittest.TestCase):
         self.assertAlmostEqual(math.log(found.interval[1] / found.speedup), half, 4)
         self.assertEqual((found.verdict, found.noise), ("no difference", 1.0))
 
+    def test_the_widest_interval_is_a_number(self):
+        kinds = ["plain", "hiermoe", "hiermoe", "plain", "plain"]
+        low, high = interval.compare(kinds, [0, 5, -5, 0, 0], 0.99999).interval
+        self.assertTrue(0 < low < 1 < high < math.inf)
+
     def test_below_the_noise_floor_is_no_difference(self):
         """All pairs agree on 1 %, but plain runs differ by 5 %."""
         kinds = ["plain", "hiermoe", "hiermoe", "plain", "plain"]
