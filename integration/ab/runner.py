@@ -18,12 +18,19 @@ class Interrupted(Exception):
     """A signal ended the command; args[0] is its number."""
 
 
+_caught: List[int] = []  # signals that came
+
+
 def signals_catch() -> None:
-    """SIGINT, SIGTERM and SIGHUP raise Interrupted from here on."""
-    def interrupt(number: int, _: object) -> None:
-        raise Interrupted(number)
+    """SIGINT, SIGTERM and SIGHUP end the run under way from here on. They are looked for while a run is waited for: an
+    exception out of the handler could come between the start of a job and the care for its end."""
     for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(each, interrupt)
+        signal.signal(each, lambda number, _: _caught.append(number))
+
+
+def interrupted_check() -> None:
+    if _caught:
+        raise Interrupted(_caught[0])
 
 
 @dataclass
@@ -81,6 +88,7 @@ def group_end(process: "subprocess.Popen[bytes]") -> None:
 def _wait(process: "subprocess.Popen[bytes]", timeout: Optional[float], follower: Optional[Follower]) -> int:
     end = time.monotonic() + timeout if timeout is not None else None
     while True:
+        interrupted_check()
         try:
             status = process.wait(STEP)
             return status if status >= 0 else 128 - status
@@ -95,7 +103,7 @@ def start(kind: str, command: List[str], env: Dict[str, str], folder: Path, time
           show: bool) -> Run:
     """Runs the command to its end. What it prints goes to folder/out and folder/err; with show also to standard error.
     It gets a session of its own, and all of that ends where the job fails, takes too long or is interrupted. Raises
-    OSError where it cannot be started."""
+    OSError where it cannot be started, and Interrupted."""
     folder.mkdir(parents=True)
     began = time.monotonic()
     with open(folder / "out", "wb") as out, open(folder / "err", "wb") as err:

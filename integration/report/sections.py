@@ -108,7 +108,8 @@ def times(found: Lines) -> Optional[Section]:
     table: List[Sequence[str]] = [("mean of a call on its slowest rank", "ms")]
     table += [(name, f"{value:.3f}") for name, value in known]
     return Section("Time", ["Of calls whose time is known. Those left alone may be others than those replaced."],
-                   table, [svg.bars("mean time of a call", [(name.strip(), [value]) for name, value in known], ["ms"], " ms")])
+                   table, [svg.bars("mean time of a call", [(name.strip(), [value]) for name, value in known], ["ms"],
+                                    " ms")])
 
 
 def _bucket(index: int) -> str:

@@ -15,6 +15,8 @@ case_install() {
         fail "other files than expected were installed"
     [ "$(find "$prefix/libexec" -name "__pycache__" 2>/dev/null)" = "" ] || fail "caches were installed"
     ends 0 HIERMOE_MODE "$prefix/bin/hiermoe" settings
+    ends 0 "usage: hiermoe ab" "$prefix/bin/hiermoe" ab --help
+    ends 0 "usage: hiermoe report" "$prefix/bin/hiermoe" report --help
     # Sanitizers insist on being loaded first.
     [ -n "$SANITIZE" ] || (cd "$work" && ends 2 "left no profile" "$prefix/bin/hiermoe" fit -- true) || exit 1
 }
