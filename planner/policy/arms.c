@@ -3,7 +3,8 @@
 #define FIRST 2        /* asks before anything is compared, */
 #define CLEAR 1.3      /* one where both that time and the model say that it takes so many times the best, */
 #define HOPELESS 2.    /* none, before the race is over, where a depth takes so many times the best one by the model, */
-#define WRONG 2.       /* unless plain and the best depth took so many times what that says of them, either way */
+#define WRONG 2.       /* unless plain and the best depth took so many times what that says of them, either way; */
+#define FAR_OFF 8.     /* so many, which is no hiccup: the model does not count */
 #define APART 2.25     /* squared: a rival is out when it is 1.5 standard errors away, */
 #define APART_PLAIN 4. /* plain when it is 2: who replaces a call must be sure that it gains */
 #define LITTLE .08     /* from being so much better, which is not worth finding out */
@@ -20,6 +21,7 @@
 void arms_add(hm_arms_t *arms, int depth, double ratio)
 {
     ring_add(&arms->arm[depth].ratio, ratio);
+    arms->seen |= (uint8_t)(1u << depth);
 }
 
 void arms_bar(hm_arms_t *arms, int depth, uint64_t until)
@@ -75,28 +77,29 @@ static int deep_modelled(const hm_arms_call_t *call)
     return deep;
 }
 
-/* Whether the model errs otherwise for the best depth than for plain, as far as is known. */
-static bool model_is_wrong(const hm_arms_t *arms, int deep)
+/* Whether the model errs so many times otherwise for the best depth than for plain, as far as is known. */
+static bool model_is_wrong(const hm_arms_t *arms, int deep, double times)
 {
     const hm_ring_t *plain = &arms->arm[0].ratio, *best = &arms->arm[deep].ratio;
     if (plain->kept == 0 || best->kept == 0) return false;
     double off = ring_middle(plain) / ring_middle(best);
-    return off > WRONG || off * WRONG < 1;
+    return off > times || off * times < 1;
 }
 
-/* Whether a depth need not be asked in the race: by the model, while that may be right. */
+/* Whether a depth need not be asked in the race: by the model alone, while that may be right. */
 static bool arm_is_hopeless(const hm_arms_t *arms, const hm_arms_call_t *call, int depth)
 {
     int deep = deep_modelled(call);
-    if (depth == 0 || arms->arm[depth].ratio.kept > 0) return false;
-    return call->model_ms[depth] > HOPELESS * call->model_ms[deep] && !model_is_wrong(arms, deep);
+    if (depth == 0 || (arms->seen >> depth & 1) != 0) return false;
+    return call->model_ms[depth] > HOPELESS * call->model_ms[deep] && !model_is_wrong(arms, deep, WRONG);
 }
 
 /* Whether both the model and what it took so far say that an arm is far behind. */
 static bool arm_is_behind(const hm_arms_t *arms, const hm_arms_call_t *call, int depth, int best)
 {
     const hm_arm_t *arm = &arms->arm[depth], *first = &arms->arm[best];
-    if (arm->ratio.kept == 0 || first->ratio.kept == 0) return false;
+    if (arm->ratio.kept == 0 || first->ratio.kept == 0 || model_is_wrong(arms, deep_modelled(call), FAR_OFF))
+        return false;
     return arm->cost_ms > CLEAR * first->cost_ms && call->model_ms[depth] > CLEAR * call->model_ms[best];
 }
 

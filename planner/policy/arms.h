@@ -34,6 +34,7 @@ typedef struct hm_arms {
     int best;
     bool tried;   /* some depth was ever asked */
     bool sure;    /* the race is over */
+    uint8_t seen; /* by depth, a bit each: times were ever known */
     uint64_t due; /* call from which on a rival is to be asked again, once sure */
 } hm_arms_t;
 

@@ -174,8 +174,9 @@ static void wrong_profile_play(sim_job_id_t id, const double error[SIM_DEPTHS + 
 static void a_wrong_profile_costs_the_first_calls_only(void **context)
 {
     (void)context;
-    static const double error[][SIM_DEPTHS + 1] = {{50, 50, 50},  {.02, .02, .02}, {1, 50, 50},
-                                                   {1, .02, .02}, {1, 50, .02},    {1, .02, 50}};
+    static const double error[][SIM_DEPTHS + 1] = {{50, 50, 50}, {.02, .02, .02}, {1, 50, 50}, {1, .02, .02},
+                                                   {1, 50, .02}, {1, .02, 50},    {1, 1, 50},  {1, 50, 1},
+                                                   {1, 1, .02},  {1, .02, 1}};
     static const sim_job_id_t jobs[] = {SIM_TITAN_POST, SIM_MEGATRON, SIM_DEEPSPEED_NODROP, SIM_DEEPSPEED_SLOWER,
                                         SIM_DEEPSPEED_DEPTH_1};
     for (size_t j = 0; j < sizeof jobs / sizeof jobs[0]; j++)
