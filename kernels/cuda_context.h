@@ -11,8 +11,8 @@
 
 #define HM_CUDA_KERNELS(X) \
     X(clear) \
-    X(print) X(gather) X(number) X(compare) X(label) X(count) X(period) X(settle) X(pick) X(map) X(move) X(stage) \
-        X(claim)
+    X(print) \
+    X(gather) X(number) X(compare) X(label) X(count) X(period) X(settle) X(pick) X(map) X(move) X(stage) X(claim)
 
 typedef enum hm_cuda_kernel {
 #define HM_CUDA_KERNEL(name) HM_CUDA_##name,

@@ -98,7 +98,7 @@ HM_KERNEL(stage, HM_BLOCK, 4)(unsigned char *dst, const unsigned char *src, uint
     for (uint64_t i = whole * 16 + number; i < bytes; i += step) dst[i] = __ldcv(src + i);
 }
 
-/* One thread. The fences reach the host, whose memory the claim lies in: it writes `withdrawn`, then reads `claimed`. */
+/* One thread. The fences reach the host, where the claim lies: it writes `withdrawn`, then reads `claimed`. */
 HM_KERNEL(claim, 1, 1)(hm_claim_t *claim, uint32_t *word, uint32_t value)
 {
     work_await();

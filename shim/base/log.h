@@ -22,8 +22,8 @@ void log_say(hm_log_t level, int rank, const char *format, ...) __attribute__((f
 /* The same of a list of arguments. */
 void log_list(hm_log_t level, int rank, const char *format, va_list arguments);
 
-/* Says what is wrong with the settings and, at INFO, what is not as it is by default, the first time in a process. rank: in the first communicator; from ranks above
- * 0 at INFO, as rank 0 most likely has the same settings. */
+/* Says what is wrong with the settings and, at INFO, what is not as it is by default, the first time in a process.
+ * rank: in the first communicator; from ranks above 0 at INFO, as rank 0 most likely has the same settings. */
 void log_complaints(int rank);
 
 /* Fills in %h (host), %p (process id), %r (rank; - for HM_RANK_NONE) and %% of a file name. false: too long. */

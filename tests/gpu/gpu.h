@@ -10,8 +10,15 @@
 #define GPU_CALLS(X) \
     X(cuInit) \
     X(cuDeviceGet) \
-    X(cuDeviceGetName) X(cuDevicePrimaryCtxRetain) X(cuCtxSetCurrent) X(cuStreamCreate) X(cuStreamSynchronize) \
-        X(cuEventCreate) X(cuEventRecord) X(cuMemcpyDtoDAsync) X(cuMemsetD8Async)
+    X(cuDeviceGetName) \
+    X(cuDevicePrimaryCtxRetain) \
+    X(cuCtxSetCurrent) \
+    X(cuStreamCreate) \
+    X(cuStreamSynchronize) \
+    X(cuEventCreate) \
+    X(cuEventRecord) \
+    X(cuMemcpyDtoDAsync) \
+    X(cuMemsetD8Async)
 
 static struct {
 #define GPU_FIELD(name) __typeof__(&name) name##_;

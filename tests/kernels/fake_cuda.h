@@ -13,7 +13,7 @@ typedef struct fake_cuda {
     int alive; /* pools, streams, events and memory that were made and not given back */
     int retained, pushed, launched, asked, waited, recorded;
     size_t device_bytes, pinned_bytes; /* asked for, given back or not */
-    const void *zeroed; /* the last memory that was to be cleared, and how much */
+    const void *zeroed;                /* the last memory that was to be cleared, and how much */
     size_t zeroed_bytes;
     struct {
         unsigned blocks, threads;

@@ -93,8 +93,8 @@ static double seconds_now(void)
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
-/* Spins only as long as short calls take: a spinning thread takes a core from NCCL's own, which carry the data where the
- * network is a socket. */
+/* Spins only as long as short calls take: a spinning thread takes a core from NCCL's own, which carry the data where
+ * the network is a socket. */
 static int cuda_stream_wait(void *stream, double seconds)
 {
     double start = seconds_now(), waited = 0;
@@ -114,8 +114,8 @@ static int cuda_stream_wait(void *stream, double seconds)
 /* The device reads page-locked memory of the host at the host's address. */
 static int cuda_stream_hold(void *stream, const volatile uint32_t *word)
 {
-    return cuda_failed("cuStreamWaitValue32", cu.cuStreamWaitValue32_v2(stream, (cu_deviceptr_t)(uintptr_t)word, 1,
-                                                                        CU_STREAM_WAIT_VALUE_EQ));
+    return cuda_failed("cuStreamWaitValue32",
+                       cu.cuStreamWaitValue32_v2(stream, (cu_deviceptr_t)(uintptr_t)word, 1, CU_STREAM_WAIT_VALUE_EQ));
 }
 
 static void cuda_free(mp_buffer_t *buffer)

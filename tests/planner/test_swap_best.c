@@ -1,4 +1,4 @@
-/* The bounds that make a choice fast must not hide a better pair. How fast it is: bench_swap.c, swap_instructions.sh. */
+/* The bounds that make a choice fast must not hide a better pair. How fast it is: bench_swap.c, instructions.sh. */
 #include "swap_reference.h"
 
 /* All 32640 pairs of 256 experts at 4 levels, scored one by one. */

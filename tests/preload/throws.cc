@@ -1,4 +1,5 @@
-// throws NAME: C++ exceptions before and after callers.c's all-to-alls. Prints whose unwinder throws them. Exit: 0 every exception was caught and every frame on the way was left properly.
+// throws NAME: C++ exceptions before and after callers.c's all-to-alls. Prints whose unwinder throws them. Exit: 0
+// every exception was caught and every frame on the way was left properly.
 #include <cstdio>
 #include <cstring>
 #include <dlfcn.h>

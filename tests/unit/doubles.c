@@ -1,7 +1,7 @@
 #include "doubles.h"
 
-#include "../../shim/door/comm.h"
 #include "../../shim/base/log.h"
+#include "../../shim/door/comm.h"
 
 #include <pthread.h>
 #include <stdarg.h>

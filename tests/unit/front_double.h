@@ -16,9 +16,9 @@
 
 typedef struct hm_double {
     int runs, destroyed, replayed;
-    int aborted;                           /* of the destroyed: those that ncclCommAbort ended */
-    bool enter;                            /* call_run leaves NCCL's group, as it does before it asks other ranks */
-    hm_reason_t refusal[8];                /* of the calls */
+    int aborted;            /* of the destroyed: those that ncclCommAbort ended */
+    bool enter;             /* call_run leaves NCCL's group, as it does before it asks other ranks */
+    hm_reason_t refusal[8]; /* of the calls */
     int refusals;
     hm_answer_t answer;                    /* of call_run */
     void (*inside)(const hm_call_t *call); /* called by call_run */

@@ -141,11 +141,7 @@ static void no_memory_for_the_first_word_fails_the_call(void **context)
     size_t count[2] = {0};
     ncclResult_t result = ncclSuccess;
     world_open(&world, 2);
-    hm_call_t call = {.comm = &world.comm[1],
-                      .send = send,
-                      .recv = recv,
-                      .send_bytes = count,
-                      .recv_bytes = count};
+    hm_call_t call = {.comm = &world.comm[1], .send = send, .recv = recv, .send_bytes = count, .recv_bytes = count};
     no_memory = true;
     hm_answer_t answer = call_run(&call, &result);
     no_memory = false;

@@ -40,7 +40,8 @@ static bool windows_open_after_a_call(void)
     world_t world;
     world_open(&world, RANKS);
     assert_int_equal(calls_replaced(&world, 2, ROW), 2);
-    for (int r = 1; r < RANKS; r++) assert_int_equal(world.comm[r].state->parts.carry.windows.use, world.comm[0].state->parts.carry.windows.use);
+    for (int r = 1; r < RANKS; r++)
+        assert_int_equal(world.comm[r].state->parts.carry.windows.use, world.comm[0].state->parts.carry.windows.use);
     bool open = world.comm[0].state->parts.carry.windows.use == HM_WINDOWS_ON;
     assert_int_equal(world.comm[0].stats.windows, open ? 2 : 0);
     world_close(&world, RANKS);
