@@ -12,6 +12,8 @@
 #ifndef HM_KERNELS_H
 #define HM_KERNELS_H
 
+#include "sums.h"
+
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -192,6 +194,20 @@ struct hm_kernels {
      * of HM_PERIOD_ONE. `work` is device memory of period_bytes(job). */
     size_t (*period_bytes)(const hm_period_job_t *job);
     int (*period)(hm_context_t *context, void *stream, const hm_period_job_t *job, void *work, uint32_t *found);
+
+    /* The same outputs where the job says which rows are one token (sums.h), and what is found wrong with that. Rows
+     * of one token count as the same bytes whether they are or not; fillers are one more token. tokens_bytes: work
+     * memory for n rows, 0 if n or tokens is beyond what it can do. */
+    size_t (*tokens_bytes)(size_t n, uint64_t tokens);
+    int (*tokens)(hm_context_t *context, void *stream, const hm_rows_t *rows, const uint32_t *bit,
+                  const hm_bits_t *groups, int group_count, const hm_tokens_t *tokens, void *work,
+                  const hm_identity_t *identity, const hm_tokens_found_t *found);
+
+    /* Lists of what is added, and adding along them (sums.h). The jobs of one sum call run in any order. invert_bytes:
+     * work memory for so many sums. */
+    size_t (*invert_bytes)(size_t sums);
+    int (*invert)(hm_context_t *context, void *stream, const hm_invert_job_t *job);
+    int (*sum)(hm_context_t *context, void *stream, const hm_sum_job_t *jobs, int count);
 
     /* The number of rows of a pick over identity's masks is known to the host only after wait. */
     int (*pick)(hm_context_t *context, void *stream, const hm_pick_job_t *jobs, int count);
