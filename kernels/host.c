@@ -1,6 +1,7 @@
 /* The host back end: the same work on ordinary memory, in stream order where the library has streams. */
 #include "host_context.h"
 #include "host_rows.h"
+#include "host_sums.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -71,6 +72,11 @@ const hm_kernels_t hm_kernels_host = {
     .identify = host_identify,
     .period_bytes = host_period_bytes,
     .period = host_period,
+    .tokens_bytes = host_tokens_bytes,
+    .tokens = host_tokens,
+    .invert_bytes = host_invert_bytes,
+    .invert = host_invert,
+    .sum = host_sum,
     .pick = host_pick,
     .map = host_map,
     .move = host_move,

@@ -108,7 +108,7 @@ static bool mask_hits(const uint8_t *mask, hm_bits_t bits)
     return false;
 }
 
-static void groups_count(const hm_host_identify_t *call, uint32_t distinct)
+void host_rows_groups_count(const hm_host_identify_t *call, uint32_t distinct)
 {
     const hm_identity_t *identity = &call->identity;
     identity->counts[0] = distinct;
@@ -140,6 +140,6 @@ void host_rows_identify(const void *arguments)
             identity->id[number] = id;
         }
     }
-    groups_count(call, table.distinct);
+    host_rows_groups_count(call, table.distinct);
     free(call);
 }

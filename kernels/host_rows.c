@@ -60,7 +60,7 @@ const hm_rows_t *host_rows_table_copy(const hm_rows_t *rows, void *memory)
 
 /* The bytes of row `number`: in the last segment that starts at or before it. Empty segments start where the next one
  * does, so the last one is the one with rows. */
-static const char *segment_row(const hm_rows_t *table, size_t number)
+const char *host_rows_table_row(const hm_rows_t *table, size_t number)
 {
     int low = 0, high = table->segments;
     while (high - low > 1) {
@@ -96,8 +96,8 @@ void host_rows_move(const hm_move_job_t *job)
     for (uint32_t j = 0; j < job->rows; j++, dst += job->dst_stride) {
         size_t i;
         if (!source_row(job, j, &i)) continue;
-        const char *src =
-            job->segments != NULL ? segment_row(job->segments, i) : (const char *)job->src + i * job->src_stride;
+        const char *src = job->segments != NULL ? host_rows_table_row(job->segments, i)
+                                                : (const char *)job->src + i * job->src_stride;
         memcpy(dst, src + job->src_offset, job->width);
     }
 }

@@ -21,11 +21,17 @@ hm_host_identify_t *host_rows_pack(const hm_rows_t *rows, const uint32_t *bit, c
 void host_rows_identify(const void *arguments);
 size_t host_rows_identify_bytes(size_t n);
 
+/* Counts the distinct rows and those with a bit in each group, from their masks. */
+void host_rows_groups_count(const hm_host_identify_t *call, uint32_t distinct);
+
 void host_rows_pick(const hm_pick_job_t *job);
 void host_rows_move(const hm_move_job_t *job);
 
 /* A segment table copied into `memory` of host_rows_table_bytes bytes; `rows` become first row numbers. */
 size_t host_rows_table_bytes(const hm_rows_t *rows);
 const hm_rows_t *host_rows_table_copy(const hm_rows_t *rows, void *memory);
+
+/* The bytes of row `number` of such a copy. */
+const char *host_rows_table_row(const hm_rows_t *table, size_t number);
 
 #endif

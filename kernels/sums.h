@@ -69,27 +69,28 @@ typedef struct hm_invert_job {
 
 /* Adds. For each i < sums, over its children in order, in fp32: every node of the tree is rounded to the type once, to
  * nearest, ties to even, before it is added to the node above; a node of one child is that child, bit for bit. A node
- * of several that is NaN becomes the positive NaN with all bits of its fraction set. The first child starts a node, so
- * that only negative zeros add up to a negative zero.
+ * of several that is NaN becomes the positive NaN whose fraction is all ones. A node starts with its first child, so
+ * that only negative zeros add up to a negative zero. A sum without children is +0.0.
  *
- * Without `into`, sum i goes to dst + i * dst_stride. With it, rows of a receive buffer are written, row j of `rows`:
- * the sum number id[j] where first[id[j]] is j, else zeros; zeros too where id[j] is *filler. There a sum may be read
- * from the rows that it is written to if in_place is set: then the children of a sum are all rows j with its id.
+ * Without `into`, sum i goes to dst + i * dst_stride. With it, a receive buffer of `rows` rows is written: row j gets
+ * sum id[j] where first[id[j]] is j, and zeros otherwise or where id[j] is *filler. If in_place is set, the children of
+ * sum i are rows of that buffer, all those with id i; else sources and destinations never overlap.
  *
- * width, src_offset, into_offset and all strides are multiples of the type's bytes; no alignment is asked for. */
+ * width, offsets and strides are multiples of the type's bytes; no alignment is asked for. */
 typedef struct hm_sum_job {
     const uint32_t *offset, *child; /* of invert; offset points to that of the first sum */
     uint32_t sums;
-    hm_element_t type;
-    size_t width;                  /* bytes that are added of each row */
-    const struct hm_rows *sources; /* rows of children, numbered through the segments; row_bytes: their distance */
-    size_t src_offset;
+    hm_element_t type;             /* not BYTES */
+    size_t width;                  /* bytes of each row that are added */
+    const struct hm_rows *sources; /* children, numbered through the segments; row_bytes: distance of two rows */
+    size_t src_offset;             /* of the first added byte in a row */
     void *dst;
     size_t dst_stride;
     const struct hm_rows *into; /* or NULL; base is written to */
     size_t into_offset;
-    const uint32_t *id, *first; /* device: [rows of into], [sums] */
-    const uint32_t *filler;     /* device: one word, or NULL */
+    uint32_t rows;              /* of into */
+    const uint32_t *id, *first; /* device: [rows], [sums] */
+    const uint32_t *filler;     /* device: one word, or NULL: no fillers */
     bool in_place;
 } hm_sum_job_t;
 
