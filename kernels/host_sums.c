@@ -109,7 +109,7 @@ static const node_t *children_add(const hm_sum_job_t *job, const columns_t *colu
 /* Row `number` of the receive buffer, at the columns that are added. */
 static char *into_row(const hm_sum_job_t *job, uint32_t number)
 {
-    return (char *)host_rows_table_row(job->into, number) + job->into_offset;
+    return (char *)host_rows_table_row(job->into.table, number) + job->into.offset;
 }
 
 /* In place: once the sum of these columns is known, nobody reads the children any more. */
@@ -128,7 +128,7 @@ static void sum_write(const hm_sum_job_t *job, uint32_t i, char *to, node_t *nod
     uint32_t begin = job->offset[i], end = job->offset[i + 1];
     size_t element = hm_element_bytes(job->type);
     if (begin == end) memset(to, 0, job->width);
-    if (begin + 1 == end && !job->in_place) {
+    if (begin + 1 == end && !job->into.in_place) {
         const char *row = host_rows_table_row(job->sources, job->child[begin] & (HM_CHILD_ROWS - 1));
         memcpy(to, row + job->src_offset, job->width);
         return;
@@ -137,17 +137,18 @@ static void sum_write(const hm_sum_job_t *job, uint32_t i, char *to, node_t *nod
         size_t left = (job->width - from) / element;
         columns_t columns = {from, left < COLUMNS ? left : COLUMNS, job->type};
         const node_t *sum = children_add(job, &columns, begin, end, node);
-        if (job->in_place) children_clear(job, &columns, begin, end);
-        if (!job->in_place || job->filler == NULL || *job->filler != i) columns_write(&columns, sum->at, to + from);
+        if (job->into.in_place) children_clear(job, &columns, begin, end);
+        if (!job->into.in_place || job->into.filler == NULL || *job->into.filler != i)
+            columns_write(&columns, sum->at, to + from);
     }
 }
 
 /* Row j of the receive buffer. */
 static void into_write(const hm_sum_job_t *job, uint32_t j, node_t *node)
 {
-    uint32_t id = job->id[j];
-    bool read = job->filler == NULL || id != *job->filler;
-    if (read && id < job->sums && job->first[id] == j) {
+    uint32_t id = job->into.id[j];
+    bool read = job->into.filler == NULL || id != *job->into.filler;
+    if (read && id < job->sums && job->into.first[id] == j) {
         sum_write(job, id, into_row(job, j), node);
     } else {
         memset(into_row(job, j), 0, job->width);
@@ -157,12 +158,12 @@ static void into_write(const hm_sum_job_t *job, uint32_t j, node_t *node)
 void host_sums_add(const hm_sum_job_t *job)
 {
     node_t node[NODES];
-    if (job->into != NULL && !job->in_place) {
-        for (uint32_t j = 0; j < job->rows; j++) into_write(job, j, node);
+    if (job->into.table != NULL && !job->into.in_place) {
+        for (uint32_t j = 0; j < job->into.rows; j++) into_write(job, j, node);
         return;
     }
     for (uint32_t i = 0; i < job->sums; i++) {
-        char *to = job->in_place ? into_row(job, job->first[i]) : (char *)job->dst + i * job->dst_stride;
+        char *to = job->into.in_place ? into_row(job, job->into.first[i]) : (char *)job->dst + i * job->dst_stride;
         sum_write(job, i, to, node);
     }
 }
@@ -200,7 +201,7 @@ int host_sum(hm_context_t *context, void *stream, const hm_sum_job_t *jobs, int 
     for (int i = 0; i < count; i++) {
         if (hm_element_bytes(jobs[i].type) == 0) return -EINVAL;
         bytes += table_round(host_rows_table_bytes(jobs[i].sources));
-        if (jobs[i].into != NULL) bytes += table_round(host_rows_table_bytes(jobs[i].into));
+        if (jobs[i].into.table != NULL) bytes += table_round(host_rows_table_bytes(jobs[i].into.table));
     }
     sum_list_t *list = malloc(bytes);
     if (list == NULL) return -ENOMEM;
@@ -209,7 +210,7 @@ int host_sum(hm_context_t *context, void *stream, const hm_sum_job_t *jobs, int 
     for (int i = 0; i < count; i++) {
         list->job[i] = jobs[i];
         list->job[i].sources = table_take(jobs[i].sources, &at);
-        list->job[i].into = table_take(jobs[i].into, &at);
+        list->job[i].into.table = table_take(jobs[i].into.table, &at);
     }
     int status = host_submit(context, stream, sum_run, &list, sizeof(void *));
     if (status != 0) free(list);

@@ -67,14 +67,23 @@ typedef struct hm_invert_job {
     void *work;       /* device: invert_bytes */
 } hm_invert_job_t;
 
+/* A receive buffer that sums go to, all of whose rows are written: row j gets sum id[j] where first[id[j]] is j, and
+ * zeros otherwise or where id[j] is *filler. */
+typedef struct hm_sum_into {
+    const struct hm_rows *table; /* NULL: sums go to a plain array; base is written to */
+    size_t offset;               /* of the first written byte in a row */
+    uint32_t rows;               /* of the table */
+    const uint32_t *id, *first;  /* device: [rows], [sums] */
+    const uint32_t *filler;      /* device: one word, or NULL: no fillers */
+    bool in_place;               /* the children of sum i are rows of the buffer itself, all those with id i */
+} hm_sum_into_t;
+
 /* Adds. For each i < sums, over its children in order, in fp32: every node of the tree is rounded to the type once, to
  * nearest, ties to even, before it is added to the node above; a node of one child is that child, bit for bit. A node
  * of several that is NaN becomes the positive NaN whose fraction is all ones. A node starts with its first child, so
  * that only negative zeros add up to a negative zero. A sum without children is +0.0.
  *
- * Without `into`, sum i goes to dst + i * dst_stride. With it, a receive buffer of `rows` rows is written: row j gets
- * sum id[j] where first[id[j]] is j, and zeros otherwise or where id[j] is *filler. If in_place is set, the children of
- * sum i are rows of that buffer, all those with id i; else sources and destinations never overlap.
+ * Without into.table, sum i goes to dst + i * dst_stride, and sources and destinations never overlap.
  *
  * width, offsets and strides are multiples of the type's bytes; no alignment is asked for. */
 typedef struct hm_sum_job {
@@ -86,12 +95,7 @@ typedef struct hm_sum_job {
     size_t src_offset;             /* of the first added byte in a row */
     void *dst;
     size_t dst_stride;
-    const struct hm_rows *into; /* or NULL; base is written to */
-    size_t into_offset;
-    uint32_t rows;              /* of into */
-    const uint32_t *id, *first; /* device: [rows], [sums] */
-    const uint32_t *filler;     /* device: one word, or NULL: no fillers */
-    bool in_place;
+    hm_sum_into_t into;
 } hm_sum_job_t;
 
 #endif

@@ -13,13 +13,6 @@
 
 #include "kept.h"
 
-typedef struct hm_back_call {
-    const hm_call_t *call; /* kept_fits */
-    size_t row_bytes;      /* the same on all ranks */
-    hm_element_t type;     /* back_run: of elements; row_bytes is a multiple of theirs */
-    bool filler_unread;    /* back_run: zeros are written to the rows of fillers; false: they are added as a token's */
-} hm_back_call_t;
-
 /* Whether scratch is enough for such a call; alike on all ranks, since scratch is agreed. Where not, the call must be
  * left alone. */
 bool back_possible(const hm_carry_t *carry, const hm_kept_t *kept, size_t row_bytes);

@@ -10,11 +10,19 @@
 
 #include "planner/table.h"
 
+/* What a rank keeps of a dispatch (kept.h), and needs for calls along its way, as far as the table says. */
+typedef struct hm_kept_count {
+    size_t rows, areas;    /* of messages and own sums in scratch, heads off */
+    size_t words, arrays;  /* of lists, maps and identity, 4 bytes each, in so many arrays */
+    size_t sums, children; /* of all nodes */
+} hm_kept_count_t;
+
 typedef struct hm_carry {
     hm_scratch_t scratch;
     hm_windows_t windows;
     hm_routes_t routes;
-    size_t *work; /* [ranks] of layout_need */
+    size_t *work;          /* [ranks] of layout_need */
+    hm_kept_count_t *kept; /* [ranks] of kept_count */
 } hm_carry_t;
 
 typedef struct hm_load {

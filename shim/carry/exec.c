@@ -124,7 +124,7 @@ static void run_lay(hm_run_t *run, const hm_scratch_t *scratch)
     if (run->near) near_layout(run);
 }
 
-ncclResult_t exec_run(const hm_load_t *load, hm_carry_t *carry, hm_channel_t *channel, hm_clock_t *clock)
+hm_run_t exec_open(const hm_load_t *load, hm_carry_t *carry, hm_channel_t *channel)
 {
     int lanes = place_lanes(load->place, load->depth);
     size_t row_bytes = load->table->row_bytes, pieces = (row_bytes + load->width - 1) / load->width;
@@ -136,9 +136,15 @@ ncclResult_t exec_run(const hm_load_t *load, hm_carry_t *carry, hm_channel_t *ch
                     .slices = ((int)pieces + lanes - 1) / lanes};
     run.near = run.slices == 1 && carry->windows.use == HM_WINDOWS_ON;
     run_lay(&run, &carry->scratch);
-    if (lanes > 1) atomic_fetch_add(&channel->comm->stats.spread, 1);
+    return run;
+}
+
+ncclResult_t exec_run(const hm_load_t *load, hm_carry_t *carry, hm_channel_t *channel, hm_clock_t *clock)
+{
+    hm_run_t run = exec_open(load, carry, channel);
+    if (run.lanes > 1) atomic_fetch_add(&channel->comm->stats.spread, 1);
     if (run.near) atomic_fetch_add(&channel->comm->stats.windows, 1);
-    hm_rows_t own = {channel->comm->ranks, load->call->send, load->rows->count, row_bytes};
+    hm_rows_t own = {channel->comm->ranks, load->call->send, load->rows->count, load->table->row_bytes};
     ncclResult_t result = ticks_run(&run, clock, &own);
     /* Also after an error: the memory of this call is free once the stream has come to this point. */
     int status = channel->kernels->merge(channel->context, channel->stream);

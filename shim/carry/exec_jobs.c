@@ -169,7 +169,7 @@ int exec_jobs_lists(hm_run_t *run, int step)
 }
 
 /* This rank's map of a source, in whichever lane it came: behind those of the group's earlier positions. */
-static const uint32_t *own_map(const hm_run_t *run, int source)
+const uint32_t *exec_jobs_own_map(const hm_run_t *run, int source)
 {
     int lane = 0, me = run->lane.route->me;
     while (!paths_map_here(run->routes->route[lane]->paths, source, me)) lane++;
@@ -200,7 +200,7 @@ void exec_jobs_expand(hm_run_t *run, int step, hm_piece_t piece)
                                 .rows = (uint32_t)rows,
                                 .via_entries = part->rows,
                                 .src_rows = part->rows,
-                                .index = own_map(run, part->source),
+                                .index = exec_jobs_own_map(run, part->source),
                                 .via = run->lane.list[p]};
         }
     }

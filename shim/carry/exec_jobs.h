@@ -17,6 +17,9 @@ int exec_jobs_lists(hm_run_t *run, int step);
 /* Writes what a slice brought in a step of the lane at hand to the job's receive buffers, in NCCL's order. */
 void exec_jobs_expand(hm_run_t *run, int step, hm_piece_t piece);
 
+/* This rank's map of a source that is another rank and has rows for it: [raw rows] distinct number among these. */
+const uint32_t *exec_jobs_own_map(const hm_run_t *run, int source);
+
 /* Enqueues all jobs on the call's stream and empties the lists. 0 or a negative errno. */
 int exec_jobs_submit(hm_run_t *run);
 

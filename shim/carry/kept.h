@@ -9,7 +9,7 @@ typedef struct hm_kept hm_kept_t;
 
 /* Bytes of device memory that keeping a planned dispatch takes, on the rank that needs most: the same on all ranks.
  * Call after prepare_run. O(ranks^2 * lanes). */
-size_t kept_need(const hm_carry_t *carry, const hm_load_t *load);
+size_t kept_need(const hm_carry_t *carry, const hm_channel_t *channel, const hm_load_t *load);
 
 /* Keeps a dispatch. Call right after exec_run returned ncclSuccess, with the same arguments and before anything else
  * of this communicator is enqueued: the work that this enqueues reads scratch and load->rows.
@@ -30,5 +30,13 @@ void kept_free(hm_kept_t *kept);
 /* Whether a call fits the dispatch: with `back`, it sends each rank as many rows as the dispatch brought from there,
  * and expects as many as the dispatch sent there; else the same counts as the dispatch. This rank's view alone. */
 bool kept_fits(const hm_kept_t *kept, const hm_call_t *call, size_t row_bytes, bool back);
+
+/* A call along the way of a kept dispatch (back.h). */
+typedef struct hm_back_call {
+    const hm_call_t *call; /* one that fits, kept_fits */
+    size_t row_bytes;      /* the same on all ranks */
+    hm_element_t type;     /* back_run: of elements; row_bytes is a multiple of theirs */
+    bool filler_unread;    /* back_run: zeros are written to the rows of fillers; false: they are added as a token's */
+} hm_back_call_t;
 
 #endif

@@ -247,8 +247,8 @@ static void sums_go_to_the_first_rows(void **context)
         hm_rows_t from = {2, (const void *const[]){row, row + 2}, (const size_t[]){2, 3}, 4};
         hm_rows_t into = {3, (const void *const[]){to, to + 1, to + 4}, (const size_t[]){1, 3, 1}, 4};
         hm_sum_job_t job = {.offset = offset, .child = child, .sums = 3, .type = HM_ELEMENT_FP32, .width = 4};
-        job.sources = &from, job.into = in_place ? &from : &into, job.rows = 5, job.id = id, job.first = first;
-        job.filler = &filler, job.in_place = in_place;
+        job.sources = &from;
+        job.into = (hm_sum_into_t){in_place ? &from : &into, 0, 5, id, first, &filler, in_place};
         assert_int_equal(hm_kernels_host.sum(kernels, NULL, &job, 1), 0);
         const float expected[5] = {5, 18, 0, 0, 0};
         assert_memory_equal(in_place ? row : to, expected, sizeof expected);

@@ -147,7 +147,7 @@ static void memory_of_the_first_meeting(void **context)
         assert_int_equal(carry_create(&pieces.parts.carry, (int)n), 0);
         assert_int_equal(rows_create(&pieces.parts.agree.rows, (int)n), 0);
         size_t small = more(&pieces, COUNTED_HOST) + n * sizeof *pieces.parts.agree.board.slot;
-        COUNTED_IS(small, 716 * n);
+        COUNTED_IS(small, 764 * n);
         assert_int_equal(ballot_create(&pieces.parts.agree.ballot, (int)n, L), 0);
         size_t table = more(&pieces, COUNTED_HOST);
         COUNTED_IS(table, 4 * n * (1 + n + L * n));
