@@ -7,7 +7,8 @@ circles    files of shim/, planner/ and kernels/ that include each other, direct
            .def, .cu and .cuh file of one name in one folder are one module.
 upward     pairs of modules in shim/ of which one includes or calls the other although its folder lies lower: at most 5.
            The order is that of the first fenced block under "## Folders, from bottom to top" in shim/README.md; each
-           line begins with a folder's name and a slash, "./" being shim/ itself. Without it shim/ is one folder.
+           line begins with a folder's name and a slash, "./" being shim/ itself. Without it shim/ is one folder. The
+           companion API, shim/hiermoe.h, knows nothing of the house, and any file may include it.
 members    structs and unions behind the door, that is in planner/, kernels/ and shim/ but its folders base and door,
            with more than 15 members: none. Those of nested structs count too; functions, as in the table of an
            interface, do not: nobody writes them.
@@ -26,6 +27,7 @@ UPWARD_MOST, MEMBERS_MOST, LINES_MOST = 5, 15, 400
 HOUSE = ("shim", "planner", "kernels")
 KINDS = (".c", ".h", ".def", ".cu", ".cuh")
 LONG_KINDS = (*KINDS, ".cc", ".py", ".sh", ".cmake")
+PUBLIC = "shim/hiermoe.h"
 HEADING = "## Folders, from bottom to top"
 
 
@@ -146,7 +148,7 @@ def upward(root, sources, order):
         aims = [(include_of(root, source, name), f"includes {name}") for name in source.includes]
         aims += [(maker.get(name), f"calls {name}") for name in sorted(source.used())]
         for aim, how in aims:
-            if aim and aim.startswith("shim/") and floor_of(order, aim) > floor:
+            if aim and aim.startswith("shim/") and aim != PUBLIC and floor_of(order, aim) > floor:
                 pairs.setdefault((module_of(source.path), module_of(aim)), []).append(how)
     return pairs
 

@@ -128,7 +128,8 @@ uint64_t settings_hash(void)
                                     [HM_KIND_mode] = sizeof(hm_mode_t),
                                     [HM_KIND_number] = sizeof(hm_number_t),
                                     [HM_KIND_size] = sizeof(hm_size_t),
-                                    [HM_KIND_flag] = sizeof(hm_flag_t)};
+                                    [HM_KIND_flag] = sizeof(hm_flag_t),
+                                    [HM_KIND_list] = sizeof(hm_list_t)};
     uint64_t hash = HM_BYTES_HASH_START;
     const hm_settings_t *now = settings_get();
     for (int i = 0; i < HM_ROWS; i++) {

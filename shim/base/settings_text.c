@@ -50,6 +50,26 @@ static bool flag_parse(const char *text, hm_flag_t *value)
     return true;
 }
 
+/* The words of "accepted" with commas between, in any order: bit 1 << index for each. */
+static bool list_parse(const char *accepted, const char *text, hm_list_t *value)
+{
+    hm_list_t bits = 0;
+    char word[32];
+    while (*text != '\0' && !reads_off(text)) {
+        size_t length = strcspn(text, ",");
+        if (length >= sizeof word) return false;
+        memcpy(word, text, length);
+        word[length] = '\0';
+        int at = word_find(accepted, word);
+        if (at < 0) return false;
+        bits |= 1u << at;
+        text += length;
+        if (*text == ',' && *++text == '\0') return false;
+    }
+    *value = bits;
+    return true;
+}
+
 /* accepted is "word|...|low..high": the range is what holds "..". */
 static bool number_parse(const char *accepted, const char *text, hm_number_t *value)
 {
@@ -93,6 +113,8 @@ bool settings_value_parse(hm_kind_t kind, const char *accepted, const char *text
         return size_parse(accepted, text, field);
     case HM_KIND_flag:
         return flag_parse(text, field);
+    case HM_KIND_list:
+        return list_parse(accepted, text, field);
     case HM_KIND_text:
         *(hm_text_t *)field = *text != '\0' ? text : NULL;
         return true;

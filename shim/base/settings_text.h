@@ -12,6 +12,7 @@ typedef enum hm_kind {
     HM_KIND_number,
     HM_KIND_size,
     HM_KIND_flag,
+    HM_KIND_list,
     HM_KIND_text
 } hm_kind_t;
 typedef int hm_choice_t;
@@ -19,6 +20,7 @@ typedef int hm_mode_t;
 typedef long hm_number_t;
 typedef size_t hm_size_t;
 typedef bool hm_flag_t;
+typedef unsigned hm_list_t;
 typedef const char *hm_text_t;
 
 /* Reads `text` as a value of this kind into *field, a variable of the kind's type; `accepted` is the column of

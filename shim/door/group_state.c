@@ -1,6 +1,7 @@
 #include "group_state.h"
 
 #include "base/fork.h"
+#include "guide/announce.h"
 
 _Thread_local hm_group_t hm_group;
 
@@ -60,6 +61,7 @@ hm_answer_t group_run(const hm_call_t *call, ncclResult_t *result)
     group->busy = true; /* should a call come from inside call_run: it is not captured over the record */
     hm_answer_t answer = call_run(call, result);
     group->busy = false;
+    if (group->announced) group->announced = announce_pass(call->comm->handle);
     return answer;
 }
 

@@ -24,6 +24,7 @@ typedef struct hm_pending hm_pending_t;
 typedef struct hm_group {
     bool capturing;                        /* calls of this group are held back */
     bool busy;                             /* the thread is in call_run */
+    bool announced;                        /* the thread has announced its next all-to-all (guide/announce.h) */
     bool outside;                          /* NCCL's group is closed for the time being, though ours is open */
     int depth;                             /* open groups */
     const hm_real_t *real[HM_GROUP_DEPTH]; /* the image that each open group is in */
@@ -58,7 +59,7 @@ void group_uncapture(hm_group_t *group);
 ncclResult_t group_leave(void);
 ncclResult_t group_return(hm_group_t *group);
 
-/* Runs an all-to-all of this thread: call_run's answer. */
+/* Runs an all-to-all of this thread: call_run's answer. What was announced of it is spent afterwards. */
 hm_answer_t group_run(const hm_call_t *call, ncclResult_t *result);
 
 /* This rank cannot record a call of the communicator: said, and the communicator fails. Passed on, the call could be

@@ -86,6 +86,10 @@ class House(unittest.TestCase):
         self.check(0, "(base, door, top, .): 1,", files={
             "shim/call.c": call, "shim/top/low.c": "int low(void)\n{\n    return call_run();\n}\n"})
 
+    def test_any_file_may_include_the_companion_api(self):
+        self.check(0, "(base, door, top, .): 0,", files={
+            "shim/hiermoe.h": "int hiermoe_api(void);\n", "shim/base/low.c": '#include "hiermoe.h"\n'})
+
     def test_without_a_list_shim_is_one_folder(self):
         self.check(0, "(one folder): 0,", files={**self.upward(9), "shim/README.md": "# Way\n"})
 

@@ -187,6 +187,24 @@ static void sizes(void **state)
     }
 }
 
+static void lists_are_words_in_any_order(void **state)
+{
+    (void)state;
+    setenv("HIERMOE_GUIDED", "dispatch_backward,Dispatch", 1);
+    assert_int_equal(load()->guided, HM_GUIDED_DISPATCH_BACKWARD | HM_GUIDED_DISPATCH);
+    setenv("HIERMOE_GUIDED", "none", 1);
+    assert_int_equal(load()->guided, 0);
+    assert_string_equal(said, "");
+    static const char *const wrong[] = {"dispatch,",      ",dispatch",
+                                        "dispatch,,swap", "dispatch combine",
+                                        "dispatches",     "a word that is longer than any that is accepted here"};
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        setenv("HIERMOE_GUIDED", wrong[i], 1);
+        assert_int_equal(load()->guided, 0);
+        assert_non_null(strstr(said, "HIERMOE_GUIDED="));
+    }
+}
+
 static void empty_value_is_no_value(void **state)
 {
     (void)state;
@@ -248,8 +266,9 @@ static void hash_is_of_values(void **state)
     static const char *const names[] = {"HIERMOE_MODE",      "HIERMOE_DEPTH",     "HIERMOE_TOPO",
                                         "HIERMOE_ROW_BYTES", "HIERMOE_MIN_BYTES", "HIERMOE_MAX_SCRATCH",
                                         "HIERMOE_TRUST",     "HIERMOE_SLICES",    "HIERMOE_SPREAD",
-                                        "HIERMOE_WINDOWS",   "HIERMOE_GATHER"};
-    static const char *const values[] = {"off", "2", "2,2", "64", "1M", "1G", "shape", "3", "0", "0", "nccl"};
+                                        "HIERMOE_WINDOWS",   "HIERMOE_GATHER",    "HIERMOE_GUIDED"};
+    static const char *const values[] = {"off",   "2", "2,2", "64", "1M",   "1G",
+                                         "shape", "3", "0",   "0",  "nccl", "dispatch"};
     size_t equal = 0;
 #define HM_SETTING(field, variable, kind, standard, accepted, same, help) equal += same;
 #include "base/settings.def"
@@ -271,6 +290,7 @@ int main(void)
         cmocka_unit_test_setup(mode_not_understood_is_off, clear),
         cmocka_unit_test_setup(refused_values, clear),
         cmocka_unit_test_setup(sizes, clear),
+        cmocka_unit_test_setup(lists_are_words_in_any_order, clear),
         cmocka_unit_test_setup(empty_value_is_no_value, clear),
         cmocka_unit_test_setup(mistyped_name_is_said_with_the_nearest, clear),
         cmocka_unit_test_setup(hash_is_of_values, clear),
