@@ -5,6 +5,7 @@
 #include "base/settings.h"
 #include "carry/exec.h"
 #include "carry/prepare.h"
+#include "guided.h"
 #include "meet/meet.h"
 #include "state.h"
 
@@ -58,12 +59,14 @@ static void replaced_note(hm_comm_t *comm, const hm_load_t *load)
 }
 
 /* Steps 3 to 5: equal rows, the agreement on them, and what is planned. 0, or the communicator is lost. */
-static int call_agree(const hm_call_t *call, hm_parts_t *parts, size_t row_bytes, verdict_t *verdict)
+static int call_agree(const hm_call_t *call, hm_parts_t *parts, size_t row_bytes, hm_guided_t *guided,
+                      verdict_t *verdict)
 {
     hm_know_t *know = &parts->know;
     hm_channel_t *channel = &parts->channel;
     const hm_agreement_t *agreement = &verdict->agreement;
     hm_word_t word = know_word(know, row_bytes);
+    word.said = guided != NULL ? &guided->said : NULL;
     int status = channel->kernels->join(channel->context, channel->stream);
     if (status == 0) clock_joined(&know->clock, channel);
     if (status == 0) status = agree_run(&parts->agree, channel, &parts->place, call, &word, &verdict->agreement);
@@ -78,6 +81,7 @@ static int call_agree(const hm_call_t *call, hm_parts_t *parts, size_t row_bytes
     }
     clock_table(&know->clock);
     know_times_take(know, call->comm, agreement);
+    guided_note(guided, call->comm, agreement);
     table_judge(parts, verdict);
     if (agreement->able) rows_note(call->comm, &parts->agree.ballot);
     return 0;
@@ -114,13 +118,14 @@ static ncclResult_t call_carry(const hm_load_t *load, hm_parts_t *parts)
 }
 
 /* Steps 3 to 6: agrees, plans, and carries the call out or leaves it alone. */
-static hm_answer_t call_replace(const hm_call_t *call, hm_parts_t *parts, size_t row_bytes, ncclResult_t *result)
+static hm_answer_t call_replace(const hm_call_t *call, hm_parts_t *parts, size_t row_bytes, hm_guided_t *guided,
+                                ncclResult_t *result)
 {
     verdict_t verdict = {.reason = HM_REASON_NONE};
     hm_clock_t *clock = &parts->know.clock;
     const hm_ballot_t *ballot = &parts->agree.ballot;
     clock_begin(clock, &parts->channel);
-    int status = call_agree(call, parts, row_bytes, &verdict);
+    int status = call_agree(call, parts, row_bytes, guided, &verdict);
     hm_load_t load = {.call = call,
                       .place = &parts->place,
                       .board = &parts->agree.board,
@@ -183,7 +188,8 @@ static hm_answer_t call_look(const hm_call_t *call, hm_state_t *state, ncclResul
         comm_leave(call->comm, HM_REASON_STREAM_HELD);
         return HM_ANSWER_LEAVE;
     }
-    return call_replace(call, parts, intent.row_bytes, result);
+    hm_guided_t guided;
+    return call_replace(call, parts, intent.row_bytes, guided_take(&guided, parts, call), result);
 }
 
 void call_replayed(hm_comm_t *comm, cudaStream_t stream)

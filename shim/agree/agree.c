@@ -151,12 +151,26 @@ static int found_run(hm_agree_t *agree, hm_channel_t *channel, const hm_place_t 
     return 0;
 }
 
+/* The announced size. Looks are counted as where no rank announced anything (sizes.h): they are looks of all ranks. */
+static int told_run(hm_agree_t *agree, hm_channel_t *channel, const hm_place_t *place, const hm_call_t *call,
+                    const hm_word_t *word, hm_agreement_t *agreement)
+{
+    hm_word_t said = *word;
+    hm_size_look_t unused;
+    if (settings_get()->row_bytes == 0) sizes_begin(&agree->sizes, 0, &unused);
+    said.row_bytes = word->said->row_bytes < HM_ROW_BYTES_MIN ? 0 : word->said->row_bytes;
+    int status = round_hold(agree, channel, place, call, &said, false, agreement);
+    agreement->row_proven = status == 0 && agreement->able && agreement->row_fits;
+    return status;
+}
+
 int agree_run(hm_agree_t *agree, hm_channel_t *channel, const hm_place_t *place, const hm_call_t *call,
               const hm_word_t *word, hm_agreement_t *agreement)
 {
-    size_t fixed = settings_get()->row_bytes;
-    int status = fixed != 0 ? fixed_run(agree, channel, place, call, word, agreement)
-                            : found_run(agree, channel, place, call, word, agreement);
+    size_t fixed = word->said != NULL ? word->said->row_bytes : settings_get()->row_bytes;
+    int status = word->said != NULL ? told_run(agree, channel, place, call, word, agreement)
+                 : fixed != 0       ? fixed_run(agree, channel, place, call, word, agreement)
+                                    : found_run(agree, channel, place, call, word, agreement);
     if (status != 0 || !agreement->able || agreement->row_fits) return status;
     agreement->able = false;
     agreement->reason = misfit_reason(agreement->gcd, fixed);

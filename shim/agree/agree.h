@@ -21,9 +21,9 @@ int agree_create(hm_agree_t *agree, hm_channel_t *channel, int ranks);
 void agree_free(hm_agree_t *agree, const hm_channel_t *channel);
 
 /* Holds the agreement on a call: one round where word->row_bytes, the expected row size, fits and rows repeat; up to
- * HM_SIZE_ROUNDS where a better size is to be found (sizes.h). HIERMOE_ROW_BYTES overrides all sizes. Where the
- * agreement says able, agree->ballot holds the agreed table and agree->rows what this rank's rows are. The stream must
- * be behind the context's earlier work (kernels' join).
+ * HM_SIZE_ROUNDS where a better size is to be found (sizes.h). An announced size overrides all others, then
+ * HIERMOE_ROW_BYTES does. Where the agreement says able, agree->ballot holds the agreed table and agree->rows what this
+ * rank's rows are. The stream must be behind the context's earlier work (kernels' join).
  *
  * A rank whose stream the job holds back does not wait for the other ranks: it withdraws, and all ranks get the reason
  * STREAM_HELD, that rank before its stream has come to the agreement.

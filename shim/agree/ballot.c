@@ -87,13 +87,16 @@ hm_ballot_head_t *ballot_row_write(const hm_ballot_t *ballot, const hm_call_t *c
                                .able = HM_ABLE_GCD,
                                .gcd = counts_gcd(call, ballot->ranks),
                                .row_bytes = row_bytes,
+                               .announced = word->said != NULL ? word->said->hash : 0,
                                .lead_us = word->lead_us,
                                .transfer_us = word->transfer_us,
                                .span_us = word->span_us,
                                .wait_us = word->wait_us};
-    if (call->refusal != HM_REASON_NONE) {
+    hm_reason_t refusal = call->refusal;
+    if (refusal == HM_REASON_NONE && word->said != NULL) refusal = word->said->refusal;
+    if (refusal != HM_REASON_NONE) {
         head->able = HM_ABLE_NOT;
-        head->reason = call->refusal;
+        head->reason = refusal;
         return head;
     }
     if (row_bytes == 0 || head->gcd % row_bytes != 0) return head;
@@ -161,6 +164,12 @@ int ballot_judge(const hm_ballot_t *ballot, const hm_board_t *board, size_t row_
             found.able = false;
             found.reason = HM_REASON_CALLS_DIFFER;
         }
+        if (head->announced != first->announced && found.odd == 0) found.odd = (int)s;
+    }
+    found.announced = first->announced != 0 && found.odd == 0;
+    if (found.odd != 0) {
+        found.able = false;
+        found.reason = HM_REASON_ANNOUNCED_OTHERWISE;
     }
     found.found = sizes_vote_count(&vote, found.gcd, ballot->ranks, &found.found_net);
     if (withdrawn) found = ballot_withdrawn();

@@ -15,6 +15,8 @@
 typedef struct hm_ballot_head {
     uint32_t magic, sequence;
     uint32_t span_us, wait_us;     /* see hm_word_t */
+    uint64_t announced;            /* hash of what this rank announced; 0: nothing */
+    uint64_t spare;                /* 0 */
     uint32_t able;                 /* HM_ABLE_* */
     uint32_t reason;               /* hm_reason_t where not able */
     uint64_t gcd;                  /* of all counts of this rank in bytes, 0 where it has none */
@@ -27,12 +29,20 @@ _Static_assert(sizeof(hm_ballot_head_t) % 16 == 0, "copies like multiples of 16 
  * other rows say. */
 enum { HM_ABLE_NOT, HM_ABLE_ROWS, HM_ABLE_GCD, HM_ABLE_WITHDRAWN };
 
+/* What a rank says of a call because it announced it. */
+typedef struct hm_said {
+    uint64_t hash;       /* of what all ranks must have announced alike; not 0 */
+    size_t row_bytes;    /* announced */
+    hm_reason_t refusal; /* why the call cannot be carried out by this announcement; NONE: it can */
+} hm_said_t;
+
 /* What a rank says of a call besides its counts. */
 typedef struct hm_word {
     size_t row_bytes;              /* to look at the call with; 0: not known */
     uint32_t lead_us, transfer_us; /* of the look before the last; 0: not known, as below */
     uint32_t span_us; /* from when this rank had the table of the look before the last to when it had the last one's */
     uint32_t wait_us; /* that the last look held this rank's host up until its table was there */
+    const hm_said_t *said; /* NULL: this rank did not announce the call */
 } hm_word_t;
 
 /* What all rows come to, alike on all ranks. */
@@ -46,6 +56,8 @@ typedef struct hm_agreement {
     int64_t found_net;    /* what that may save */
     bool row_proven;      /* row_bytes was found in bytes: counts that allow a larger row say nothing */
     uint64_t bytes;       /* to other ranks and to themselves, all ranks together */
+    bool announced;       /* all ranks announced the call alike */
+    int odd;              /* a rank whose announcement differs from rank 0's; 0: there is none */
     bool timed;           /* every rank knew the times of an earlier call: */
     uint32_t lead_us;     /* minimum over ranks: the last rank to arrive did not wait */
     uint32_t transfer_us; /* maximum over ranks */

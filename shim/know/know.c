@@ -51,7 +51,11 @@ hm_intent_t know_expect(hm_know_t *know, hm_reason_t *alone)
 hm_word_t know_word(const hm_know_t *know, size_t row_bytes)
 {
     const hm_clock_t *clock = &know->clock;
-    return (hm_word_t){row_bytes, clock->lead_us, clock->transfer_us, clock->span_us, clock->wait_us};
+    return (hm_word_t){.row_bytes = row_bytes,
+                       .lead_us = clock->lead_us,
+                       .transfer_us = clock->transfer_us,
+                       .span_us = clock->span_us,
+                       .wait_us = clock->wait_us};
 }
 
 /* Counts and says what a call took that was looked at. */

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/settings.h"
 #include "fingerprint.h"
+#include "guide/adapters.h"
 
 #include <errno.h>
 #include <stddef.h>
@@ -32,7 +33,8 @@ hm_hello_t hello_make(const hm_channel_t *channel, uint32_t able, uint32_t sourc
                         .settings = settings_hash(),
                         .backend = (unsigned char)channel->kernels->name[0],
                         .able = able,
-                        .source = source};
+                        .source = source,
+                        .adapters = adapters_hash()};
     seat_find(channel->device, channel->kernels->on_gpu, &hello.seat);
     hello.check = hello_check(&hello);
     return hello;
@@ -88,6 +90,19 @@ hm_reason_t hello_judge(const hm_comm_t *comm, const hm_hello_t *in)
         if (in[r].able != HM_ABLE)
             return in[r].able == HM_ABLE_NO_BACK_END ? HM_REASON_NO_BACK_END : HM_REASON_NO_MEMORY;
     return HM_REASON_NONE;
+}
+
+bool hello_adapters_alike(const hm_comm_t *comm, const hm_hello_t *in)
+{
+    int r = 1;
+    while (r < comm->ranks && in[r].adapters == in[0].adapters) r++;
+    if (r == comm->ranks) return in[0].adapters != 0;
+    if (comm->rank == 0)
+        comm_say(HM_LOG_WARN, comm,
+                 "rank %d has attached other adapters than rank 0, or none; what they announce on this communicator is "
+                 "ignored",
+                 r);
+    return false;
 }
 
 void hello_fail(hm_comm_t *comm, const hm_hello_t *in, int status)

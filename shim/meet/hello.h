@@ -23,7 +23,8 @@ typedef struct hm_hello {
     uint32_t
         withdrawn; /* HM_HELLO_WITHDRAWN: written on the stream of a rank that does not wait for the others; else 0 */
     hm_seat_t seat;
-    uint64_t spare[4];
+    uint64_t adapters; /* adapters_hash */
+    uint64_t spare[3];
     uint64_t check;
 } hm_hello_t;
 
@@ -35,6 +36,10 @@ int hello_silent(const hm_comm_t *comm, const hm_hello_t *in, char *names, size_
 
 /* The reason for which all ranks leave everything alone, or HM_REASON_NONE. Alike on all ranks: it judges all words. */
 hm_reason_t hello_judge(const hm_comm_t *comm, const hm_hello_t *in);
+
+/* Whether all ranks have the same adapters at work, so that announcements mean the same on all of them. Said once where
+ * they differ. Alike on all ranks. */
+bool hello_adapters_alike(const hm_comm_t *comm, const hm_hello_t *in);
 
 /* Says why the ranks did not meet, and marks the communicator as failed. in: words so far, NULL once all were there. */
 void hello_fail(hm_comm_t *comm, const hm_hello_t *in, int status);

@@ -25,6 +25,7 @@ typedef struct hm_parts {
     hm_know_t know;       /* profile, and what past calls taught */
     hm_carry_t carry;     /* scratch, windows, routes */
     hm_meeting_t meeting; /* the first, until the ranks have met */
+    bool heard;           /* agreed: announcements count here, as all ranks have the same adapters */
 } hm_parts_t;
 
 /* Memory for what any topology needs, before the ranks meet. 0 or -ENOMEM; parts_free frees what was made either way.

@@ -2,6 +2,7 @@
 
 #include "../../shim/base/log.h"
 #include "../../shim/door/comm.h"
+#include "../../shim/guide/adapters.h"
 
 #include <pthread.h>
 #include <stdarg.h>
@@ -10,6 +11,7 @@
 
 hm_settings_t doubles_settings;
 _Thread_local const hm_settings_t *doubles_own;
+_Thread_local uint64_t doubles_adapters;
 _Atomic int doubles_said;
 char doubles_text[1024];
 
@@ -39,6 +41,11 @@ uint64_t settings_hash(void)
 {
     const hm_settings_t *settings = settings_get();
     return (uint64_t)settings->depth * 31 + settings->row_bytes * 7 + (uint64_t)settings->mode;
+}
+
+uint64_t adapters_hash(void)
+{
+    return doubles_adapters;
 }
 
 bool log_on(hm_log_t level)

@@ -68,9 +68,14 @@ void exchange_draw(random_t *random, exchange_t *exchange, int ranks, size_t row
             at += rows * row_bytes + (scattered ? random_below(random, 40) : 0);
         }
     }
-    for (int r = 0; r < ranks; r++)
-        for (int s = 0; s < ranks; s++) {
-            size_t bytes = exchange->rows[s][r] * row_bytes;
+    exchange_receive(exchange);
+}
+
+void exchange_receive(exchange_t *exchange)
+{
+    for (int r = 0; r < exchange->ranks; r++)
+        for (int s = 0; s < exchange->ranks; s++) {
+            size_t bytes = exchange->rows[s][r] * exchange->row_bytes;
             exchange->recv[r][s] = malloc(bytes + 8);
             memset(exchange->recv[r][s], 0xA5, bytes + 8);
         }
@@ -131,8 +136,12 @@ static void rank_run(world_t *world, int rank)
                       .refusal = world->refusal[rank]};
     ncclResult_t result = ncclSuccess;
     doubles_own = world->settings[rank];
+    doubles_adapters = world->adapters[rank];
     world_rank = rank;
+    if (world->announced[rank] != NULL) assert_int_equal(announce_make(world->announced[rank]), 0);
     world->answer[rank] = call_run(&call, &result);
+    announce_pass(call.comm->handle); /* as group_run does */
+    world->settled[rank] = announce_settle(&world->made[rank]);
     world->replaced[rank] = world->answer[rank] == HM_ANSWER_DONE;
     if (!world->replaced[rank]) result = call_replay(&call);
     if (world->answer[rank] == HM_ANSWER_LEAVE_AND_TELL) call_replayed(call.comm, call.stream);

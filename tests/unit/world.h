@@ -3,6 +3,7 @@
 #define WORLD_H
 
 #include "../../shim/door/call.h"
+#include "../../shim/guide/announce.h"
 #include "../../shim/state.h"
 #include "doubles.h"
 #include "streams.h"
@@ -37,9 +38,13 @@ typedef struct world {
     hm_comm_t comm[RANKS_MAX];
     const hm_settings_t *settings[RANKS_MAX]; /* a rank's own, or NULL */
     exchange_t exchange;
-    hm_reason_t refusal[RANKS_MAX];   /* what keeps the rank from having its call replaced */
-    test_stream_t *stream[RANKS_MAX]; /* of each rank's calls; NULL: work is done at once */
-    void (*returned)(int rank);       /* called on the rank's thread when its call has returned; or NULL */
+    hm_reason_t refusal[RANKS_MAX];                     /* what keeps the rank from having its call replaced */
+    test_stream_t *stream[RANKS_MAX];                   /* of each rank's calls; NULL: work is done at once */
+    uint64_t adapters[RANKS_MAX];                       /* what each rank has attached */
+    const hiermoe_announcement_t *announced[RANKS_MAX]; /* of each rank's next call; NULL: nothing */
+    int settled[RANKS_MAX];                             /* what became of it */
+    hiermoe_handle_t made[RANKS_MAX];
+    void (*returned)(int rank); /* called on the rank's thread when its call has returned; or NULL */
     hm_answer_t answer[RANKS_MAX];
     bool replaced[RANKS_MAX]; /* the answer was DONE */
     ncclResult_t result[RANKS_MAX];
@@ -47,6 +52,8 @@ typedef struct world {
 
 /* Draws rows out of a pool of few different ones; most: rows per pair, at most. */
 void exchange_draw(random_t *random, exchange_t *exchange, int ranks, size_t row_bytes);
+/* Makes the receive buffers of an exchange whose rows are set. */
+void exchange_receive(exchange_t *exchange);
 /* Pairs whose receive buffer differs from the sender's rows, or that wrote beyond it. */
 size_t exchange_check(const exchange_t *exchange);
 void exchange_free(exchange_t *exchange);

@@ -1,0 +1,22 @@
+/* The part that an announcement plays in a call: what this rank says of it in the agreement, and what comes of it. */
+#ifndef HM_GUIDED_H
+#define HM_GUIDED_H
+
+#include "guide/announce.h"
+#include "meet/parts.h"
+
+/* One announced call under way. */
+typedef struct hm_guided {
+    hm_announced_t *announced;
+    hm_said_t said;
+} hm_guided_t;
+
+/* Takes what this thread announced of the call, where the ranks have agreed to hear of announcements. NULL: nothing;
+ * else `guided`, filled. What does not fit the call on this rank is said, once for each communicator. */
+hm_guided_t *guided_take(hm_guided_t *guided, const hm_parts_t *parts, const hm_call_t *call);
+
+/* What the agreement on a call came to: counts what was announced, and says once that it was refused. guided: NULL
+ * where this rank announced nothing. */
+void guided_note(hm_guided_t *guided, hm_comm_t *comm, const hm_agreement_t *agreement);
+
+#endif

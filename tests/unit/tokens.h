@@ -1,0 +1,32 @@
+/* All-to-alls of a MoE layer: ranks with tokens that choose ranks with experts, so that it is known which row is which
+ * token, and what adapters would announce of each call. */
+#ifndef TOKENS_H
+#define TOKENS_H
+
+#include "world.h"
+
+#define TOKENS_MOST 64
+
+/* Who sends which token where. A token goes to a rank at most `experts` times. */
+typedef struct tokens {
+    int ranks, tokens;
+    size_t width; /* elements of a row, fp32 */
+    size_t rows[RANKS_MAX][RANKS_MAX];
+    int64_t *map[RANKS_MAX]; /* [rows of the rank] token of each row, in the order in which they are sent */
+    float *row[RANKS_MAX];   /* [tokens][width] */
+} tokens_t;
+
+/* Draws the choices and the tokens; quiet: ranks 1 and 2, if there are, have none. */
+void tokens_draw(random_t *random, tokens_t *tokens, int ranks, size_t width, bool quiet);
+void tokens_free(tokens_t *tokens);
+
+/* Rows that a rank sends in a dispatch. */
+size_t tokens_rows_out(const tokens_t *tokens, int rank);
+
+/* The dispatch. */
+void tokens_dispatch(const tokens_t *tokens, exchange_t *exchange);
+
+/* What a rank announces of it, with or without its map. The map's entries are 8 bytes. */
+hiermoe_announcement_t tokens_announce(const tokens_t *tokens, int rank, bool map);
+
+#endif
