@@ -81,7 +81,7 @@ static int call_agree(const hm_call_t *call, hm_parts_t *parts, size_t row_bytes
     }
     clock_table(&know->clock);
     know_times_take(know, call->comm, agreement);
-    guided_note(guided, call->comm, agreement);
+    guided_note(guided, parts, agreement);
     table_judge(parts, verdict);
     if (agreement->able) rows_note(call->comm, &parts->agree.ballot);
     return 0;
@@ -144,6 +144,7 @@ static hm_answer_t call_replace(const hm_call_t *call, hm_parts_t *parts, size_t
     if (verdict.reason != HM_REASON_STREAM_HELD) clock_agreed(clock, &parts->channel, &verdict.decision.timed);
     if (verdict.reason == HM_REASON_NONE) {
         *result = call_carry(&load, parts);
+        if (*result == ncclSuccess) guided_carried(guided, parts);
         return HM_ANSWER_DONE;
     }
     comm_leave(call->comm, verdict.reason);

@@ -9,6 +9,7 @@
 typedef struct hm_guided {
     hm_announced_t *announced;
     hm_said_t said;
+    hm_tokens_t tokens; /* what said.tokens points to */
 } hm_guided_t;
 
 /* Takes what this thread announced of the call, where the ranks have agreed to hear of announcements. NULL: nothing;
@@ -17,6 +18,9 @@ hm_guided_t *guided_take(hm_guided_t *guided, const hm_parts_t *parts, const hm_
 
 /* What the agreement on a call came to: counts what was announced, and says once that it was refused. guided: NULL
  * where this rank announced nothing. */
-void guided_note(hm_guided_t *guided, hm_comm_t *comm, const hm_agreement_t *agreement);
+void guided_note(hm_guided_t *guided, hm_parts_t *parts, const hm_agreement_t *agreement);
+
+/* The call has been carried out. guided: as above. */
+void guided_carried(hm_guided_t *guided, hm_parts_t *parts);
 
 #endif

@@ -99,9 +99,9 @@ typedef struct hiermoe_announcement {
     uint64_t width;          /* elements of a row; right on ranks without rows, too */
     uint64_t rows_out;       /* rows that this rank sends, to itself included; UINT64_MAX: not known */
     uint64_t rows_in;        /* rows that it receives; the same */
-    /* DISPATCH: [rows_out] entries in device memory: the token of each row, in the order in which rows are sent, rank
-     * 0's first. Rows of one token must be the same bytes. Read on the call's stream: it must stay as it is until the
-     * stream has passed the call. NULL: the map is not known, rows are compared. */
+    /* DISPATCH: [rows_out] entries in device memory, aligned to their size: the token of each row, in the order in
+     * which rows are sent, rank 0's first. Rows of one token must be the same bytes. Read on the call's stream: it must
+     * stay as it is until the stream has passed the call. NULL: the map is not known, rows are compared. */
     const void *map;
     /* DISPATCH with a map: entries below it name tokens of this rank. An entry equal to it is a filler: a row of no
      * token, such as an empty place of an expert with fixed capacity; all fillers of a rank must be the same bytes. */

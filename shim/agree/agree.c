@@ -61,8 +61,11 @@ static int row_enqueue(hm_agree_t *agree, hm_channel_t *channel, const hm_place_
     hm_reason_t refused = HM_REASON_NONE;
     if (head->able == HM_ABLE_ROWS && rows_overlap(&agree->rows, call)) refused = HM_REASON_BUFFERS_OVERLAP;
     if (head->able == HM_ABLE_ROWS && refused == HM_REASON_NONE) {
-        int status =
-            rows_identify(&agree->rows, channel, place, call, word->row_bytes, (uint32_t *)(device + counts_at));
+        uint32_t *counts = (uint32_t *)(device + counts_at), *wrong = (uint32_t *)(device + ballot_wrong_at(ballot));
+        const hm_tokens_t *tokens = word->said != NULL ? word->said->tokens : NULL;
+        int status = tokens != NULL
+                         ? rows_mark(&agree->rows, channel, place, call, word->row_bytes, tokens, counts, wrong)
+                         : rows_identify(&agree->rows, channel, place, call, word->row_bytes, counts);
         if (status != 0) refused = rows_reason(status);
         if (status != 0 && refused == HM_REASON_NONE) return status;
     }
@@ -89,7 +92,7 @@ static int round_hold(hm_agree_t *agree, hm_channel_t *channel, const hm_place_t
     if (status == 0) status = board_gather(&agree->board, channel, ballot_row_bytes(ballot), &slip->claim);
     bool withdrawn = status == -EAGAIN;
     if (withdrawn) status = 0;
-    if (status == 0 && !withdrawn) status = ballot_judge(ballot, &agree->board, word->row_bytes, agreement);
+    if (status == 0 && !withdrawn) status = ballot_judge(ballot, &agree->board, word, agreement);
     if (status != 0) return status;
     if (withdrawn) *agreement = ballot_withdrawn();
     ballot->sequence++;

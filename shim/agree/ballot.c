@@ -14,7 +14,7 @@
 static size_t words_of(size_t ranks, size_t groups)
 {
     /* Rows of the gathered table start at multiples of 16 bytes. */
-    return (HEAD_WORDS + 2 * ranks + FOUND_WORDS + 1 + groups + 3) / 4 * 4;
+    return (HEAD_WORDS + 2 * ranks + FOUND_WORDS + 1 + groups + 1 + 3) / 4 * 4;
 }
 
 size_t ballot_board_bytes(int ranks, size_t levels)
@@ -35,6 +35,7 @@ void ballot_place_set(hm_ballot_t *ballot, const hm_place_t *place)
     size_t n = (size_t)ballot->ranks;
     uint32_t *at = ballot->memory;
     ballot->row_words = words_of(n, (size_t)place->group_count);
+    ballot->groups = place->group_count;
     ballot->distinct = at;
     ballot->table.raw = at += n;
     at += n * n;
@@ -63,6 +64,22 @@ size_t ballot_found_at(const hm_ballot_t *ballot)
 size_t ballot_counts_at(const hm_ballot_t *ballot)
 {
     return ballot_found_at(ballot) + FOUND_WORDS * sizeof(uint32_t);
+}
+
+size_t ballot_wrong_at(const hm_ballot_t *ballot)
+{
+    return ballot_counts_at(ballot) + (1 + (size_t)ballot->groups) * sizeof(uint32_t);
+}
+
+/* Refuses a call of which a rank was found to have announced rows wrongly. */
+static void wrong_judge(const hm_ballot_t *ballot, const hm_board_t *board, hm_agreement_t *found)
+{
+    for (int r = 0; r < ballot->ranks && found->able; r++) {
+        if (row_of(ballot, board, (size_t)r)[ballot_wrong_at(ballot) / sizeof(uint32_t)] == 0) continue;
+        found->able = false;
+        found->reason = HM_REASON_ROWS_MISANNOUNCED;
+        found->odd = r;
+    }
 }
 
 static size_t counts_gcd(const hm_call_t *call, int ranks)
@@ -136,11 +153,11 @@ static bool counts_match(const hm_ballot_t *ballot, const hm_board_t *board)
 }
 
 /* Nothing but the rows is looked at. */
-int ballot_judge(const hm_ballot_t *ballot, const hm_board_t *board, size_t row_bytes, hm_agreement_t *agreement)
+int ballot_judge(const hm_ballot_t *ballot, const hm_board_t *board, const hm_word_t *word, hm_agreement_t *agreement)
 {
     const hm_ballot_head_t *first = (const hm_ballot_head_t *)board->host;
     hm_agreement_t found = {
-        .able = true, .row_fits = row_bytes != 0, .reason = HM_REASON_NONE, .timed = true, .lead_us = UINT32_MAX};
+        .able = true, .row_fits = word->row_bytes != 0, .reason = HM_REASON_NONE, .timed = true, .lead_us = UINT32_MAX};
     found.span_us = first->span_us;
     bool withdrawn = false;
     hm_size_vote_t vote = {.sizes = 0};
@@ -167,16 +184,16 @@ int ballot_judge(const hm_ballot_t *ballot, const hm_board_t *board, size_t row_
         if (head->announced != first->announced && found.odd == 0) found.odd = (int)s;
     }
     found.announced = first->announced != 0 && found.odd == 0;
-    if (found.odd != 0) {
-        found.able = false;
-        found.reason = HM_REASON_ANNOUNCED_OTHERWISE;
-    }
+    if (found.odd != 0) found.reason = HM_REASON_ANNOUNCED_OTHERWISE;
+    found.able = found.able && found.odd == 0;
     found.found = sizes_vote_count(&vote, found.gcd, ballot->ranks, &found.found_net);
     if (withdrawn) found = ballot_withdrawn();
     if (found.able && found.row_fits && !counts_match(ballot, board)) {
         found.able = false;
         found.reason = HM_REASON_COUNTS_DIFFER;
     }
+    if (found.able && found.row_fits && found.announced && word->said->tokens != NULL)
+        wrong_judge(ballot, board, &found);
     *agreement = found;
     return 0;
 }

@@ -9,9 +9,10 @@
 
 #include "planner/table.h"
 
-/* One rank's row starts with this; raw[ranks], want[ranks], found[2] and counts[1 + groups] follow, 32-bit words each:
- * the rows it sends to each rank, those it expects from each, the size of a row that it found in its bytes and the
- * share of rows that then repeat (kernels' period), and its distinct rows, in all and by group (hm_identity_t). */
+/* One rank's row starts with this; raw[ranks], want[ranks], found[2], counts[1 + groups] and wrong follow, 32-bit words
+ * each: the rows it sends to each rank, those it expects from each, the size of a row that it found in its bytes and
+ * the share of rows that then repeat (kernels' period), its distinct rows, in all and by group (hm_identity_t), and,
+ * where tokens were announced, how many rows were found to be announced wrongly (hm_tokens_found_t). */
 typedef struct hm_ballot_head {
     uint32_t magic, sequence;
     uint32_t span_us, wait_us;     /* see hm_word_t */
@@ -31,9 +32,11 @@ enum { HM_ABLE_NOT, HM_ABLE_ROWS, HM_ABLE_GCD, HM_ABLE_WITHDRAWN };
 
 /* What a rank says of a call because it announced it. */
 typedef struct hm_said {
-    uint64_t hash;       /* of what all ranks must have announced alike; not 0 */
-    size_t row_bytes;    /* announced */
-    hm_reason_t refusal; /* why the call cannot be carried out by this announcement; NONE: it can */
+    uint64_t hash;             /* of what all ranks must have announced alike; not 0 */
+    size_t row_bytes;          /* announced */
+    hm_reason_t refusal;       /* why the call cannot be carried out by this announcement; NONE: it can */
+    const hm_tokens_t *tokens; /* which rows are one token; NULL: rows are compared. Whether, is the same on all ranks
+                                  whose hash is */
 } hm_said_t;
 
 /* What a rank says of a call besides its counts. */
@@ -57,7 +60,8 @@ typedef struct hm_agreement {
     bool row_proven;      /* row_bytes was found in bytes: counts that allow a larger row say nothing */
     uint64_t bytes;       /* to other ranks and to themselves, all ranks together */
     bool announced;       /* all ranks announced the call alike */
-    int odd;              /* a rank whose announcement differs from rank 0's; 0: there is none */
+    int odd;              /* a rank whose announcement differs from rank 0's; 0: there is none; or, where the reason is
+                             ROWS_MISANNOUNCED, one with such rows */
     bool timed;           /* every rank knew the times of an earlier call: */
     uint32_t lead_us;     /* minimum over ranks: the last rank to arrive did not wait */
     uint32_t transfer_us; /* maximum over ranks */
@@ -68,6 +72,7 @@ typedef struct hm_agreement {
 typedef struct hm_ballot {
     int ranks;
     size_t row_words;   /* of one rank's row, a multiple of 4 */
+    int groups;         /* that distinct rows are counted for */
     uint32_t sequence;  /* agreements so far */
     hm_table_t table;   /* the agreed table taken apart; its arrays lie in memory */
     uint32_t *distinct; /* [ranks] distinct rows of each source */
@@ -103,8 +108,11 @@ static inline hm_agreement_t ballot_withdrawn(void)
     return (hm_agreement_t){.able = false, .reason = HM_REASON_STREAM_HELD};
 }
 
-/* Judges the rows on the board. 0, or -EPROTO where they do not belong to one call. */
-int ballot_judge(const hm_ballot_t *ballot, const hm_board_t *board, size_t row_bytes, hm_agreement_t *agreement);
+/* Where in a row the number of wrongly announced rows is, in bytes. */
+size_t ballot_wrong_at(const hm_ballot_t *ballot);
+
+/* Judges the rows on the board; word: what this rank said. 0, or -EPROTO where they do not belong to one call. */
+int ballot_judge(const hm_ballot_t *ballot, const hm_board_t *board, const hm_word_t *word, hm_agreement_t *agreement);
 
 /* Takes the rows of all ranks apart into ballot->table and ballot->distinct; sets agreement->bytes and ->net. */
 void ballot_split(hm_ballot_t *ballot, const hm_board_t *board, const hm_topo_t *topo, size_t row_bytes,

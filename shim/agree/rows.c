@@ -89,22 +89,33 @@ size_t rows_mask_bytes(int ranks)
     return ((size_t)ranks + 31) / 32 * 4;
 }
 
-size_t rows_memory_bytes(const hm_channel_t *channel, int ranks, size_t n)
+/* Memory for the identity of n rows behind `work` bytes of work memory, which are not 0. */
+static size_t memory_bytes(size_t work, int ranks, size_t n)
 {
-    size_t work = channel->kernels->identify_bytes(n);
     if (work == 0) return 0;
     return part_round(work) + 2 * part_round((n + 1) * sizeof(uint32_t)) + part_round((n + 1) * rows_mask_bytes(ranks));
 }
 
-void *rows_memory_lay(const hm_channel_t *channel, int ranks, size_t n, void *memory, hm_identity_t *identity)
+/* Lays such memory out; what lies behind it. */
+static char *memory_lay(size_t work, int ranks, size_t n, void *memory, hm_identity_t *identity)
 {
-    char *at = memory;
-    void *work = part_cut(&at, channel->kernels->identify_bytes(n));
+    char *at = (char *)memory + part_round(work);
     *identity = (hm_identity_t){.mask_bytes = rows_mask_bytes(ranks)};
     identity->id = part_cut(&at, (n + 1) * sizeof(uint32_t));
     identity->first = part_cut(&at, (n + 1) * sizeof(uint32_t));
     identity->mask = part_cut(&at, (n + 1) * identity->mask_bytes);
-    return work;
+    return at;
+}
+
+size_t rows_memory_bytes(const hm_channel_t *channel, int ranks, size_t n)
+{
+    return memory_bytes(channel->kernels->identify_bytes(n), ranks, n);
+}
+
+void *rows_memory_lay(const hm_channel_t *channel, int ranks, size_t n, void *memory, hm_identity_t *identity)
+{
+    memory_lay(channel->kernels->identify_bytes(n), ranks, n, memory, identity);
+    return memory;
 }
 
 /* Rows of the call by destination. The total, or -EFBIG. */
@@ -133,8 +144,28 @@ int rows_identify(hm_row_set_t *set, hm_channel_t *channel, const hm_place_t *pl
     if (status != 0) return status;
     void *work = rows_memory_lay(channel, ranks, n, set->memory, &set->identity);
     set->identity.counts = counts;
+    set->filler = NULL;
     hm_rows_t rows = {ranks, call->send, set->count, row_bytes};
     return channel->kernels->identify(channel->context, channel->stream, &rows, place->bit, place->groups,
                                       place->group_count, (int)settings_get()->test_fingerprint_bits, work,
                                       &set->identity);
+}
+
+int rows_mark(hm_row_set_t *set, hm_channel_t *channel, const hm_place_t *place, const hm_call_t *call,
+              size_t row_bytes, const hm_tokens_t *tokens, uint32_t *counts, uint32_t *wrong)
+{
+    int ranks = call->comm->ranks;
+    size_t n = 0, work = 0, bytes = 0;
+    int status = rows_count(set, channel, call, row_bytes, &n);
+    if (status == 0) work = channel->kernels->tokens_bytes(n, tokens->tokens);
+    if (status == 0) bytes = memory_bytes(work, ranks, n);
+    if (status == 0 && bytes == 0) status = -EFBIG;
+    if (status == 0) status = memory_reserve(set, channel, bytes + PART_ALIGN);
+    if (status != 0) return status;
+    set->filler = (uint32_t *)(void *)memory_lay(work, ranks, n, set->memory, &set->identity);
+    set->identity.counts = counts;
+    hm_rows_t rows = {ranks, call->send, set->count, row_bytes};
+    hm_tokens_found_t found = {.wrong = wrong, .filler = set->filler};
+    return channel->kernels->tokens(channel->context, channel->stream, &rows, place->bit, place->groups,
+                                    place->group_count, tokens, set->memory, &set->identity, &found);
 }

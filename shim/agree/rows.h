@@ -16,6 +16,8 @@ typedef struct hm_row_set {
     size_t *count;          /* [ranks] rows of the current call by destination */
     hm_interval_t *ranges;  /* [2 * ranks] its buffers */
     hm_identity_t identity; /* of its rows; lies in memory */
+    uint32_t *filler;       /* lies in memory: distinct number of the filler rows (hm_tokens_found_t); NULL: there is no
+                               such row, as rows were compared */
     void *memory;           /* on the device */
     size_t bytes;
 } hm_row_set_t;
@@ -36,6 +38,11 @@ size_t rows_memory_most(void);
  * be numbered, -EDQUOT for more than rows_memory_most leaves room for; else the communicator is lost. */
 int rows_identify(hm_row_set_t *set, hm_channel_t *channel, const hm_place_t *place, const hm_call_t *call,
                   size_t row_bytes, uint32_t *counts);
+
+/* The same from what was announced instead: rows of one token count as the same bytes. wrong: one word on the device,
+ * the number of rows that were found to be announced wrongly. Same results. */
+int rows_mark(hm_row_set_t *set, hm_channel_t *channel, const hm_place_t *place, const hm_call_t *call,
+              size_t row_bytes, const hm_tokens_t *tokens, uint32_t *counts, uint32_t *wrong);
 
 /* Bytes of the masks of one row, and of memory for the identity of n rows without their counts; 0 if n is too many. */
 size_t rows_mask_bytes(int ranks);

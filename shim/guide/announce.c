@@ -23,7 +23,7 @@ static bool map_valid(const hiermoe_announcement_t *what)
     if (what->map_bytes == 0) return what->map == NULL;
     if (what->role != HIERMOE_DISPATCH || (what->map_bytes != 4 && what->map_bytes != 8)) return false;
     if (what->rows_out == UINT64_MAX || what->tokens > TOKENS_MOST) return false;
-    return what->map != NULL || what->rows_out == 0;
+    return (uintptr_t)what->map % what->map_bytes == 0 && (what->map != NULL || what->rows_out == 0);
 }
 
 static bool announcement_valid(const hiermoe_announcement_t *what)

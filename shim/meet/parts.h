@@ -26,6 +26,7 @@ typedef struct hm_parts {
     hm_carry_t carry;     /* scratch, windows, routes */
     hm_meeting_t meeting; /* the first, until the ranks have met */
     bool heard;           /* agreed: announcements count here, as all ranks have the same adapters */
+    bool distrusted;      /* agreed: announced tokens were found to be wrong, so that rows are compared for good */
 } hm_parts_t;
 
 /* Memory for what any topology needs, before the ranks meet. 0 or -ENOMEM; parts_free frees what was made either way.

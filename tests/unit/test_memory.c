@@ -153,7 +153,7 @@ static void memory_of_the_first_meeting(void **context)
         COUNTED_IS(table, 4 * n * (1 + n + L * n));
         assert_int_equal(board_create(&pieces.parts.agree.board, channel, (int)n, ballot_board_bytes((int)n, L)), 0);
         size_t board = more(&pieces, COUNTED_DEVICE);
-        COUNTED_IS(board, 4 * n * ((22 + (2 + L) * n) / 4 * 4));
+        COUNTED_IS(board, 4 * n * ((23 + (2 + L) * n) / 4 * 4));
         assert_int_equal(more(&pieces, COUNTED_PINNED), board);
         assert_int_equal(slips_create(&pieces.parts.agree.slips, channel, ballot_counts_at(&pieces.parts.agree.ballot)),
                          0);
