@@ -22,18 +22,21 @@ typedef struct verdict {
 /* Why an agreed call cannot be replaced, whatever it would gain; NONE: it can. */
 static hm_reason_t table_reason(const hm_parts_t *parts, const hm_agreement_t *agreement)
 {
-    if (!agreement->able) return agreement->reason;
+    if (!agreement->able || agreement->heard == HM_HEARD_ALONG) return agreement->reason;
     if (agreement->bytes / (uint64_t)parts->place.topo->ranks < settings_get()->min_bytes) return HM_REASON_TOO_SMALL;
     return parts->agree.ballot.table.row_bytes < HM_ROW_BYTES_MIN ? HM_REASON_ROWS_TOO_SMALL : HM_REASON_NONE;
 }
 
 /* Judges an agreed table. Alike on all ranks. */
-static void table_judge(hm_parts_t *parts, verdict_t *verdict)
+static void table_judge(hm_parts_t *parts, const hm_guided_t *guided, verdict_t *verdict)
 {
-    verdict->reason = table_reason(parts, &verdict->agreement);
+    const hm_agreement_t *agreement = &verdict->agreement;
+    verdict->reason = table_reason(parts, agreement);
     verdict->decided = verdict->reason == HM_REASON_NONE;
     const hm_table_t *table = verdict->decided ? &parts->agree.ballot.table : NULL;
-    verdict->decision = know_decide(&parts->know, &parts->channel, &parts->place, &verdict->agreement, table);
+    verdict->decision = agreement->heard == HM_HEARD_ALONG
+                            ? guided_decide(guided, parts)
+                            : know_decide(&parts->know, &parts->channel, &parts->place, agreement, table);
     if (verdict->decided) verdict->reason = verdict->decision.reason;
 }
 
@@ -82,8 +85,8 @@ static int call_agree(const hm_call_t *call, hm_parts_t *parts, size_t row_bytes
     clock_table(&know->clock);
     know_times_take(know, call->comm, agreement);
     guided_note(guided, parts, agreement);
-    table_judge(parts, verdict);
-    if (agreement->able) rows_note(call->comm, &parts->agree.ballot);
+    table_judge(parts, guided, verdict);
+    if (agreement->able && agreement->heard != HM_HEARD_ALONG) rows_note(call->comm, &parts->agree.ballot);
     return 0;
 }
 
@@ -133,7 +136,8 @@ static hm_answer_t call_replace(const hm_call_t *call, hm_parts_t *parts, size_t
                       .distinct = ballot->distinct,
                       .rows = &parts->agree.rows,
                       .depth = verdict.decision.depth};
-    if (status == 0 && verdict.reason == HM_REASON_NONE) {
+    bool along = verdict.agreement.heard == HM_HEARD_ALONG;
+    if (status == 0 && verdict.reason == HM_REASON_NONE && !along) {
         status = prepare_run(&parts->carry, &parts->channel, &load, &verdict.reason);
         if (verdict.reason != HM_REASON_NONE) know_refuse(&parts->know, verdict.reason, &verdict.decision);
     }
@@ -143,8 +147,8 @@ static hm_answer_t call_replace(const hm_call_t *call, hm_parts_t *parts, size_t
     }
     if (verdict.reason != HM_REASON_STREAM_HELD) clock_agreed(clock, &parts->channel, &verdict.decision.timed);
     if (verdict.reason == HM_REASON_NONE) {
-        *result = call_carry(&load, parts);
-        if (*result == ncclSuccess) guided_carried(guided, parts);
+        *result = along ? guided_follow(guided, parts, call) : call_carry(&load, parts);
+        if (*result == ncclSuccess && !along) *result = guided_carried(guided, parts, &load, &verdict.decision);
         return HM_ANSWER_DONE;
     }
     comm_leave(call->comm, verdict.reason);

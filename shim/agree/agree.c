@@ -59,7 +59,8 @@ static int row_enqueue(hm_agree_t *agree, hm_channel_t *channel, const hm_place_
     char *device = board_device(&agree->board, me, bytes);
     hm_ballot_head_t *head = ballot_row_write(ballot, call, word, slip->row);
     hm_reason_t refused = HM_REASON_NONE;
-    if (head->able == HM_ABLE_ROWS && rows_overlap(&agree->rows, call)) refused = HM_REASON_BUFFERS_OVERLAP;
+    bool able = head->able == HM_ABLE_ROWS || head->able == HM_ABLE_ALONG;
+    if (able && rows_overlap(&agree->rows, call)) refused = HM_REASON_BUFFERS_OVERLAP;
     if (head->able == HM_ABLE_ROWS && refused == HM_REASON_NONE) {
         uint32_t *counts = (uint32_t *)(device + counts_at), *wrong = (uint32_t *)(device + ballot_wrong_at(ballot));
         const hm_tokens_t *tokens = word->said != NULL ? word->said->tokens : NULL;
@@ -96,7 +97,7 @@ static int round_hold(hm_agree_t *agree, hm_channel_t *channel, const hm_place_t
     if (status != 0) return status;
     if (withdrawn) *agreement = ballot_withdrawn();
     ballot->sequence++;
-    if (agreement->able && agreement->row_fits)
+    if (agreement->able && agreement->row_fits && agreement->heard != HM_HEARD_ALONG)
         ballot_split(ballot, &agree->board, place->topo, word->row_bytes, agreement);
     return 0;
 }

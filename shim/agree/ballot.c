@@ -117,6 +117,10 @@ hm_ballot_head_t *ballot_row_write(const hm_ballot_t *ballot, const hm_call_t *c
         return head;
     }
     if (row_bytes == 0 || head->gcd % row_bytes != 0) return head;
+    if (word->said != NULL && word->said->along) {
+        head->able = HM_ABLE_ALONG;
+        return head;
+    }
     head->able = HM_ABLE_ROWS;
     for (size_t r = 0; r < ranks; r++) {
         size_t out = call->send_bytes[r] / row_bytes;
@@ -183,16 +187,17 @@ int ballot_judge(const hm_ballot_t *ballot, const hm_board_t *board, const hm_wo
         }
         if (head->announced != first->announced && found.odd == 0) found.odd = (int)s;
     }
-    found.announced = first->announced != 0 && found.odd == 0;
+    if (first->announced != 0 && found.odd == 0) found.heard = HM_HEARD_ALIKE;
     if (found.odd != 0) found.reason = HM_REASON_ANNOUNCED_OTHERWISE;
     found.able = found.able && found.odd == 0;
     found.found = sizes_vote_count(&vote, found.gcd, ballot->ranks, &found.found_net);
     if (withdrawn) found = ballot_withdrawn();
-    if (found.able && found.row_fits && !counts_match(ballot, board)) {
+    if (found.able && found.row_fits && first->able == HM_ABLE_ALONG) found.heard = HM_HEARD_ALONG;
+    if (found.able && found.row_fits && found.heard != HM_HEARD_ALONG && !counts_match(ballot, board)) {
         found.able = false;
         found.reason = HM_REASON_COUNTS_DIFFER;
     }
-    if (found.able && found.row_fits && found.announced && word->said->tokens != NULL)
+    if (found.able && found.row_fits && found.heard == HM_HEARD_ALIKE && word->said->tokens != NULL)
         wrong_judge(ballot, board, &found);
     *agreement = found;
     return 0;

@@ -27,8 +27,8 @@ typedef struct hm_ballot_head {
 _Static_assert(sizeof(hm_ballot_head_t) % 16 == 0, "copies like multiples of 16 bytes");
 
 /* Cannot; the row is complete; only the gcd is; taken back on the stream, so that the call is left alone whatever the
- * other rows say. */
-enum { HM_ABLE_NOT, HM_ABLE_ROWS, HM_ABLE_GCD, HM_ABLE_WITHDRAWN };
+ * other rows say; can along a kept dispatch, without counts. */
+enum { HM_ABLE_NOT, HM_ABLE_ROWS, HM_ABLE_GCD, HM_ABLE_WITHDRAWN, HM_ABLE_ALONG };
 
 /* What a rank says of a call because it announced it. */
 typedef struct hm_said {
@@ -37,6 +37,7 @@ typedef struct hm_said {
     hm_reason_t refusal;       /* why the call cannot be carried out by this announcement; NONE: it can */
     const hm_tokens_t *tokens; /* which rows are one token; NULL: rows are compared. Whether, is the same on all ranks
                                   whose hash is */
+    bool along;                /* a kept dispatch says all about the call's rows, on this rank; the same */
 } hm_said_t;
 
 /* What a rank says of a call besides its counts. */
@@ -47,6 +48,13 @@ typedef struct hm_word {
     uint32_t wait_us; /* that the last look held this rank's host up until its table was there */
     const hm_said_t *said; /* NULL: this rank did not announce the call */
 } hm_word_t;
+
+/* What the announcements of all ranks come to. */
+typedef enum hm_heard {
+    HM_HEARD_NOTHING, /* there is none, or not all ranks made the same */
+    HM_HEARD_ALIKE,
+    HM_HEARD_ALONG /* alike and able: all ranks have kept the dispatch that the call goes along; no table is agreed */
+} hm_heard_t;
 
 /* What all rows come to, alike on all ranks. */
 typedef struct hm_agreement {
@@ -59,7 +67,7 @@ typedef struct hm_agreement {
     int64_t found_net;    /* what that may save */
     bool row_proven;      /* row_bytes was found in bytes: counts that allow a larger row say nothing */
     uint64_t bytes;       /* to other ranks and to themselves, all ranks together */
-    bool announced;       /* all ranks announced the call alike */
+    hm_heard_t heard;     /* what announcements came to */
     int odd;              /* a rank whose announcement differs from rank 0's; 0: there is none; or, where the reason is
                              ROWS_MISANNOUNCED, one with such rows */
     bool timed;           /* every rank knew the times of an earlier call: */

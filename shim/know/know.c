@@ -10,6 +10,7 @@
 
 #define OBSERVE_FIRST 4 /* observe mode looks at the first calls, then at every OBSERVE_EVERY-th */
 #define OBSERVE_EVERY 64
+#define FAR_MS 1e8 /* of a depth that cannot be had */
 
 void know_init(hm_know_t *know)
 {
@@ -160,7 +161,30 @@ hm_decision_t know_decide(hm_know_t *know, const hm_channel_t *channel, const hm
     for (int d = 0; d <= outcome.levels; d++) outcome.model_ms[d] = plan.predicted_ms[d];
     int depth = policy_choose(&know->policy, &outcome);
     plan_note(know, channel->comm, &plan, outcome.levels, know->observe ? plan.depth : depth);
-    return (hm_decision_t){depth, reason_of(know, depth, plan.depth), timed_of(know, &plan, depth)};
+    return (hm_decision_t){.depth = depth,
+                           .reason = reason_of(know, depth, plan.depth),
+                           .timed = timed_of(know, &plan, depth),
+                           .outcome = outcome};
+}
+
+/* The way of a dispatch takes as long in the other direction, by the model, and so long a row. */
+hm_decision_t know_decide_along(hm_know_t *know, const hm_outcome_t *dispatch, int depth, size_t row_bytes)
+{
+    hm_outcome_t outcome = *dispatch;
+    double scale = (double)row_bytes / (double)dispatch->row_bytes;
+    outcome.row_bytes = outcome.gcd = row_bytes;
+    outcome.bytes *= scale;
+    for (int d = 0; d <= outcome.levels; d++)
+        outcome.model_ms[d] = d == 0 || d == depth ? scale * outcome.model_ms[d] : FAR_MS;
+    int chosen = policy_choose(&know->policy, &outcome);
+    if (chosen != 0 && chosen != depth) {
+        policy_refuse(&know->policy);
+        chosen = 0;
+    }
+    hm_timed_t timed = {.depth = chosen};
+    if (isfinite(outcome.model_ms[chosen])) timed.predicted_ms = timed.model_ms = outcome.model_ms[chosen];
+    return (hm_decision_t){
+        .depth = chosen, .reason = reason_of(know, chosen, chosen), .timed = timed, .outcome = outcome};
 }
 
 void know_refuse(hm_know_t *know, hm_reason_t reason, hm_decision_t *decision)

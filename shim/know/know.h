@@ -26,9 +26,10 @@ typedef struct hm_know {
 
 /* What is decided about a call that was looked at. */
 typedef struct hm_decision {
-    int depth;          /* 0: leave it alone */
-    hm_reason_t reason; /* why; NONE: carry it out */
-    hm_timed_t timed;   /* what is predicted, for when its time is known */
+    int depth;            /* 0: leave it alone */
+    hm_reason_t reason;   /* why; NONE: carry it out */
+    hm_timed_t timed;     /* what is predicted, for when its time is known */
+    hm_outcome_t outcome; /* what was decided about */
 } hm_decision_t;
 
 /* What the settings say, before the first call. Needs no memory. */
@@ -55,6 +56,10 @@ hm_plan_options_t know_plan_options(const hm_channel_t *channel);
  * table: NULL where the call cannot be replaced, whatever it would gain. */
 hm_decision_t know_decide(hm_know_t *know, const hm_channel_t *channel, const hm_place_t *place,
                           const hm_agreement_t *agreement, const hm_table_t *table);
+
+/* Decides about a call that goes along a kept dispatch, with rows of so many bytes: at the dispatch's depth, or left
+ * alone. dispatch: what was decided about that. What it takes is learned like that of any call. */
+hm_decision_t know_decide_along(hm_know_t *know, const hm_outcome_t *dispatch, int depth, size_t row_bytes);
 
 /* All ranks learned that the depth which was decided on cannot be had: the call is left alone, and *decision says so.
  */

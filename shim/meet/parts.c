@@ -18,6 +18,7 @@ int parts_place_set(hm_parts_t *parts, hm_topo_t *topo, bool spread)
 
 void parts_free(hm_parts_t *parts, bool shared_stays)
 {
+    pool_free(&parts->pool, &parts->channel);
     carry_free(&parts->carry, &parts->channel, &parts->place);
     know_free(&parts->know);
     agree_free(&parts->agree, &parts->channel);

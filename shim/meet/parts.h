@@ -5,6 +5,7 @@
 
 #include "agree/agree.h"
 #include "carry/carry.h"
+#include "carry/pool.h"
 #include "know/know.h"
 
 struct hm_words;
@@ -24,6 +25,7 @@ typedef struct hm_parts {
     hm_agree_t agree;     /* board, agreed table, equal rows */
     hm_know_t know;       /* profile, and what past calls taught */
     hm_carry_t carry;     /* scratch, windows, routes */
+    hm_pool_t pool;       /* dispatches kept for the calls after them */
     hm_meeting_t meeting; /* the first, until the ranks have met */
     bool heard;           /* agreed: announcements count here, as all ranks have the same adapters */
     bool distrusted;      /* agreed: announced tokens were found to be wrong, so that rows are compared for good */

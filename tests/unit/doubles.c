@@ -24,6 +24,7 @@ void doubles_reset(void)
                                        .slices = -1,
                                        .spread = -1,
                                        .max_scratch = (size_t)1 << 30,
+                                       .max_handle_bytes = (size_t)1 << 30,
                                        .timeout = 20,
                                        .test_patience = 1000000000,
                                        .test_fingerprint_bits = 64,

@@ -26,7 +26,20 @@ size_t tokens_rows_out(const tokens_t *tokens, int rank);
 /* The dispatch. */
 void tokens_dispatch(const tokens_t *tokens, exchange_t *exchange);
 
-/* What a rank announces of it, with or without its map. The map's entries are 8 bytes. */
+/* A way back: for each row of the dispatch one of small integers, from the rank that got it. */
+void tokens_back(random_t *random, const tokens_t *tokens, exchange_t *exchange);
+
+/* Tokens whose rows, added up, are not what was sent back for them; alone: those too that are not in the first row of
+ * the token with zeros in the others. */
+size_t tokens_sums_wrong(const tokens_t *tokens, const exchange_t *exchange, bool alone);
+
+/* Other bytes for all tokens, as in the next layer or for gradients. */
+void tokens_redraw(random_t *random, tokens_t *tokens);
+
+/* What a rank announces of a call after the dispatch: COMBINE_BACKWARD as copies, the others as sums. */
+hiermoe_announcement_t tokens_announce_after(const tokens_t *tokens, int rank, uint32_t role, hiermoe_handle_t handle);
+
+/* What a rank announces of the dispatch, with or without its map. The map's entries are 8 bytes. */
 hiermoe_announcement_t tokens_announce(const tokens_t *tokens, int rank, bool map);
 
 #endif

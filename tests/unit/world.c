@@ -138,7 +138,7 @@ static void rank_run(world_t *world, int rank)
     doubles_own = world->settings[rank];
     doubles_adapters = world->adapters[rank];
     world_rank = rank;
-    if (world->announced[rank] != NULL) assert_int_equal(announce_make(world->announced[rank]), 0);
+    if (world->announced[rank] != NULL) announce_make(world->announced[rank]); /* settled says more */
     world->answer[rank] = call_run(&call, &result);
     announce_pass(call.comm->handle); /* as group_run does */
     world->settled[rank] = announce_settle(&world->made[rank]);
