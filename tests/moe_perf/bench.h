@@ -3,6 +3,7 @@
 #define MP_BENCH_H
 
 #include "comm.h"
+#include "guide.h"
 #include "layout.h"
 #include "payload.h"
 #include "wire.h"
@@ -12,6 +13,7 @@ typedef struct mp_bench {
     mp_comm_t *comm;
     const mp_layout_t *layouts; /* [layers] */
     int layers;
+    const mp_guide_t *guide; /* does nothing unless it was opened */
     ncclDataType_t type;
     mp_alltoall_t alltoall; /* for MP_ALLTOALL */
     bool reads_wire;        /* this rank reads its host's byte counters */
@@ -25,6 +27,7 @@ typedef struct mp_result {
     uint64_t bytes;    /* this rank's sends over all timed iterations, its own part included */
     uint64_t off_rank; /* of those, to other ranks */
     uint64_t cpu_us;   /* processor time of this rank in the timed iterations, all threads */
+    double error_ulp;  /* of sums: see sums_check */
     mp_wire_t wire;    /* over all timed iterations, each with the barrier on either side; 0 if it reads none */
 } mp_result_t;
 

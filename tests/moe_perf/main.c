@@ -18,6 +18,7 @@ typedef struct app {
     mp_volume_t volume;
     const mp_device_t *device;
     mp_comm_t comm;
+    mp_guide_t guide; /* options.guided */
     mp_seat_t *seats; /* [ranks] */
     mp_result_t results[MP_DIRECTIONS];
     mp_tally_t *tally[MP_DIRECTIONS]; /* [ranks] each */
@@ -75,11 +76,11 @@ static int app_measure(app_t *app, mp_bench_t *bench, mp_direction_t direction)
     mp_result_t *result = &app->results[direction];
     int status = bench_run(bench, direction, result);
     if (status) return status;
-    mp_tally_t mine = {result->wrong.bytes, result->checked,   result->bytes, result->off_rank,
-                       result->wire,        bench->reads_wire, result->cpu_us};
+    mp_tally_t mine = {result->wrong.bytes, result->checked,   result->bytes,  result->off_rank,
+                       result->wire,        bench->reads_wire, result->cpu_us, result->error_ulp};
     app->tally[direction] = calloc((size_t)app->options.ranks, sizeof(mp_tally_t));
     if (!app->tally[direction]) return -ENOMEM;
-    if (result->wrong.bytes) {
+    if (result->wrong.bytes && !result->wrong.said) {
         char text[512];
         payload_describe(&result->wrong, options_dtype_bytes(app->options.dtype), text, sizeof(text));
         say("%llu wrong bytes; the first: %s", (unsigned long long)result->wrong.bytes, text);
@@ -93,6 +94,7 @@ static int app_benchmark(app_t *app, mp_report_t *report)
                         .comm = &app->comm,
                         .layouts = app->layouts,
                         .layers = app->routing.layers,
+                        .guide = &app->guide,
                         .type = app_type(app->options.dtype, report->nccl_version),
                         .reads_wire = app_reads_wire(app)};
     int status = 0;
@@ -138,7 +140,10 @@ static int app_run(app_t *app, mp_report_t *report)
                             .seats = app->seats};
     /* With a library preloaded in front, this is that library. */
     report->nccl_path = dladdr((void *)ncclSend, &image) && image.dli_fname ? image.dli_fname : "unknown";
+    if (!status && app->options.guided)
+        status = guide_open(&app->guide, app->device, &app->options, app->layouts, app->routing.layers);
     if (!status) status = app_benchmark(app, report);
+    if (!status) guide_close(&app->guide);
     comm_close(&app->comm, !status);
     return status;
 }

@@ -11,7 +11,9 @@
 #include <string.h>
 
 static const char *const pattern_names[] = {"megatron", "deepspeed", "alltoall", NULL};
-static const char *const direction_names[] = {"dispatch", "combine", "both", NULL};
+static const char *const direction_names[] = {"dispatch", "combine", "combine_backward", "dispatch_backward", "both",
+                                              "all",      NULL};
+enum { DIRECTIONS_BOTH = MP_DIRECTIONS, DIRECTIONS_ALL }; /* behind the single ones */
 static const char *const dtype_names[] = {"bf16", "fp16", "fp32", "fp8", NULL};
 static const size_t dtype_bytes[] = {2, 2, 4, 1};
 
@@ -39,7 +41,10 @@ static const char usage[] =
     "usage: moe_perf [options]      one process per rank, with RANK, WORLD_SIZE and LOCAL_RANK as torchrun sets them\n"
     "  --pattern megatron|deepspeed|alltoall   unequal splits; equal padded splits as sends and receives, or as one\n"
     "                         ncclAlltoAll (default megatron)\n"
-    "  --direction dispatch|combine|both       (default dispatch)\n"
+    "  --direction dispatch|combine|combine_backward|dispatch_backward|both|all   both: the first two (default\n"
+    "                         dispatch)\n"
+    "  --guided               announce each exchange to the library in front of NCCL, if there is one; combines and\n"
+    "                         backwards of dispatches bring numbers, which are added up and held against fp64\n"
     "  --routing uniform|zipf:S|group:N:G|one:R|trace:FILE\n"
     "                         G of N equal groups of experts per token; all to rank R's experts; a recorded routing\n"
     "  --tokens N             tokens per rank (default 4096)         --tokens-of R:N  rank R has N tokens\n"
@@ -166,8 +171,8 @@ static int direction_parse(mp_options_t *options, const char *text)
 {
     int picked = parse_choice("--direction", text, direction_names);
     if (picked < 0) return picked;
-    options->run[MP_DISPATCH] = picked != MP_COMBINE;
-    options->run[MP_COMBINE] = picked != MP_DISPATCH;
+    for (int d = 0; d < MP_DIRECTIONS; d++)
+        options->run[d] = d == picked || picked == DIRECTIONS_ALL || (picked == DIRECTIONS_BOTH && d <= MP_COMBINE);
     return 0;
 }
 
@@ -207,7 +212,7 @@ static int seed_parse(mp_options_t *options, const char *text)
 }
 
 /* Each option fills one field: an int or a real within limits, a text, or whatever its own parser does. */
-enum kind { INT, REAL, TEXT, OWN };
+enum kind { INT, REAL, TEXT, OWN, FLAG };
 #define FIELD(name) offsetof(mp_options_t, name)
 
 static const struct entry {
@@ -219,6 +224,7 @@ static const struct entry {
 } entries[] = {
     {"--pattern", OWN, 0, 0, 0, pattern_parse},
     {"--direction", OWN, 0, 0, 0, direction_parse},
+    {"--guided", FLAG, FIELD(guided), 0, 0, NULL},
     {"--routing", OWN, 0, 0, 0, route_parse},
     {"--tokens", OWN, 0, 0, 0, tokens_parse},
     {"--tokens-of", OWN, 0, 0, 0, tokens_of_parse},
@@ -247,7 +253,10 @@ static int entry_apply(mp_options_t *options, const struct entry *entry, const c
     if (entry->kind == OWN) return entry->parse(options, text);
     if (entry->kind == INT) return parse_int(entry->name, text, (int)entry->low, (int)entry->high, field);
     if (entry->kind == REAL) return parse_real(entry->name, text, entry->low, entry->high, field);
-    *(const char **)field = text;
+    if (entry->kind == FLAG)
+        *(bool *)field = true;
+    else
+        *(const char **)field = text;
     return 0;
 }
 
@@ -255,7 +264,9 @@ static int arguments_read(mp_options_t *options, int argc, char **argv)
 {
     struct option names[ENTRIES + 1] = {{0}};
     int status = 0, picked;
-    for (int i = 0; i < ENTRIES; i++) names[i] = (struct option){entries[i].name + 2, required_argument, NULL, 256 + i};
+    for (int i = 0; i < ENTRIES; i++)
+        names[i] = (struct option){entries[i].name + 2, entries[i].kind == FLAG ? no_argument : required_argument, NULL,
+                                   256 + i};
     optind = 1;
     while (!status && (picked = getopt_long(argc, argv, "", names, NULL)) != -1) {
         if (picked >= 256)
@@ -282,6 +293,10 @@ static int options_complete(mp_options_t *options)
         if (!options->experts) options->experts = 128;
         if (!options->topk) options->topk = 8;
         if (!options->layers) options->layers = 1;
+    }
+    if (options->guided && options->dtype == MP_FP8) {
+        say("--guided: expected rows that can be added up, of bf16, fp16 or fp32, got fp8");
+        return -EINVAL;
     }
     for (int r = 0; r < options->ranks; r++)
         if (options->node_of[r] >= options->nodes) options->nodes = options->node_of[r] + 1;

@@ -7,7 +7,13 @@
 #include <stdint.h>
 
 typedef enum mp_pattern { MP_MEGATRON, MP_DEEPSPEED, MP_ALLTOALL } mp_pattern_t;
-typedef enum mp_direction { MP_DISPATCH, MP_COMBINE, MP_DIRECTIONS } mp_direction_t;
+typedef enum mp_direction {
+    MP_DISPATCH,
+    MP_COMBINE,
+    MP_COMBINE_BACKWARD,  /* rows as of a dispatch */
+    MP_DISPATCH_BACKWARD, /* rows as of a combine */
+    MP_DIRECTIONS
+} mp_direction_t;
 typedef enum mp_route { MP_UNIFORM, MP_ZIPF, MP_GROUP, MP_ONE, MP_TRACE } mp_route_t;
 typedef enum mp_dtype { MP_BF16, MP_FP16, MP_FP32, MP_FP8 } mp_dtype_t;
 
@@ -26,6 +32,7 @@ typedef struct mp_options {
     mp_dtype_t dtype;
     uint64_t seed;
     int iters, warmup, check; /* check: every how many iterations, 0 never */
+    bool guided;              /* exchanges are announced, and combines bring numbers that are added up */
     double between_ms;        /* that each rank pauses before an exchange */
     double capacity_factor;   /* padded patterns; 0: the largest count of any expert, nothing dropped */
     double timeout;           /* seconds that one exchange or the start may take */
@@ -42,6 +49,12 @@ typedef struct mp_options {
  */
 int options_parse(int argc, char **argv, mp_options_t *options);
 void options_free(mp_options_t *options);
+
+/* Whether rows go from ranks with tokens to ranks with experts. */
+static inline bool options_direction_out(mp_direction_t direction)
+{
+    return direction == MP_DISPATCH || direction == MP_COMBINE_BACKWARD;
+}
 
 const char *options_pattern_name(mp_pattern_t pattern);
 const char *options_direction_name(mp_direction_t direction);

@@ -14,14 +14,15 @@
 
 /* Names the first byte of a row. row: the token in a dispatch, the row of the sender's send buffer in a combine. */
 typedef struct mp_name {
-    mp_direction_t direction;
-    int iteration, rank; /* iteration counts modulo 2048; rank: the sender */
-    uint32_t row;        /* MP_PAD (layout.h): zeros */
+    mp_direction_t direction; /* MP_DISPATCH or MP_COMBINE, also of their backwards */
+    int iteration, rank;      /* iteration counts modulo 2048; rank: the sender */
+    uint32_t row;             /* MP_PAD (layout.h): zeros */
 } mp_name_t;
 
 /* The first wrong byte seen and the number of all. Zero-initialise. */
 typedef struct mp_wrong {
     uint64_t bytes;
+    bool said;            /* the first one was a number, and is said already; the rest does not mean anything */
     mp_name_t name;       /* of the row that was expected */
     size_t place, offset; /* row in the buffer that was looked at, byte in that row */
     uint8_t expected, got;

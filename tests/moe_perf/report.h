@@ -18,6 +18,7 @@ typedef struct mp_tally {
     uint64_t wrong, checked, bytes, off_rank;
     mp_wire_t wire;
     uint64_t reads_wire, cpu_us;
+    double error_ulp; /* largest of a sum */
 } mp_tally_t;
 
 typedef struct mp_outcome {

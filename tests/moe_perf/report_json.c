@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -106,7 +107,9 @@ static void json_outcome(FILE *out, const mp_report_t *report, mp_direction_t di
     const mp_outcome_t *outcome = &report->outcomes[direction];
     int iters = report->options->iters, ranks = report->options->ranks;
     uint64_t wrong = 0, checked = 0;
+    double error_ulp = 0;
     for (int r = 0; r < ranks; r++) {
+        error_ulp = fmax(error_ulp, outcome->tally[r].error_ulp);
         wrong += outcome->tally[r].wrong;
         checked += outcome->tally[r].checked;
     }
@@ -123,6 +126,8 @@ static void json_outcome(FILE *out, const mp_report_t *report, mp_direction_t di
         fprintf(out, "%s%.3f", r ? "," : "", 1e-3 * (double)outcome->tally[r].cpu_us / iters);
     fprintf(out, "],");
     json_wire(out, report, outcome->tally);
+    if (report->options->guided && !options_direction_out(direction))
+        fprintf(out, ",\"max_error_ulp\":%.6f", error_ulp);
     fputc('}', out);
 }
 

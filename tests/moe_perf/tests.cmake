@@ -27,10 +27,17 @@ moe_perf_run(one_rank_gets_all 4 0 --routing one:2)
 moe_perf_run(ranks_without_tokens 4 0 --tokens-of 1:0 --tokens-of 3:0)
 moe_perf_run(nobody_has_tokens 2 0 --tokens 0)
 moe_perf_run(one_rank_alone 1 0)
+moe_perf_run(all_directions 4 0 --guided --direction all --layers 2)
+moe_perf_run(sums_of_padded_rows 4 0 --guided --direction all --pattern deepspeed --dtype fp16)
+moe_perf_run(sums_of_some_ranks 4 0 --guided --direction all --dtype fp32 --tokens-of 1:0)
+moe_perf_run(sums_need_numbers 2 2 --guided --dtype fp8)
 moe_perf_run(bad_option 2 2 --routing zipf)
 moe_perf_run(wrong_bytes_are_found 4 1 --routing zipf:1)
-set_property(TEST moe_perf.wrong_bytes_are_found APPEND PROPERTY
-    ENVIRONMENT "LD_PRELOAD=$<TARGET_FILE:moe_perf_wrong_send>" ASAN_OPTIONS=verify_asan_link_order=0)
+moe_perf_run(wrong_sums_are_found 4 1 --routing zipf:1 --guided --direction combine)
+foreach(name bytes sums)
+    set_property(TEST moe_perf.wrong_${name}_are_found APPEND PROPERTY
+        ENVIRONMENT "LD_PRELOAD=$<TARGET_FILE:moe_perf_wrong_send>" ASAN_OPTIONS=verify_asan_link_order=0)
+endforeach()
 
 hm_room_test(moe_perf pauses_between_calls ${CMAKE_CURRENT_SOURCE_DIR}/test/pauses.sh $<TARGET_FILE:moe_perf>)
 set_tests_properties(moe_perf.pauses_between_calls PROPERTIES
@@ -43,3 +50,6 @@ if(NOT HM_SANITIZE MATCHES thread)
     set_tests_properties(moe_perf.wire_counts PROPERTIES
         ENVIRONMENT "LD_LIBRARY_PATH=$<TARGET_FILE_DIR:hostnccl>")
 endif()
+
+hm_room_test(moe_perf guided bash ${CMAKE_CURRENT_SOURCE_DIR}/test/guided.sh $<TARGET_FILE:moe_perf> $<TARGET_FILE:hiermoe>)
+set_tests_properties(moe_perf.guided PROPERTIES ENVIRONMENT "LD_LIBRARY_PATH=$<TARGET_FILE_DIR:hostnccl>")
