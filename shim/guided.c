@@ -117,19 +117,21 @@ hm_guided_t *guided_take(hm_guided_t *guided, hm_parts_t *parts, const hm_call_t
 }
 
 /* Says why a call was refused, at the first one of the communicator. */
-static void refusal_say(const hm_comm_t *comm, const hm_agreement_t *agreement)
+static void refusal_say(const hm_parts_t *parts, const hm_agreement_t *agreement)
 {
+    const hm_comm_t *comm = parts->channel.comm;
     if (comm->rank != 0) return;
+    int odd = ballot_odd_find(&parts->agree.ballot, &parts->agree.board, agreement->reason);
     if (agreement->reason == HM_REASON_ANNOUNCED_OTHERWISE)
         comm_say(HM_LOG_WARN, comm,
                  "rank %d announced another all-to-all than rank 0, or only one of them announced it; all ranks leave "
                  "it to NCCL",
-                 agreement->odd);
+                 odd);
     if (agreement->reason == HM_REASON_ROWS_MISANNOUNCED)
         comm_say(HM_LOG_WARN, comm,
                  "rank %d announced rows as one token that are not the same bytes, or that name no token; all ranks "
                  "leave the call to NCCL and compare rows from here on",
-                 agreement->odd);
+                 odd);
 }
 
 void guided_note(hm_guided_t *guided, hm_parts_t *parts, const hm_agreement_t *agreement)
@@ -141,7 +143,7 @@ void guided_note(hm_guided_t *guided, hm_parts_t *parts, const hm_agreement_t *a
     if (wrong) parts->distrusted = true;
     if (agreement->heard != HM_HEARD_NOTHING) atomic_fetch_add(&comm->stats.announced, 1);
     if (guided != NULL) announce_end(guided->announced, refused ? -EPROTO : 0, 0);
-    if (refused && atomic_fetch_add(&comm->stats.misannounced, 1) == 0) refusal_say(comm, agreement);
+    if (refused && atomic_fetch_add(&comm->stats.misannounced, 1) == 0) refusal_say(parts, agreement);
 }
 
 ncclResult_t guided_carried(hm_guided_t *guided, hm_parts_t *parts, const hm_load_t *load,

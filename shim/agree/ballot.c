@@ -71,15 +71,41 @@ size_t ballot_wrong_at(const hm_ballot_t *ballot)
     return ballot_counts_at(ballot) + (1 + (size_t)ballot->groups) * sizeof(uint32_t);
 }
 
-/* Refuses a call of which a rank was found to have announced rows wrongly. */
-static void wrong_judge(const hm_ballot_t *ballot, const hm_board_t *board, hm_agreement_t *found)
+static const hm_ballot_head_t *head_of(const hm_ballot_t *ballot, const hm_board_t *board, int rank)
 {
-    for (int r = 0; r < ballot->ranks && found->able; r++) {
-        if (row_of(ballot, board, (size_t)r)[ballot_wrong_at(ballot) / sizeof(uint32_t)] == 0) continue;
-        found->able = false;
-        found->reason = HM_REASON_ROWS_MISANNOUNCED;
-        found->odd = r;
+    return (const hm_ballot_head_t *)row_of(ballot, board, (size_t)rank);
+}
+
+int ballot_odd_find(const hm_ballot_t *ballot, const hm_board_t *board, hm_reason_t reason)
+{
+    uint64_t first = head_of(ballot, board, 0)->announced;
+    for (int r = 0; r < ballot->ranks; r++) {
+        const uint32_t *row = row_of(ballot, board, (size_t)r);
+        bool otherwise = head_of(ballot, board, r)->announced != first;
+        bool wrong = row[ballot_wrong_at(ballot) / sizeof *row] != 0;
+        if (reason == HM_REASON_ANNOUNCED_OTHERWISE ? otherwise : reason == HM_REASON_ROWS_MISANNOUNCED && wrong)
+            return r;
     }
+    return -1;
+}
+
+/* What the announcements come to: of the call, and, where tokens were announced, of its rows. */
+static void announced_judge(const hm_ballot_t *ballot, const hm_board_t *board, const hm_word_t *word,
+                            hm_agreement_t *found)
+{
+    const hm_ballot_head_t *first = head_of(ballot, board, 0);
+    if (ballot_odd_find(ballot, board, HM_REASON_ANNOUNCED_OTHERWISE) >= 0) {
+        found->able = false;
+        found->reason = HM_REASON_ANNOUNCED_OTHERWISE;
+        return;
+    }
+    if (first->announced == 0) return;
+    bool rows = found->able && found->row_fits;
+    found->heard = rows && first->able == HM_ABLE_ALONG ? HM_HEARD_ALONG : HM_HEARD_ALIKE;
+    if (!rows || found->heard == HM_HEARD_ALONG || word->said->tokens == NULL) return;
+    if (ballot_odd_find(ballot, board, HM_REASON_ROWS_MISANNOUNCED) < 0) return;
+    found->able = false;
+    found->reason = HM_REASON_ROWS_MISANNOUNCED;
 }
 
 static size_t counts_gcd(const hm_call_t *call, int ranks)
@@ -185,20 +211,14 @@ int ballot_judge(const hm_ballot_t *ballot, const hm_board_t *board, const hm_wo
             found.able = false;
             found.reason = HM_REASON_CALLS_DIFFER;
         }
-        if (head->announced != first->announced && found.odd == 0) found.odd = (int)s;
     }
-    if (first->announced != 0 && found.odd == 0) found.heard = HM_HEARD_ALIKE;
-    if (found.odd != 0) found.reason = HM_REASON_ANNOUNCED_OTHERWISE;
-    found.able = found.able && found.odd == 0;
+    announced_judge(ballot, board, word, &found);
     found.found = sizes_vote_count(&vote, found.gcd, ballot->ranks, &found.found_net);
     if (withdrawn) found = ballot_withdrawn();
-    if (found.able && found.row_fits && first->able == HM_ABLE_ALONG) found.heard = HM_HEARD_ALONG;
     if (found.able && found.row_fits && found.heard != HM_HEARD_ALONG && !counts_match(ballot, board)) {
         found.able = false;
         found.reason = HM_REASON_COUNTS_DIFFER;
     }
-    if (found.able && found.row_fits && found.heard == HM_HEARD_ALIKE && word->said->tokens != NULL)
-        wrong_judge(ballot, board, &found);
     *agreement = found;
     return 0;
 }

@@ -68,8 +68,6 @@ typedef struct hm_agreement {
     bool row_proven;      /* row_bytes was found in bytes: counts that allow a larger row say nothing */
     uint64_t bytes;       /* to other ranks and to themselves, all ranks together */
     hm_heard_t heard;     /* what announcements came to */
-    int odd;              /* a rank whose announcement differs from rank 0's; 0: there is none; or, where the reason is
-                             ROWS_MISANNOUNCED, one with such rows */
     bool timed;           /* every rank knew the times of an earlier call: */
     uint32_t lead_us;     /* minimum over ranks: the last rank to arrive did not wait */
     uint32_t transfer_us; /* maximum over ranks */
@@ -121,6 +119,10 @@ size_t ballot_wrong_at(const hm_ballot_t *ballot);
 
 /* Judges the rows on the board; word: what this rank said. 0, or -EPROTO where they do not belong to one call. */
 int ballot_judge(const hm_ballot_t *ballot, const hm_board_t *board, const hm_word_t *word, hm_agreement_t *agreement);
+
+/* After ballot_judge: a rank whose announcement differs from rank 0's, where that is the reason, or that announced rows
+ * wrongly, where that is; else -1. */
+int ballot_odd_find(const hm_ballot_t *ballot, const hm_board_t *board, hm_reason_t reason);
 
 /* Takes the rows of all ranks apart into ballot->table and ballot->distinct; sets agreement->bytes and ->net. */
 void ballot_split(hm_ballot_t *ballot, const hm_board_t *board, const hm_topo_t *topo, size_t row_bytes,
