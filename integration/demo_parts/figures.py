@@ -2,6 +2,7 @@
 import statistics
 
 from . import machine
+from .request import DIRECTIONS
 
 
 def depth_used(runs):
@@ -18,22 +19,42 @@ def depth_used(runs):
     return (max(calls, key=calls.get) if calls else 0), sum(calls.values()), reasons
 
 
+def one_direction(results):
+    """The figures of one direction, over all runs of a kind."""
+    return dict(ms=statistics.median(ms for r in results for ms in r["ms"]["all"]),
+                cpu_ms=statistics.fmean(sum(r["cpu_ms"]) for r in results) / machine.cores(),
+                wire_bytes=statistics.fmean(r["wire"]["bytes"] for r in results),
+                wrong=sum(r["wrong"] for r in results), checked_bytes=sum(r["checked_bytes"] for r in results))
+
+
+def one_kind(args, runs):
+    """Of one kind of runs: all directions together, as one follows the other."""
+    results = {name: [result["results"][name] for result, _ in runs] for name in DIRECTIONS[args.direction]}
+    each = [one_direction(of) for of in results.values()]
+    figures = {key: sum(one[key] for one in each) for key in each[0]}
+    errors = [r["max_error_ulp"] for of in results.values() for r in of if "max_error_ulp" in r]
+    figures["max_error_ulp"] = max(errors) if errors else None
+    return figures
+
+
+def times(volume, factor):
+    """A volume of one direction for several: the way back carries what the way there does, the other way round."""
+    if isinstance(volume, dict):
+        return {key: times(value, factor) for key, value in volume.items()}
+    return [value * factor for value in volume] if isinstance(volume, list) else volume * factor
+
+
 def summarise(args, runs):
-    figures = {}
-    for key, kind in (("baseline", "plain"), ("shim", "hiermoe")):
-        results = [result["results"]["dispatch"] for result, _ in runs[kind]]
-        figures[key] = dict(ms=statistics.median(ms for r in results for ms in r["ms"]["all"]),
-                            cpu_ms=statistics.fmean(sum(r["cpu_ms"]) for r in results) / machine.cores(),
-                            wire_bytes=statistics.fmean(r["wire"]["bytes"] for r in results),
-                            wrong=sum(r["wrong"] for r in results),
-                            checked_bytes=sum(r["checked_bytes"] for r in results))
-    unique = runs["plain"][0][0]["unique"]
+    figures = {key: one_kind(args, runs[kind]) for key, kind in (("baseline", "plain"), ("shim", "hiermoe"))}
+    unique = times(runs["plain"][0][0]["unique"], len(DIRECTIONS[args.direction]))
     base, shim = figures["baseline"], figures["shim"]
     depth, replaced, reasons = depth_used(runs["hiermoe"])
     figures.update(speedup=base["ms"] / shim["ms"], exact=base["wrong"] == 0 and shim["wrong"] == 0,
                    wire_ratio=shim["wire_bytes"] / base["wire_bytes"] if base["wire_bytes"] else None, depth=depth,
                    replaced=replaced, left=reasons, ranks=args.nodes * args.ranks_per_node, nodes=args.nodes, rate=args.rate,
-                   cores=machine.cores(), preloaded_ranks=min(len(lines) for _, lines in runs["hiermoe"]),
+                   direction=args.direction, mode="guided" if args.guided else "exact",
+                   max_error_ulp=shim["max_error_ulp"], cores=machine.cores(),
+                   preloaded_ranks=min(len(lines) for _, lines in runs["hiermoe"]),
                    config=runs["plain"][0][0]["config"], unique=unique,
                    wire_per_unique={key: figures[key]["wire_bytes"] / unique["bytes"]["per_node"]
                                     if unique["bytes"]["per_node"] else None for key in ("baseline", "shim")})
@@ -56,7 +77,7 @@ def table(args, shape, figures):
     base, shim, unique = figures["baseline"], figures["shim"], figures["unique"]
     link, ratio, floor = links_ms(args, figures), figures["wire_ratio"], figures["wire_per_unique"]
     rows = [("", "plain", "hiermoe", ""),
-            ("time of one all-to-all, ms", f"{base['ms']:.1f}", f"{shim['ms']:.1f}",
+            (f"time of {'dispatch and combine' if args.direction == 'both' else 'one ' + args.direction}, ms", f"{base['ms']:.1f}", f"{shim['ms']:.1f}",
              f"speedup {figures['speedup']:.2f}"),
             ("  its busiest link needs at least", f"{link['flat']:.1f}", f"{link['node']:.1f}", ""),
             ("  processor time of it, on each core", f"{base['cpu_ms']:.1f}", f"{shim['cpu_ms']:.1f}",
@@ -68,6 +89,8 @@ def table(args, shape, figures):
              f"{unique['bytes']['per_node'] / 1e6:.2f} MB"),
             ("wrong bytes", str(base["wrong"]), str(shim["wrong"]),
              f"of {(base['checked_bytes'] + shim['checked_bytes']) / 1e9:.2f} GB checked"),
+            *([("largest error of a sum, ulp", f"{base['max_error_ulp']:.2f}", f"{shim['max_error_ulp']:.2f}", "")]
+              if shim["max_error_ulp"] is not None else []),
             ("depth", "-", str(figures["depth"] or "none"), "")]
     print(f"\n{args.nodes} nodes x {args.ranks_per_node} ranks, {args.rate} links, hidden {args.hidden} bf16, {shape}")
     for name, plain, ours, note in rows:

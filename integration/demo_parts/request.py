@@ -8,6 +8,7 @@ from .deal import Trace
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 TRACE = ROOT / "tests" / "traces" / "moe_lm.hmtrace"  # figures of different days are of one routing
+DIRECTIONS = {"dispatch": ["dispatch"], "combine": ["combine"], "both": ["dispatch", "combine"]}
 RANKS_MOST = 1024  # in a communicator that the library serves
 
 
@@ -18,6 +19,10 @@ def options(description):
     ap.add_argument("--rate", default="1gbit", help="of each node's link, such as 500mbit (default 1gbit)")
     ap.add_argument("--routing", help="uniform, zipf:S, group:N:G or trace:FILE (default: "
                                       f"{TRACE.relative_to(ROOT)}); a trace brings experts and top-k")
+    ap.add_argument("--direction", choices=DIRECTIONS, default="dispatch",
+                    help="rows to the experts, their results back, or one after the other (default dispatch)")
+    ap.add_argument("--guided", action="store_true",
+                    help="the benchmark announces its exchanges as adapters do, and results are summed on the way back")
     ap.add_argument("--tokens", type=int, help="per rank (default 1024)")
     ap.add_argument("--hidden", type=int, default=1024, help="bf16 elements per token (default 1024)")
     ap.add_argument("--experts", type=int, help="a multiple of the ranks (default 128, or the next one)")

@@ -218,16 +218,15 @@ static int run_measure(const run_t *run, int layer, double *ms, uint64_t *cpu_us
     return status;
 }
 
-/* Where the exchanges of a layer go along a dispatch that a rank does not have: makes that first, untimed. */
+/* The dispatch that an exchange belongs to, untimed: where exchanges are guided, each follows one of its own, as in a
+ * job. */
 static int dispatch_make(const run_t *run, int layer)
 {
+    double ms;
     run_t *out = run->dispatch;
-    double ms, lacks = guide_lacks(run->bench->guide, run->direction, layer);
     if (out == NULL) return 0;
-    int status = comm_max(run->bench->comm, &lacks, 1);
-    if (status || lacks == 0) return status;
     run_counts(out, &run->bench->layouts[layer]);
-    status = run_prepare(out, &run->bench->layouts[layer], 0, false);
+    int status = run_prepare(out, &run->bench->layouts[layer], 0, false);
     return status ? status : run_exchange(out, layer, &ms);
 }
 
@@ -313,7 +312,7 @@ int bench_run(const mp_bench_t *bench, mp_direction_t direction, mp_result_t *re
     out.direction = MP_DISPATCH;
     out.result = &unused;
     *result = (mp_result_t){0};
-    bool follows = bench->guide->api != NULL && direction != MP_DISPATCH;
+    bool follows = guide_follows(bench->guide, direction);
     int status = run_alloc(&run);
     if (!status && follows) status = run_alloc(&out);
     run.dispatch = follows ? &out : NULL;

@@ -104,8 +104,7 @@ void guide_settle(const mp_guide_t *guide, mp_direction_t direction, int number)
     guide->layer[number].handle = made;
 }
 
-bool guide_lacks(const mp_guide_t *guide, mp_direction_t direction, int number)
+bool guide_follows(const mp_guide_t *guide, mp_direction_t direction)
 {
-    bool guided = guide->api && (guide->roles >> roles[direction] & 1);
-    return guided && direction != MP_DISPATCH && !guide->layer[number].handle;
+    return guide->api && direction != MP_DISPATCH && (guide->roles >> roles[direction] & 1);
 }

@@ -33,7 +33,7 @@ void guide_close(mp_guide_t *guide);
 void guide_announce(const mp_guide_t *guide, mp_direction_t direction, int layer, const mp_layout_t *layout);
 void guide_settle(const mp_guide_t *guide, mp_direction_t direction, int layer);
 
-/* Whether an exchange needs a dispatch that was not kept yet, on this rank. */
-bool guide_lacks(const mp_guide_t *guide, mp_direction_t direction, int layer);
+/* Whether exchanges of a direction may go along a dispatch. The same on all ranks that have the same settings. */
+bool guide_follows(const mp_guide_t *guide, mp_direction_t direction);
 
 #endif

@@ -24,13 +24,13 @@ counted() {
 for depth in 1 2; do
     for type in bf16 fp16 fp32; do
         HIERMOE_DEPTH=$depth run "$type$depth" --dtype $type --layers 2
-        counted $type$depth guided_calls 24
+        counted $type$depth guided_calls 42 # and as many dispatches as there are other calls
         counted $type$depth misannounced_calls 0
         grep -q '"max_error_ulp":' "$folder/json"
     done
 done
 HIERMOE_DEPTH=2 run padded --pattern deepspeed --tokens-of 3:0
-counted padded guided_calls 24
+counted padded guided_calls 42
 # A dispatch that is left alone takes the calls after it with it.
 HIERMOE_DEPTH=0 run alone
 counted alone guided_calls 0
