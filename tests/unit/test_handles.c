@@ -133,14 +133,37 @@ static void a_dispatch_of_another_communicator(void **state)
     release(&kept); /* after its communicator ended: nothing */
 }
 
+/* One rank's device memory runs out, sooner or later. */
+static void memory_runs_out_at_any_point(void **state)
+{
+    int guided = 0, kept = 0;
+    (void)state;
+    for (long at = 1; at < 16; at++) {
+        tear_down(NULL);
+        set_up(NULL);
+        hm_settings_t poor = doubles_settings;
+        poor.test_fail_alloc = at;
+        world.settings[3] = &poor;
+        for (int i = 0; i < 2; i++) {
+            kept_t one = dispatch();
+            along(HIERMOE_COMBINE, &one);
+            along(HIERMOE_DISPATCH_BACKWARD, &one);
+        }
+        guided += world.comm[0].stats.guided > 0;
+        kept += world.comm[3].stats.handles > 0;
+    }
+    assert_in_range(guided, 2, 14);
+    assert_in_range(kept, 1, guided);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(many_dispatches_at_a_time),          TEST(memory_is_used_again),
-        TEST(leaked_handles_stay_under_the_cap),  TEST(one_rank_releases_nothing),
-        TEST(without_memory_nothing_is_kept),     TEST(one_rank_has_released_it),
-        TEST(a_dispatch_of_another_communicator),
+        TEST(many_dispatches_at_a_time),         TEST(memory_is_used_again),
+        TEST(leaked_handles_stay_under_the_cap), TEST(one_rank_releases_nothing),
+        TEST(without_memory_nothing_is_kept),    TEST(memory_runs_out_at_any_point),
+        TEST(one_rank_has_released_it),          TEST(a_dispatch_of_another_communicator),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
