@@ -124,12 +124,9 @@ __attribute__((constructor)) static void settings_fork_prepare(void)
 /* Hashes values, not text: 64K and 65536 are the same setting. */
 uint64_t settings_hash(void)
 {
-    static const size_t widths[] = {[HM_KIND_choice] = sizeof(hm_choice_t),
-                                    [HM_KIND_mode] = sizeof(hm_mode_t),
-                                    [HM_KIND_number] = sizeof(hm_number_t),
-                                    [HM_KIND_size] = sizeof(hm_size_t),
-                                    [HM_KIND_flag] = sizeof(hm_flag_t),
-                                    [HM_KIND_list] = sizeof(hm_list_t)};
+    static const size_t widths[] = {[HM_KIND_choice] = sizeof(hm_choice_t), [HM_KIND_mode] = sizeof(hm_mode_t),
+                                    [HM_KIND_number] = sizeof(hm_number_t), [HM_KIND_size] = sizeof(hm_size_t),
+                                    [HM_KIND_flag] = sizeof(hm_flag_t),     [HM_KIND_list] = sizeof(hm_list_t)};
     uint64_t hash = HM_BYTES_HASH_START;
     const hm_settings_t *now = settings_get();
     for (int i = 0; i < HM_ROWS; i++) {

@@ -183,7 +183,7 @@ static void what_cannot_be_is_refused(void **state)
     REFUSED(-EINVAL, bad.map_bytes = 0);
     REFUSED(-EINVAL, bad.map = NULL);
     REFUSED(-EINVAL, bad.map = (const char *)map + 2); /* entries are aligned */
-    REFUSED(-EINVAL, bad.rows_out = UINT64_MAX); /* the map must have a length */
+    REFUSED(-EINVAL, bad.rows_out = UINT64_MAX);       /* the map must have a length */
     REFUSED(-EINVAL, bad.tokens = UINT32_MAX);
     REFUSED(-EINVAL, bad.handle = 1); /* a dispatch makes one */
     REFUSED(-EINVAL, bad.role = HIERMOE_COMBINE);

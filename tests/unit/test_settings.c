@@ -263,12 +263,12 @@ static void hash_is_of_values(void **state)
     setenv("HIERMOE_TIMEOUT", "5", 1);       /* each rank its own */
     load();
     assert_int_equal(settings_hash(), plain);
-    static const char *const names[] = {"HIERMOE_MODE",      "HIERMOE_DEPTH",     "HIERMOE_TOPO",
-                                        "HIERMOE_ROW_BYTES", "HIERMOE_MIN_BYTES", "HIERMOE_MAX_SCRATCH",
-                                        "HIERMOE_TRUST",     "HIERMOE_SLICES",    "HIERMOE_SPREAD",
-                                        "HIERMOE_WINDOWS",   "HIERMOE_GATHER",    "HIERMOE_GUIDED",    "HIERMOE_VERIFY", "HIERMOE_MAX_HANDLE_BYTES"};
-    static const char *const values[] = {"off",   "2", "2,2", "64", "1M",   "1G",
-                                         "shape", "3", "0",   "0",  "nccl", "dispatch", "all", "1M"};
+    static const char *const names[] = {
+        "HIERMOE_MODE",        "HIERMOE_DEPTH",  "HIERMOE_TOPO",   "HIERMOE_ROW_BYTES",       "HIERMOE_MIN_BYTES",
+        "HIERMOE_MAX_SCRATCH", "HIERMOE_TRUST",  "HIERMOE_SLICES", "HIERMOE_SPREAD",          "HIERMOE_WINDOWS",
+        "HIERMOE_GATHER",      "HIERMOE_GUIDED", "HIERMOE_VERIFY", "HIERMOE_MAX_HANDLE_BYTES"};
+    static const char *const values[] = {"off", "2", "2,2", "64",   "1M",       "1G",  "shape",
+                                         "3",   "0", "0",   "nccl", "dispatch", "all", "1M"};
     size_t equal = 0;
 #define HM_SETTING(field, variable, kind, standard, accepted, same, help) equal += same;
 #include "base/settings.def"
