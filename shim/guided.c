@@ -163,16 +163,14 @@ ncclResult_t guided_carried(hm_guided_t *guided, hm_parts_t *parts, const hm_loa
 }
 
 /* What the statistics count of a call along a dispatch. */
-static void followed_note(const hm_guided_t *guided, const hm_call_t *call)
+static void followed_note(const hm_guided_t *guided, const hm_place_t *place, const hm_call_t *call)
 {
     hm_comm_t *comm = call->comm;
-    uint64_t others = 0;
     for (int r = 0; r < comm->ranks; r++)
-        if (r != comm->rank) others += call->send_bytes[r];
+        if (r != comm->rank) stats_raw_add(&comm->stats, &comm->seat, place_node(place, r), call->send_bytes[r]);
     atomic_fetch_add(&comm->stats.replaced, 1);
     atomic_fetch_add(&comm->stats.guided, 1);
     atomic_fetch_add(&comm->stats.depth[guided->held->depth], 1);
-    atomic_fetch_add(&comm->stats.bytes_raw, others);
     announce_end(guided->announced, 1, 0);
 }
 
@@ -199,7 +197,7 @@ ncclResult_t guided_follow(hm_guided_t *guided, hm_parts_t *parts, const hm_call
                                                 : again_run(&parts->carry, channel, guided->held->kept, &along);
     clock_end(&parts->know.clock, channel);
     if (result == ncclSuccess) {
-        followed_note(guided, call);
+        followed_note(guided, &parts->place, call);
         return result;
     }
     comm_fail(comm, result);

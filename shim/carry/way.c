@@ -45,6 +45,7 @@ hm_way_t way_open(hm_carry_t *carry, hm_channel_t *channel, hm_kept_t *kept, con
 static ncclResult_t lane_exchange(hm_way_t *way, const hm_kept_lane_t *lane, int step, size_t width, bool send)
 {
     bool outs = send != way->back;
+    hm_comm_t *comm = way->channel->comm;
     const hm_message_t *message = outs ? lane->out : lane->in;
     ncclResult_t result = ncclSuccess;
     for (int i = 0, count = outs ? lane->route->outs : lane->route->ins; i < count && result == ncclSuccess; i++) {
@@ -52,7 +53,7 @@ static ncclResult_t lane_exchange(hm_way_t *way, const hm_kept_lane_t *lane, int
         if (message[i].step != step || bytes == 0) continue;
         if (send) {
             result = channel_send(way->channel, way->scratch + message[i].at, bytes, message[i].peer);
-            atomic_fetch_add(&way->channel->comm->stats.bytes_sent, bytes);
+            stats_sent_add(&comm->stats, &comm->seat, place_node(way->kept->place, message[i].peer), bytes);
         } else {
             result = channel_recv(way->channel, way->scratch + message[i].at, bytes, message[i].peer);
         }

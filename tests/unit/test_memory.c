@@ -378,7 +378,7 @@ static void memory_of_measuring(void **context)
 static void memory_of_the_state(void **context)
 {
     (void)context;
-    COUNTED_BELOW(sizeof(hm_state_t), 18432);
+    COUNTED_BELOW(sizeof(hm_state_t), 20480);
 }
 
 int main(void)
