@@ -186,9 +186,8 @@ static bool counts_match(const hm_ballot_t *ballot, const hm_board_t *board)
 int ballot_judge(const hm_ballot_t *ballot, const hm_board_t *board, const hm_word_t *word, hm_agreement_t *agreement)
 {
     const hm_ballot_head_t *first = (const hm_ballot_head_t *)board->host;
-    hm_agreement_t found = {
-        .able = true, .row_fits = word->row_bytes != 0, .reason = HM_REASON_NONE, .timed = true, .lead_us = UINT32_MAX};
-    found.span_us = first->span_us;
+    hm_agreement_t found = {.able = true, .row_fits = word->row_bytes != 0, .reason = HM_REASON_NONE};
+    found.times = (hm_times_t){.timed = true, .lead_us = UINT32_MAX, .span_us = first->span_us};
     bool withdrawn = false;
     hm_size_vote_t vote = {.sizes = 0};
     for (size_t s = 0; s < (size_t)ballot->ranks; s++) {
@@ -197,10 +196,10 @@ int ballot_judge(const hm_ballot_t *ballot, const hm_board_t *board, const hm_wo
         const uint32_t *words = row_of(ballot, board, s) + ballot_found_at(ballot) / sizeof(uint32_t);
         sizes_vote_add(&vote, words[0], words[1]);
         found.gcd = bytes_gcd(found.gcd, head->gcd);
-        if (head->transfer_us == 0) found.timed = false;
-        if (head->lead_us < found.lead_us) found.lead_us = head->lead_us;
-        if (head->transfer_us > found.transfer_us) found.transfer_us = head->transfer_us;
-        if (head->wait_us > found.wait_us) found.wait_us = head->wait_us;
+        if (head->transfer_us == 0) found.times.timed = false;
+        if (head->lead_us < found.times.lead_us) found.times.lead_us = head->lead_us;
+        if (head->transfer_us > found.times.transfer_us) found.times.transfer_us = head->transfer_us;
+        if (head->wait_us > found.times.wait_us) found.times.wait_us = head->wait_us;
         if (head->able == HM_ABLE_WITHDRAWN) withdrawn = true;
         if (head->able == HM_ABLE_GCD) found.row_fits = false;
         if (head->able == HM_ABLE_NOT && found.able) {

@@ -56,23 +56,28 @@ typedef enum hm_heard {
     HM_HEARD_ALONG /* alike and able: all ranks have kept the dispatch that the call goes along; no table is agreed */
 } hm_heard_t;
 
-/* What all rows come to, alike on all ranks. */
-typedef struct hm_agreement {
-    bool able;            /* every rank is able and the counts of senders and receivers match */
-    hm_reason_t reason;   /* where not */
-    bool row_fits;        /* row_bytes divides every count; false: try again with `gcd` */
-    size_t gcd;           /* of all counts of all ranks, bytes; 0 too where the reason is STREAM_HELD */
-    int64_t net;          /* where able and row_fits: what the rows' copies save, as period_net */
-    size_t found;         /* size of a row that ranks found in their bytes, 0: none */
-    int64_t found_net;    /* what that may save */
-    bool row_proven;      /* row_bytes was found in bytes: counts that allow a larger row say nothing */
-    uint64_t bytes;       /* to other ranks and to themselves, all ranks together */
-    hm_heard_t heard;     /* what announcements came to */
-    bool timed;           /* every rank knew the times of an earlier call: */
+/* What the ranks' times of earlier calls come to. */
+typedef struct hm_times {
+    bool timed;           /* every rank knew: */
     uint32_t lead_us;     /* minimum over ranks: the last rank to arrive did not wait */
     uint32_t transfer_us; /* maximum over ranks */
     uint32_t span_us;     /* rank 0's, so that spans add up; 0: not known, as below */
     uint32_t wait_us;     /* maximum over ranks */
+} hm_times_t;
+
+/* What all rows come to, alike on all ranks. */
+typedef struct hm_agreement {
+    bool able;          /* every rank is able and the counts of senders and receivers match */
+    hm_reason_t reason; /* where not */
+    bool row_fits;      /* row_bytes divides every count; false: try again with `gcd` */
+    size_t gcd;         /* of all counts of all ranks, bytes; 0 too where the reason is STREAM_HELD */
+    int64_t net;        /* where able and row_fits: what the rows' copies save, as period_net */
+    size_t found;       /* size of a row that ranks found in their bytes, 0: none */
+    int64_t found_net;  /* what that may save */
+    bool row_proven;    /* row_bytes was found in bytes: counts that allow a larger row say nothing */
+    uint64_t bytes;     /* to other ranks and to themselves, all ranks together */
+    hm_heard_t heard;   /* what announcements came to */
+    hm_times_t times;   /* of earlier calls */
 } hm_agreement_t;
 
 typedef struct hm_ballot {

@@ -63,7 +63,7 @@ hm_word_t know_word(const hm_know_t *know, size_t row_bytes)
 static void times_note(const hm_timed_t *read, hm_comm_t *comm, const hm_agreement_t *agreement)
 {
     /* A call left alone is predicted without what looking at it costs. */
-    uint64_t lead_us = read->depth > 0 ? agreement->lead_us : 0, us = lead_us + agreement->transfer_us;
+    uint64_t lead_us = read->depth > 0 ? agreement->times.lead_us : 0, us = lead_us + agreement->times.transfer_us;
     stats_time_add(&comm->stats, read->depth > 0, us);
     if (read->depth > 0) {
         atomic_fetch_add(&comm->stats.timed_lead_us, lead_us);
@@ -77,11 +77,11 @@ static void times_note(const hm_timed_t *read, hm_comm_t *comm, const hm_agreeme
 void know_times_take(hm_know_t *know, hm_comm_t *comm, const hm_agreement_t *agreement)
 {
     const hm_timed_t *read = &know->clock.read;
-    hm_took_t took = {.known = agreement->timed, /* then this rank's clock has them, too */
-                      .lead_us = agreement->lead_us,
-                      .transfer_us = agreement->transfer_us,
-                      .span_us = agreement->span_us,
-                      .wait_us = agreement->wait_us};
+    hm_took_t took = {.known = agreement->times.timed, /* then this rank's clock has them, too */
+                      .lead_us = agreement->times.lead_us,
+                      .transfer_us = agreement->times.transfer_us,
+                      .span_us = agreement->times.span_us,
+                      .wait_us = agreement->times.wait_us};
     policy_time(&know->policy, &took);
     if (took.known) times_note(read, comm, agreement);
 }

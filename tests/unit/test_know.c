@@ -87,11 +87,11 @@ static hm_decision_t look_play(job_t *job, const kind_t *kind, size_t expected)
     hm_agreement_t agreement = {.able = row != 0,
                                 .gcd = kind->gcd,
                                 .bytes = (uint64_t)RANKS * RANKS * ROWS * row,
-                                .timed = job->transfer_us[slot] > 0,
-                                .lead_us = (uint32_t)(1e3 * LEAD_MS),
-                                .transfer_us = job->transfer_us[slot],
-                                .span_us = job->span_us,
-                                .wait_us = job->looks > 1 ? (uint32_t)(1e3 * (kind->host_ms + LEAD_MS + 1)) : 0};
+                                .times.timed = job->transfer_us[slot] > 0,
+                                .times.lead_us = (uint32_t)(1e3 * LEAD_MS),
+                                .times.transfer_us = job->transfer_us[slot],
+                                .times.span_us = job->span_us,
+                                .times.wait_us = job->looks > 1 ? (uint32_t)(1e3 * (kind->host_ms + LEAD_MS + 1)) : 0};
     job->know.clock.read = job->timed[slot];
     job->row_bytes = expected;
     job->now_ms += LEAD_MS + kind->host_ms;

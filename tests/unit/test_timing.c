@@ -252,16 +252,16 @@ static void a_call_left_alone_is_held_against_its_transfer(void **context)
     (void)context;
     hm_know_t know;
     hm_comm_t comm = {.ranks = 2, .rank = 0};
-    hm_agreement_t agreement = {.lead_us = 500, .transfer_us = 4000};
+    hm_agreement_t agreement = {.times = {.lead_us = 500, .transfer_us = 4000}};
     memset(&know, 0, sizeof know);
     for (int depth = 0; depth < 2; depth++) {
         const hm_ring_t *ratio = &know.policy.kind[0].arms.arm[depth].ratio;
         know.policy.look[0] = (hm_look_t){.able = true, .kind = 1, .depth = depth, .model_ms = 1};
         know.clock.read = (hm_timed_t){.planned = true, .depth = depth, .model_ms = 1, .predicted_ms = 1.5};
-        agreement.timed = false;
+        agreement.times.timed = false;
         know_times_take(&know, &comm, &agreement);
         assert_int_equal(ratio->kept, 0);
-        agreement.timed = true;
+        agreement.times.timed = true;
         for (int i = 0; i < 2; i++) know_times_take(&know, &comm, &agreement);
         assert_int_equal(ratio->kept, 2);
         assert_float_equal(ratio->value[0], 4, 1e-6);
