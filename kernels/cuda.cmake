@@ -47,8 +47,9 @@ set(HM_CUDA_CODES "${codes}" CACHE INTERNAL "what the kernels were compiled for"
 # Uncompressed: drivers before 12.4 cannot unpack what newer compilers pack by default.
 set(image ${CMAKE_CURRENT_BINARY_DIR}/image.fatbin)
 set(device_sources)
-foreach(source image.cu identify_class.cu identify_compare.cu identify_label.cu move.cu period_count.cu pick.cu device.cuh
-        identify.cuh scan.cuh cuda_jobs.h kernels.h period.h)
+foreach(source image.cu identify_class.cu identify_compare.cu identify_label.cu invert.cu mark.cu move.cu
+        period_count.cu pick.cu sum.cu
+        device.cuh element.h identify.cuh scan.cuh cuda_jobs.h kernels.h period.h sums.h)
     list(APPEND device_sources ${CMAKE_CURRENT_LIST_DIR}/${source})
 endforeach()
 add_custom_command(
@@ -62,8 +63,9 @@ add_custom_target(hm_cuda_image DEPENDS ${image})
 add_dependencies(hm_kernels hm_cuda_image)
 
 set(cuda_sources)
-foreach(source cuda.c cuda_beside.c cuda_context.c cuda_device.c cuda_driver.c cuda_identify.c cuda_image.c cuda_mark.c
-        cuda_memory.c cuda_move.c cuda_period.c cuda_pick.c cuda_share.c cuda_stage.c cuda_stream.c cuda_table.c)
+foreach(source cuda.c cuda_beside.c cuda_context.c cuda_device.c cuda_driver.c cuda_identify.c cuda_image.c
+        cuda_invert.c cuda_mark.c cuda_memory.c cuda_move.c cuda_period.c cuda_pick.c cuda_share.c cuda_stage.c
+        cuda_stream.c cuda_sum.c cuda_table.c cuda_tokens.c)
     list(APPEND cuda_sources ${CMAKE_CURRENT_LIST_DIR}/${source})
 endforeach()
 target_sources(hm_kernels PRIVATE ${cuda_sources})

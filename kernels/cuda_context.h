@@ -12,7 +12,9 @@
 #define HM_CUDA_KERNELS(X) \
     X(clear) \
     X(print) \
-    X(gather) X(number) X(compare) X(label) X(count) X(period) X(settle) X(pick) X(map) X(move) X(stage) X(claim)
+    X(gather) X(number) X(compare) X(label) X(count) X(period) X(settle) X(pick) X(map) X(move) X(stage) X(claim) \
+    X(mark_clear) X(mark_first) X(mark_number) X(mark_check) \
+    X(invert_count) X(invert_offset) X(invert_fill) X(invert_sort) X(sum)
 
 typedef enum hm_cuda_kernel {
 #define HM_CUDA_KERNEL(name) HM_CUDA_##name,

@@ -22,6 +22,10 @@ enum {
     HM_COUNT_GROUPS = 1024,        /* groups that are counted at a time */
     HM_COMPARE_BLOCK = 128,        /* threads of a compare block, whose warps work alone */
     HM_COMPARE_BYTES = 32 * 1024,  /* bytes that one warp of a compare takes, about */
+    HM_SUM_BLOCK = 128,            /* threads of a sum block */
+    HM_SUM_UNIT = 16 * 1024,       /* bytes that one block of sum writes, about */
+    HM_INVERT_TILE = 4 * HM_BLOCK, /* children that one block of invert takes */
+    HM_SORT_SHORT = 48,            /* children that one thread sorts */
     HM_MOST_STRAY_COMPARES = 4096, /* rows of one fingerprint but other bytes that are tried before a row is new */
 };
 
@@ -137,5 +141,46 @@ typedef struct hm_move {
     uint32_t rows, first_unit;   /* first_unit: of all blocks, the first one of this job */
     hm_move_unit_t unit;
 } hm_move_t;
+
+/* What the kernels of tokens read beside those of identify. */
+typedef struct hm_mark {
+    hm_identify_t rows; /* work.leader, number, state[0] and ticket only */
+    hm_tokens_t tokens;
+    hm_tokens_found_t found;
+    uint32_t *lead; /* [tokens + 1] smallest row of each token, fillers last */
+} hm_mark_t;
+
+/* A piece of the children of sums; `first`: number of its first child among those of all pieces. */
+typedef struct hm_piece {
+    const uint32_t *sum;
+    uint32_t first, first_sum, sums, first_row, parting, pad;
+} hm_piece_t;
+
+typedef struct hm_invert {
+    uint32_t *offset, *child;
+    uint32_t *next;            /* [sums] children so far; zeros at first */
+    unsigned long long *state; /* [tiles] look-back; zeros at first */
+    uint32_t *ticket;          /* zero at first */
+    uint32_t sums, children;
+} hm_invert_t;
+
+/* The segments of a table of rows. */
+typedef struct hm_sum_rows {
+    uint64_t at; /* bytes from the start of the tables */
+    uint32_t segments, pad;
+    uint64_t stride, offset;
+} hm_sum_rows_t;
+
+typedef struct hm_sum {
+    const uint32_t *offset, *child;
+    hm_sum_rows_t sources, into; /* into.segments 0: sums go to dst */
+    unsigned char *dst;
+    uint64_t dst_stride;
+    const uint32_t *id, *first, *filler;
+    uint32_t rows, sums;                /* rows: that are written, by number; in place: sums */
+    uint32_t width, across, first_unit; /* across: blocks that take the rows; the next ones take their next columns */
+    uint16_t unit_rows, unit_bytes;
+    uint8_t type, access, partings, in_place;
+} hm_sum_t;
 
 #endif

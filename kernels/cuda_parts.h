@@ -44,6 +44,13 @@ int cuda_identify(hm_context_t *context, void *stream, const hm_rows_t *rows, co
                   const hm_identity_t *identity);
 size_t cuda_period_bytes(const hm_period_job_t *job);
 int cuda_period(hm_context_t *context, void *stream, const hm_period_job_t *job, void *work, uint32_t *found);
+size_t cuda_tokens_bytes(size_t n, uint64_t tokens);
+int cuda_tokens(hm_context_t *context, void *stream, const hm_rows_t *rows, const uint32_t *bit,
+                const hm_bits_t *groups, int group_count, const hm_tokens_t *tokens, void *work,
+                const hm_identity_t *identity, const hm_tokens_found_t *found);
+size_t cuda_invert_bytes(size_t sums);
+int cuda_invert(hm_context_t *context, void *stream, const hm_invert_job_t *job);
+int cuda_sum(hm_context_t *context, void *stream, const hm_sum_job_t *jobs, int count);
 int cuda_pick(hm_context_t *context, void *stream, const hm_pick_job_t *jobs, int count);
 int cuda_map(hm_context_t *context, void *stream, const hm_map_job_t *jobs, int count);
 int cuda_move(hm_context_t *context, void *stream, const hm_move_job_t *jobs, int count);

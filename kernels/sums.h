@@ -89,6 +89,7 @@ typedef struct hm_sum_into {
 typedef struct hm_sum_job {
     const uint32_t *offset, *child; /* of invert; offset points to that of the first sum */
     uint32_t sums;
+    uint32_t partings;             /* at least the largest parting of the lists' pieces */
     hm_element_t type;             /* not BYTES */
     size_t width;                  /* bytes of each row that are added */
     const struct hm_rows *sources; /* children, numbered through the segments; row_bytes: distance of two rows */

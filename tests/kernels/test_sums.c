@@ -219,7 +219,7 @@ static void sums_are_the_models(void **context)
         char *to = malloc(trial.sums * (width + gap) + 1);
         hm_rows_t sources = {trial.pieces, (const void *const *)trial.source, trial.source_rows, trial.stride};
         hm_sum_job_t job = {.offset = trial.first, .child = trial.child, .sums = trial.sums, .type = trial.type};
-        job.width = width, job.sources = &sources, job.src_offset = trial.offset, job.dst = to;
+        job.partings = LEVELS, job.width = width, job.sources = &sources, job.src_offset = trial.offset, job.dst = to;
         job.dst_stride = width + gap;
         assert_int_equal(hm_kernels_host.sum(kernels, NULL, &job, 1), 0);
         for (uint32_t i = 0; i < trial.sums; i++)
