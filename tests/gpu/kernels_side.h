@@ -35,5 +35,6 @@ void download(side_t *side, const void *device, void *plain, size_t bytes);
 void test_claim(void);
 void test_identify(bool small);
 void test_period(bool small);
+void test_sums(bool small);
 
 #endif

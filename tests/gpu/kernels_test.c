@@ -362,6 +362,7 @@ int main(int argc, char **argv)
     test_arguments();
     test_identify(small);
     test_period(small);
+    test_sums(small);
     for (int i = 0; i < (small ? 6 : 60); i++) test_pick_one(1 + (int)below(i % 3 == 0 ? 40 : 4), small ? 300 : 9000);
     test_tables();
     test_pick_tags();
