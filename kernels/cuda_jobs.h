@@ -171,16 +171,31 @@ typedef struct hm_sum_rows {
     uint64_t stride, offset;
 } hm_sum_rows_t;
 
+/* hm_sum_into_t on the device; rows.segments 0: sums go to dst. */
+typedef struct hm_sum_to {
+    hm_sum_rows_t rows;
+    const uint32_t *id, *first, *filler;
+    uint32_t in_place, pad;
+} hm_sum_to_t;
+
+/* What one block of a sum takes: `bytes` of each of `rows` rows; `across` blocks take all rows, the next ones their
+ * next columns. */
+typedef struct hm_sum_unit {
+    uint32_t across;
+    uint16_t rows, bytes;
+    uint32_t access, pad;
+} hm_sum_unit_t;
+
 typedef struct hm_sum {
     const uint32_t *offset, *child;
-    hm_sum_rows_t sources, into; /* into.segments 0: sums go to dst */
+    hm_sum_rows_t sources;
+    hm_sum_to_t to;
     unsigned char *dst;
     uint64_t dst_stride;
-    const uint32_t *id, *first, *filler;
-    uint32_t rows, sums;                /* rows: that are written, by number; in place: sums */
-    uint32_t width, across, first_unit; /* across: blocks that take the rows; the next ones take their next columns */
-    uint16_t unit_rows, unit_bytes;
-    uint8_t type, access, partings, in_place;
+    uint32_t rows, sums; /* rows: that are written, by number; in place: sums */
+    uint32_t width, first_unit;
+    uint32_t type, partings;
+    hm_sum_unit_t unit;
 } hm_sum_t;
 
 #endif

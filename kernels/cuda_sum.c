@@ -41,10 +41,10 @@ static hm_sum_rows_t rows_describe(const sum_table_t *table, size_t offset)
 /* Cuts a job into what blocks take; returns how many. */
 static uint64_t units_cut(hm_sum_t *sum)
 {
-    sum->unit_bytes = sum->width < HM_SUM_UNIT ? (uint16_t)sum->width : HM_SUM_UNIT;
-    sum->unit_rows = (uint16_t)(HM_SUM_UNIT / sum->unit_bytes);
-    sum->across = (uint32_t)cuda_tiles(sum->rows, sum->unit_rows);
-    return sum->across * cuda_tiles(sum->width, sum->unit_bytes);
+    sum->unit.bytes = sum->width < HM_SUM_UNIT ? (uint16_t)sum->width : HM_SUM_UNIT;
+    sum->unit.rows = (uint16_t)(HM_SUM_UNIT / sum->unit.bytes);
+    sum->unit.across = (uint32_t)cuda_tiles(sum->rows, sum->unit.rows);
+    return sum->unit.across * cuda_tiles(sum->width, sum->unit.bytes);
 }
 
 /* The device's form of a job, without first_unit; returns how many blocks it takes. */
@@ -61,17 +61,17 @@ static uint64_t sum_describe(const hm_sum_job_t *job, const sum_table_t *sources
                       .sums = job->sums,
                       .rows = scattered && !job->into.in_place ? job->into.rows : job->sums,
                       .width = (uint32_t)job->width,
-                      .type = (uint8_t)job->type,
-                      .partings = (uint8_t)job->partings,
-                      .in_place = scattered && job->into.in_place};
+                      .type = job->type,
+                      .partings = job->partings};
     if (scattered) {
-        sum->into = rows_describe(into, job->into.offset);
-        sum->id = job->into.id;
-        sum->first = job->into.first;
-        sum->filler = job->into.filler;
+        sum->to = (hm_sum_to_t){.rows = rows_describe(into, job->into.offset),
+                                .id = job->into.id,
+                                .first = job->into.first,
+                                .filler = job->into.filler,
+                                .in_place = job->into.in_place};
     }
     bits |= scattered ? into->bits | job->into.offset : (uintptr_t)job->dst | job->dst_stride;
-    sum->access = (uint8_t)cuda_access(bits);
+    sum->unit.access = cuda_access(bits);
     return units_cut(sum);
 }
 

@@ -144,57 +144,48 @@ static __device__ __forceinline__ void row_write(const hm_tables_t &tables, cons
                                                  uint64_t at, uint32_t bytes)
 {
     uint32_t sum = row, to = row;
-    bool read = true, into = job.into.segments > 0;
-    if (into && !job.in_place) {
-        sum = job.id[row];
-        read = sum < job.sums && job.first[sum] == row;
+    bool read = true, into = job.to.rows.segments > 0;
+    if (into && !job.to.in_place) {
+        sum = job.to.id[row];
+        read = sum < job.sums && job.to.first[sum] == row;
     } else if (into) {
-        to = job.first[row];
+        to = job.to.first[row];
     }
-    if (into && job.filler != nullptr && *job.filler == sum) read = false;
+    if (into && job.to.filler != nullptr && *job.to.filler == sum) read = false;
     uint4 result = make_uint4(0, 0, 0, 0);
-    if (read || job.in_place) {
+    if (read || job.to.in_place) {
         uint32_t begin = job.offset[sum], end = job.offset[sum + 1];
         if (read && begin < end) result = children_add<T, NODES>(tables, job, begin, end, at, bytes);
-        if (job.in_place) children_clear<T>(tables, job, begin, end, at, bytes);
+        if (job.to.in_place) children_clear<T>(tables, job, begin, end, at, bytes);
     }
-    unsigned char *dst = into ? table_row(tables, job.into, to) : job.dst + to * job.dst_stride;
+    unsigned char *dst = into ? table_row(tables, job.to.rows, to) : job.dst + to * job.dst_stride;
     piece_write<T>(dst + at, result, bytes);
 }
 
 template <typename T, int NODES>
 static __device__ __forceinline__ void rows_write(const hm_tables_t &tables, const hm_sum_t &job)
 {
-    uint32_t unit = blockIdx.x - job.first_unit, first = unit % job.across * job.unit_rows;
-    uint32_t from = unit / job.across * job.unit_bytes, bytes = min((uint32_t)job.unit_bytes, job.width - from);
-    uint32_t rows = min((uint32_t)job.unit_rows, job.rows - first), pieces = (bytes + 15) / 16;
+    uint32_t unit = blockIdx.x - job.first_unit, first = unit % job.unit.across * job.unit.rows;
+    uint32_t from = unit / job.unit.across * job.unit.bytes, bytes = min((uint32_t)job.unit.bytes, job.width - from);
+    uint32_t rows = min((uint32_t)job.unit.rows, job.rows - first), pieces = (bytes + 15) / 16;
     for (uint32_t task = threadIdx.x; task < rows * pieces; task += HM_SUM_BLOCK) {
         uint32_t at = task % pieces * 16;
         row_write<T, NODES>(tables, job, first + task / pieces, from + at, min(bytes - at, 16u));
     }
 }
 
-template <typename T>
-static __device__ __forceinline__ void nodes_choose(const hm_tables_t &tables, const hm_sum_t &job)
-{
-    if (job.partings == 0) {
-        rows_write<T, 1>(tables, job);
-    } else if (job.partings <= 2) {
-        rows_write<T, 3>(tables, job);
-    } else {
-        rows_write<T, 8>(tables, job);
-    }
-}
-
-HM_KERNEL(sum, HM_SUM_BLOCK, 3)(const __grid_constant__ hm_tables_t tables)
+/* Few shapes of this are compiled, since each takes long: rows that do not lie on 16 bytes are rare. */
+HM_KERNEL(sum, HM_SUM_BLOCK, 4)(const __grid_constant__ hm_tables_t tables)
 {
     work_await();
     const hm_sum_t job = table_take(tables, 0, tables.jobs, &hm_sum_t::first_unit, blockIdx.x);
-    if (job.access == 16) {
-        nodes_choose<uint4>(tables, job);
-    } else if (job.access >= 2) {
-        nodes_choose<unsigned short>(tables, job);
+    if (job.unit.access != 16) {
+        rows_write<unsigned char, 8>(tables, job);
+    } else if (job.partings == 0) {
+        rows_write<uint4, 1>(tables, job);
+    } else if (job.partings <= 2) {
+        rows_write<uint4, 3>(tables, job);
     } else {
-        nodes_choose<unsigned char>(tables, job);
+        rows_write<uint4, 8>(tables, job);
     }
 }

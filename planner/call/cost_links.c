@@ -173,3 +173,57 @@ int cost_links_predict(const hm_topo_t *topo, const hm_profile_t *profile, const
     if (memory == NULL) free(bytes);
     return 0;
 }
+
+/* Bytes that the busiest rank reads to add them, or moves, in a call along a kept way: the rows that it sends and what
+ * comes in. */
+static double kept_read_most(const hm_topo_t *topo, const hm_table_t *table, bool back, const double *bytes,
+                             size_t kinds)
+{
+    size_t ranks = (size_t)topo->ranks;
+    double most = 0;
+    for (size_t r = 0; r < ranks; r++) {
+        double sum = 0;
+        for (size_t p = 0; p < ranks; p++) sum += (double)table->raw[back ? p * ranks + r : r * ranks + p];
+        sum *= (double)table->row_bytes;
+        for (size_t k = 0; k < kinds; k++) sum += bytes[(2 * k + 1) * ranks + r];
+        if (sum > most) most = sum;
+    }
+    return most;
+}
+
+int cost_links_kept(const hm_topo_t *topo, const hm_profile_t *profile, const hm_table_t *table, const int *slices,
+                    const hm_cost_options_t *options, bool back, hm_cost_t *cost)
+{
+    hm_profile_t room;
+    double *memory = options->memory;
+    int lanes = options->lanes > 1 ? options->lanes : 1;
+    double *bytes = memory != NULL ? memory : malloc(cost_links_memory(topo) * sizeof *bytes);
+    if (bytes == NULL) return -ENOMEM;
+    profile = profile_adapt(profile, topo, false, &room);
+    *cost = (hm_cost_t){.levels = topo->levels};
+    traffic_flat_kept(topo, table, false, back, bytes);
+    cost->ms[0] = flat_time(topo, profile, bytes);
+    for (int d = 1; d <= topo->levels; d++) {
+        if (d == 1) {
+            traffic_flat_kept(topo, table, true, back, bytes);
+            cost->ms[d] = flat_time(topo, profile, bytes);
+        } else {
+            size_t width = message_width(table->row_bytes, (size_t)lanes * (size_t)slices[d]);
+            traffic_deep_kept(topo, table, d, lanes, width, back, bytes,
+                              bytes + links_bytes(topo) + (size_t)topo->ranks);
+            cost->ms[d] = depth_time(topo, profile, bytes, d, slices[d]);
+        }
+        double read = kept_read_most(topo, table, back, bytes, d == 1 ? 2 : (size_t)(d * d));
+        cost->extra_ms[d] = profile->pack_ms * (back ? HM_COST_SUM : 1) * read;
+    }
+    if (memory == NULL) free(bytes);
+    return 0;
+}
+
+void cost_links_add(hm_cost_t *cost, const hm_cost_t *more, double times)
+{
+    for (int d = 0; d <= cost->levels; d++) {
+        cost->ms[d] += times * more->ms[d];
+        cost->extra_ms[d] += times * more->extra_ms[d];
+    }
+}

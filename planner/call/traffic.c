@@ -7,6 +7,7 @@
 /* One lane of a call. */
 typedef struct lane {
     int lane, lanes;
+    bool heads;   /* messages have them */
     double width; /* bytes of every row that go in it */
 } lane_t;
 
@@ -29,7 +30,7 @@ static double group_bytes(const hm_topo_t *topo, const hm_table_t *table, const 
                           int group, int to)
 {
     size_t rows = table_distinct(topo, table, source, level, group), raw = 0;
-    if (rows == 0) return 0;
+    if (rows == 0 || !lane->heads) return (double)rows * lane->width;
     if (maps_here(topo, lane, source, to))
         raw = table_raw_group(topo, table, source, level, group);
     else if (level == 1)
@@ -42,6 +43,7 @@ typedef struct count {
     const hm_topo_t *topo;
     const hm_table_t *table;
     int source, depth;
+    bool heads;
     double *bytes; /* as in traffic_deep */
     int *carrier;  /* [groups of the level before] the rank that holds the source's rows for a group */
     int *held;     /* [groups] since the end of this step */
@@ -95,7 +97,7 @@ static void leaves_count(const count_t *count, int group)
     double *sent = kind_at(count, count->held[group], above), *received = sent + ranks;
     for (int p = topo->start[above][group]; p < topo->start[above][group + 1]; p++) {
         int rank = topo->order[p];
-        double share = rank == carrier ? 0 : leaf_bytes(distinct[p], raw[rank], width);
+        double share = rank == carrier ? 0 : leaf_bytes(distinct[p], count->heads ? raw[rank] : 0, width);
         received[rank] += share;
         sum += share;
     }
@@ -155,23 +157,55 @@ size_t traffic_scratch(const hm_topo_t *topo, int depth)
     return ((size_t)depth + 1) * (size_t)topo->ranks; /* part, and two ints for each rank */
 }
 
-void traffic_deep(const hm_topo_t *topo, const hm_table_t *table, int depth, int lanes, size_t width, double *bytes,
-                  double *scratch)
+static void deep_count(const hm_topo_t *topo, const hm_table_t *table, int depth, int lanes, size_t width, bool heads,
+                       double *bytes, double *scratch)
 {
     size_t ranks = (size_t)topo->ranks, each = (size_t)depth * ranks;
     lane_t lane[HM_MAX_LANES];
     int *carrier = (int *)(scratch + each);
-    count_t count = {.topo = topo, .table = table, .depth = depth, .bytes = bytes, .part = scratch};
+    count_t count = {.topo = topo, .table = table, .depth = depth, .heads = heads, .bytes = bytes, .part = scratch};
     count.carrier = carrier;
     count.held = carrier + ranks;
     memset(bytes, 0, 2 * (size_t)depth * each * sizeof *bytes);
     memset(scratch, 0, each * sizeof *scratch);
     for (int l = 0; l < lanes; l++)
-        lane[l] = (lane_t){l, lanes, (double)message_lane_bytes(table->row_bytes, width, lanes, l)};
+        lane[l] = (lane_t){l, lanes, heads, (double)message_lane_bytes(table->row_bytes, width, lanes, l)};
     for (count.source = 0; count.source < topo->ranks; count.source++) source_count(&count, lane, lanes);
 }
 
-void traffic_flat(const hm_topo_t *topo, const hm_table_t *table, bool messages, double *bytes)
+void traffic_deep(const hm_topo_t *topo, const hm_table_t *table, int depth, int lanes, size_t width, double *bytes,
+                  double *scratch)
+{
+    deep_count(topo, table, depth, lanes, width, true, bytes, scratch);
+}
+
+static void counts_swap(double *one, double *other, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        double kept = one[i];
+        one[i] = other[i];
+        other[i] = kept;
+    }
+}
+
+/* In blocks of [ranks] sent and [ranks] received. */
+static void ways_turn(double *bytes, size_t blocks, size_t ranks)
+{
+    for (size_t b = 0; b < blocks; b++) counts_swap(bytes + 2 * b * ranks, bytes + (2 * b + 1) * ranks, ranks);
+}
+
+void traffic_deep_kept(const hm_topo_t *topo, const hm_table_t *table, int depth, int lanes, size_t width, bool back,
+                       double *bytes, double *scratch)
+{
+    size_t ranks = (size_t)topo->ranks, each = 2 * (size_t)depth * ranks;
+    deep_count(topo, table, depth, lanes, width, false, bytes, scratch);
+    if (!back) return;
+    for (int step = 0; step < depth / 2; step++)
+        counts_swap(bytes + (size_t)step * each, bytes + (size_t)(depth - 1 - step) * each, each);
+    ways_turn(bytes, (size_t)(depth * depth), ranks);
+}
+
+static void flat_count(const hm_topo_t *topo, const hm_table_t *table, bool messages, bool heads, double *bytes)
 {
     size_t ranks = (size_t)topo->ranks;
     double width = (double)table->row_bytes;
@@ -183,7 +217,8 @@ void traffic_flat(const hm_topo_t *topo, const hm_table_t *table, bool messages,
             double *sent = bytes + (inside ? 2 * ranks : 0), *received = sent + ranks, sum = 0;
             for (int p = topo->start[1][g]; p < topo->start[1][g + 1]; p++) {
                 int rank = topo->order[p];
-                double share = messages ? leaf_bytes(distinct[p], raw[rank], width) : (double)raw[rank] * width;
+                double share =
+                    messages ? leaf_bytes(distinct[p], heads ? raw[rank] : 0, width) : (double)raw[rank] * width;
                 if (rank == (int)s) share = 0;
                 received[rank] += share;
                 sum += share;
@@ -191,4 +226,15 @@ void traffic_flat(const hm_topo_t *topo, const hm_table_t *table, bool messages,
             sent[s] += sum;
         }
     }
+}
+
+void traffic_flat(const hm_topo_t *topo, const hm_table_t *table, bool messages, double *bytes)
+{
+    flat_count(topo, table, messages, true, bytes);
+}
+
+void traffic_flat_kept(const hm_topo_t *topo, const hm_table_t *table, bool messages, bool back, double *bytes)
+{
+    flat_count(topo, table, messages, false, bytes);
+    if (back) ways_turn(bytes, 2, (size_t)topo->ranks);
 }

@@ -15,6 +15,12 @@ void traffic_flat(const hm_topo_t *topo, const hm_table_t *table, bool messages,
  * bytes[((step * depth + level) * 2 + received) * ranks + rank]. scratch: traffic_scratch doubles. */
 void traffic_deep(const hm_topo_t *topo, const hm_table_t *table, int depth, int lanes, size_t width, double *bytes,
                   double *scratch);
+/* The same for a call along the way of a dispatch with this table: there are no heads. back: what the dispatch sent
+ * comes in, its last step is the first (shim/carry/back.h); else the same way again. table->row_bytes and width are
+ * those of the call. */
+void traffic_flat_kept(const hm_topo_t *topo, const hm_table_t *table, bool messages, bool back, double *bytes);
+void traffic_deep_kept(const hm_topo_t *topo, const hm_table_t *table, int depth, int lanes, size_t width, bool back,
+                       double *bytes, double *scratch);
 size_t traffic_scratch(const hm_topo_t *topo, int depth);
 
 #endif

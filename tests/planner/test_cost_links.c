@@ -175,6 +175,37 @@ static void test_flat_exchange_inside_a_node_takes_the_inside_s_time(void **stat
     topo_destroy(topo);
 }
 
+/* Calls along a kept dispatch's way: what is sent comes in, so that both ways keep the same wires busy as long; neither
+ * has heads, agreement or compare. Sums cost more than copies. */
+static void test_calls_along_a_kept_way_cost_the_same_back(void **state)
+{
+    (void)state;
+    hm_topo_t *topo = test_topo("4,2,2", 16);
+    const hm_wire_t wire[HM_MAX_LEVELS + 1] = {HM_WIRE_SHM, HM_WIRE_TCP, HM_WIRE_SHM, HM_WIRE_SHM};
+    const int slices[HM_MAX_LEVELS + 1] = {1, 1, 4, 4};
+    hm_profile_t profile;
+    test_batch_t batch;
+    hm_cost_t out, again, back, all;
+    profile_prior(topo, wire, NULL, &profile);
+    profile.agree_ms = 50;
+    test_batch_create(&batch, topo, "uniform", 32, 4, 300, 9);
+    hm_cost_options_t options = {.model = HM_COST_LINKS_SLICED, .slices_at = slices, .slices = 1};
+    assert_int_equal(cost_predict(topo, &profile, &batch.table, &options, &out), 0);
+    assert_int_equal(cost_links_kept(topo, &profile, &batch.table, slices, &options, false, &again), 0);
+    assert_int_equal(cost_links_kept(topo, &profile, &batch.table, slices, &options, true, &back), 0);
+    assert_float_equal(again.ms[0], out.ms[0], 0);
+    all = out;
+    cost_links_add(&all, &back, 2);
+    for (int d = 0; d <= 3; d++) {
+        assert_float_equal(back.ms[d], again.ms[d], 1e-12 * again.ms[d]);
+        assert_float_equal(all.ms[d], out.ms[d] + 2 * back.ms[d], 1e-12 * all.ms[d]);
+        assert_true(d == 0 ? back.extra_ms[d] == 0 : back.extra_ms[d] > again.extra_ms[d] && again.extra_ms[d] > 0);
+        assert_true(d == 0 || (again.ms[d] < out.ms[d] && back.extra_ms[d] < 50));
+    }
+    test_batch_destroy(&batch);
+    topo_destroy(topo);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -183,6 +214,7 @@ int main(void)
         cmocka_unit_test(test_lanes_spread_what_one_gateway_would_deal_out),
         cmocka_unit_test(test_own_rows_beside_the_wires_cost_what_wires_do_not_hide),
         cmocka_unit_test(test_own_memory_gives_the_same_and_bad_options_are_refused),
+        cmocka_unit_test(test_calls_along_a_kept_way_cost_the_same_back),
         cmocka_unit_test(test_flat_exchange_inside_a_node_takes_the_inside_s_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,8 +7,12 @@
 
 #define CASES 60
 
+/* A dispatch, or a call along its way: without heads, back from the last step on. */
+typedef enum way { WAY_OUT, WAY_AGAIN, WAY_BACK, WAYS } way_t;
+
 /* Adds what a rank sends in one lane, slice by slice as exec.c does. */
-static void messages_add(const hm_paths_t *paths, const hm_table_t *table, int me, size_t width, double *want)
+static void messages_add(const hm_paths_t *paths, const hm_table_t *table, int me, size_t width, way_t way,
+                         double *want)
 {
     size_t n = (size_t)paths->topo->ranks;
     hm_route_t *route;
@@ -17,18 +21,20 @@ static void messages_add(const hm_paths_t *paths, const hm_table_t *table, int m
     layout_fill(route, table, width, &layout);
     for (int i = 0; i < route->outs; i++) {
         const hm_message_t *message = &route->out[i];
-        double *kind = want + (size_t)((message->step - 1) * paths->depth + message->level - 1) * 2 * n;
+        int step = way == WAY_BACK ? paths->depth - message->step : message->step - 1;
+        double *kind = want + (size_t)(step * paths->depth + message->level - 1) * 2 * n;
         for (int slice = 0; (size_t)(slice * paths->lanes) * width < table->row_bytes; slice++) {
             hm_piece_t piece = message_piece(table->row_bytes, width, slice * paths->lanes + paths->lane);
             double bytes = (double)message_span(message, slice, piece.width).bytes;
-            kind[me] += bytes;
-            kind[n + (size_t)message->peer] += bytes;
+            if (way != WAY_OUT) bytes = (double)message->rows * (double)piece.width;
+            kind[way == WAY_BACK ? message->peer : me] += bytes;
+            kind[n + (size_t)(way == WAY_BACK ? me : message->peer)] += bytes;
         }
     }
     route_destroy(route);
 }
 
-static void check_depth(const hm_topo_t *topo, const hm_table_t *table, int depth, int lanes, int slices)
+static void check_depth(const hm_topo_t *topo, const hm_table_t *table, int depth, int lanes, int slices, way_t way)
 {
     size_t n = (size_t)topo->ranks, words = 2 * (size_t)depth * (size_t)depth * n,
            scratch = traffic_scratch(topo, depth);
@@ -39,10 +45,13 @@ static void check_depth(const hm_topo_t *topo, const hm_table_t *table, int dept
     for (int lane = 0; lane < lanes; lane++) {
         hm_paths_t *paths;
         assert_int_equal(paths_create(topo, depth, lane, lanes, &paths), 0);
-        for (int r = 0; r < topo->ranks; r++) messages_add(paths, table, r, width, want);
+        for (int r = 0; r < topo->ranks; r++) messages_add(paths, table, r, width, way, want);
         paths_destroy(paths);
     }
-    traffic_deep(topo, table, depth, lanes, width, got, got + words);
+    if (way == WAY_OUT)
+        traffic_deep(topo, table, depth, lanes, width, got, got + words);
+    else
+        traffic_deep_kept(topo, table, depth, lanes, width, way == WAY_BACK, got, got + words);
     for (size_t i = 0; i < words; i++) {
         if (got[i] != want[i])
             fail_msg("%d ranks, depth %d, %d lanes, %d slices, entry %zu of %zu: %.0f bytes counted, %.0f sent",
@@ -53,6 +62,27 @@ static void check_depth(const hm_topo_t *topo, const hm_table_t *table, int dept
     assert_float_equal(got[words + scratch], 1234.5, 0); /* no more scratch than it says */
     free(want);
     free(got);
+}
+
+/* Depth 1 of a kept dispatch: distinct rows alone; back, every rank gets what it sent. */
+static void check_flat_kept(const hm_topo_t *topo, const hm_table_t *table)
+{
+    size_t n = (size_t)topo->ranks;
+    double *out = malloc(8 * n * sizeof(*out)), *back = out + 4 * n;
+    assert_true(out != NULL);
+    traffic_flat_kept(topo, table, true, false, out);
+    traffic_flat_kept(topo, table, true, true, back);
+    for (size_t r = 0; r < n; r++) {
+        size_t rows = 0;
+        for (int p = 0; p < topo->ranks; p++)
+            rows += topo->order[p] == (int)r ? 0 : table_distinct(topo, table, (int)r, topo->levels, p);
+        assert_float_equal(out[r] + out[2 * n + r], (double)(rows * table->row_bytes), 0);
+        for (int inside = 0; inside < 2; inside++) {
+            size_t sent = 2 * (size_t)inside * n, received = sent + n;
+            assert_true(back[sent + r] == out[received + r] && back[received + r] == out[sent + r]);
+        }
+    }
+    free(out);
 }
 
 /* Depth 1 as the flat count has it: apart by whether a message leaves the outermost group. */
@@ -78,6 +108,7 @@ static void check_flat(const hm_topo_t *topo, const hm_table_t *table)
     }
     traffic_flat(topo, table, true, got);
     for (size_t i = 0; i < 4 * n; i++) assert_float_equal(got[i], want[i], 0);
+    check_flat_kept(topo, table);
     traffic_flat(topo, table, false, got);
     for (int me = 0; me < topo->ranks; me++) {
         size_t sent = 0;
@@ -97,8 +128,11 @@ static void check_topo(hm_topo_t *topo, const char *routing, int experts, int to
     batch.table.row_bytes = row_bytes;
     check_flat(topo, &batch.table);
     for (int depth = 1; depth <= topo->levels; depth++) {
-        check_depth(topo, &batch.table, depth, 1, slices);
-        if (depth > 1 && topo_lanes(topo) > 1) check_depth(topo, &batch.table, depth, topo_lanes(topo), slices);
+        for (way_t way = WAY_OUT; way < WAYS; way++) {
+            check_depth(topo, &batch.table, depth, 1, slices, way);
+            if (depth > 1 && topo_lanes(topo) > 1)
+                check_depth(topo, &batch.table, depth, topo_lanes(topo), slices, way);
+        }
     }
     test_batch_destroy(&batch);
     topo_destroy(topo);
