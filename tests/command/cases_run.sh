@@ -44,7 +44,10 @@ for name in ("HUP", "INT", "QUIT", "TERM", "USR1", "USR2"):
     process = subprocess.Popen([*run, "sh", "-c", job], stdout=subprocess.PIPE, text=True)
     assert process.stdout.readline() == "ready\n"
     process.send_signal(getattr(signal, "SIG" + name))
-    said = process.stdout.read()
+    try:
+        said = process.communicate(timeout=900)[0]
+    finally:
+        process.kill()
     assert (process.wait(), said) == (3, f"got {name}\n"), (name, process.returncode, said)
 signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
 job = "kill -HUP $PPID; sleep 0.2; kill -HUP $$; echo alive"
