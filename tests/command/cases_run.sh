@@ -40,7 +40,7 @@ for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGSEGV, signal.SIGINT):
     ended = subprocess.run([*run, "sh", "-c", f"kill -{int(number)} $$"]).returncode
     assert ended == -number, f"ended with {ended} where the job ended by signal {int(number)}"
 for name in ("HUP", "INT", "QUIT", "TERM", "USR1", "USR2"):
-    job = f"trap 'echo got {name}; exit 3' {name}; echo ready; while :; do sleep 0.05; done"
+    job = f"trap 'echo got {name}; exit 3' {name}; echo ready; while kill -0 $PPID; do sleep 0.05; done"
     process = subprocess.Popen([*run, "sh", "-c", job], stdout=subprocess.PIPE, text=True)
     assert process.stdout.readline() == "ready\n"
     process.send_signal(getattr(signal, "SIG" + name))
