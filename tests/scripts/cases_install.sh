@@ -112,7 +112,7 @@ case_completion() {
     bash -c '
         . "$1/integration/packaging/hiermoe.bash"
         complete_words() { COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)); _hiermoe 2>/dev/null; printf "%s\n" "${COMPREPLY[@]}"; }
-        complete_words "$2" ru; complete_words "$2" run --qui; complete_words "$2" help inf; complete_words "$2" run --max-' \
+        complete_words "$2" ru; complete_words "$2" run --qui; complete_words "$2" help inf; complete_words "$2" run --max-s' \
         bash "$root" "$BUILD/bin/hiermoe" >"$work/said"
     printf '%s\n' run --quiet info --max-scratch | diff - "$work/said" || fail "completion"
 }
