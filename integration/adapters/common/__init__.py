@@ -1,0 +1,1 @@
+"""What all adapters share. Nothing here imports a framework, or torch."""
