@@ -179,6 +179,14 @@ class Site(unittest.TestCase):
         code = TELLS.format(more="pass", before="", after="try:\n    import made.up\nexcept KeyError as e:\n    print(e)")
         self.assertEqual(self.run_python(code, path=[self.folder]), ("'own'", ""))
 
+    def test_without_the_library_nothing_is_hooked(self):
+        self.write("deepspeed/__init__.py", "")
+        self.write("deepspeed/moe/__init__.py", "")
+        self.write("deepspeed/moe/sharded_moe.py", "z = 1\n")
+        self.write("torch.py", "")
+        code = "import deepspeed.moe.sharded_moe as m; print(m.z)"
+        self.assertEqual(self.run_python(code, path=[self.folder]), ("1", ""))
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -1,0 +1,1 @@
+"""DeepSpeed's MOELayer and AutoEP layer, 0.19."""
