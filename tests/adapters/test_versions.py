@@ -80,6 +80,15 @@ class Versions(unittest.TestCase):
         self.table[name] = {number: "1.1 1.2" for number in self.table[name]}
         self.assertEqual(self.versions(self.load(SOURCE)), ["1.1"])
 
+    def test_tables_name_what_the_script_reads(self):
+        from hiermoe_adapters import make_versions
+        from hiermoe_adapters.deepspeed import versions as deepspeed
+        from hiermoe_adapters.megatron import versions as megatron
+        from hiermoe_adapters.torchtitan import versions as torchtitan
+        for name, module in dict(deepspeed=deepspeed, megatron=megatron, torchtitan=torchtitan).items():
+            self.assertEqual(sorted(make_versions.RELIED_ON[name]), sorted(module.TABLE), name)
+            self.assertTrue(all(module.TABLE.values()), name)
+
 
 class Code(unittest.TestCase):
     def test_the_number_follows_the_code(self):

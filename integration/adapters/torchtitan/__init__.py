@@ -1,0 +1,1 @@
+"""torchtitan's MoE layer under ExpertParallel, 0.2."""
