@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 """That announcements say what they should, in order, on the right thread, and that handles are given back."""
 import contextlib
+import copy
 import ctypes
 import gc
 import io
+import pickle
 import threading
 import unittest
 
@@ -95,6 +97,12 @@ class Calls(unittest.TestCase):
             self.dispatch(self.new_way())
         gc.collect()
         self.assertEqual((len(self.fake.made), self.fake.alive), (5, []))
+
+    def test_copies_have_no_dispatch_under_way(self):
+        self.dispatch()
+        self.assertIsNone(copy.deepcopy(self.way))
+        self.assertIsNone(pickle.loads(pickle.dumps(self.way)))
+        self.assertEqual(self.fake.alive, [1])
 
     def test_a_dispatch_that_was_not_kept(self):
         self.fake.keep = False

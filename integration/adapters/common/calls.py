@@ -34,6 +34,9 @@ class Way:
         if handle:
             self.release_call(handle)
 
+    def __reduce__(self):
+        return type(None), ()  # a copy of the framework's object, or one written to a file, has no dispatch under way
+
     def __del__(self):
         try:
             self.release()
