@@ -6,7 +6,7 @@
 circles    files of shim/, planner/ and kernels/ that include each other, directly or by way of others: none. A .c, .h,
            .def, .cu and .cuh file of one name in one folder are one module.
 upward     pairs of modules in shim/ of which one includes or calls the other although its folder lies lower: at most 5.
-           The order is that of the first fenced block under "## Folders, from bottom to top" in shim/README.md; each
+           The order is that of the first fenced block under "## Folders, lowest layer first" in shim/README.md; each
            line begins with a folder's name and a slash, "./" being shim/ itself. Without it shim/ is one folder. The
            companion API, shim/hiermoe.h, knows nothing of the house, and any file may include it.
 members    structs and unions behind the door, that is in planner/, kernels/ and shim/ but its folders base and door,
@@ -28,7 +28,7 @@ HOUSE = ("shim", "planner", "kernels")
 KINDS = (".c", ".h", ".def", ".cu", ".cuh")
 LONG_KINDS = (*KINDS, ".cc", ".py", ".sh", ".cmake")
 PUBLIC = "shim/hiermoe.h"
-HEADING = "## Folders, from bottom to top"
+HEADING = "## Folders, lowest layer first"
 
 
 def files_of(root, folders, kinds):
@@ -124,7 +124,7 @@ def circles(edges):
 
 
 def folders_in_order(root):
-    """Folders of shim/ from bottom to top; empty where shim/README.md has no such list."""
+    """Folders of shim/, lowest layer first; empty where shim/README.md has no such list."""
     path = os.path.join(root, "shim", "README.md")
     text = read(root, "shim/README.md") if os.path.exists(path) else ""
     _, heading, below = text.partition(HEADING + "\n")
@@ -228,6 +228,9 @@ def main():
     for ring in rings:
         print(f"  {' '.join(ring)}")
     order = folders_in_order(root)
+    listless = not order and any(source.path.count("/") > 1 for source in sources if source.path.startswith("shim/"))
+    if listless:
+        print(f"shim/ has folders: expected a list of them in shim/README.md under \"{HEADING}\"")
     pairs = upward(root, sources, order)
     print(f"pairs of files that include or call upward in shim/ ({', '.join(order) or 'one folder'}): {len(pairs)}, "
           f"expected at most {UPWARD_MOST}")
@@ -243,7 +246,7 @@ def main():
     print(f"files of more than {LINES_MOST} lines: {len(long)}, expected 0")
     for path, count in long:
         print(f"  {path}: {count}")
-    return int(bool(rings or len(pairs) > UPWARD_MOST or large or long))
+    return int(bool(listless or rings or len(pairs) > UPWARD_MOST or large or long))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import unittest
 HOUSE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "house.py")
 README = """# Way
 
-## Folders, from bottom to top
+## Folders, lowest layer first
 
 Words.
 
@@ -90,8 +90,8 @@ class House(unittest.TestCase):
         self.check(0, "(base, door, top, .): 0,", files={
             "shim/hiermoe.h": "int hiermoe_api(void);\n", "shim/base/low.c": '#include "hiermoe.h"\n'})
 
-    def test_without_a_list_shim_is_one_folder(self):
-        self.check(0, "(one folder): 0,", files={**self.upward(9), "shim/README.md": "# Way\n"})
+    def test_folders_of_shim_without_a_list_are_noticed(self):
+        self.check(1, "expected a list of them in shim/README.md", files={**self.upward(9), "shim/README.md": "# Way\n"})
 
     def test_members(self):
         self.check(0, files={"shim/top/thing.h": members(15)})
