@@ -54,8 +54,8 @@ static void oddities_draw(job_t *job, call_t *call)
     CHECK(data_buffers_make(&job->own, &call->shape, call->place->ranks, call->place->rank, call->split, &call->data));
     call->gated = call->split || own_chance(job, 16);
     call->gate = (gate_t){.timed = job->held == 0 || own_chance(job, 2), .us = data_below(&job->own, 3000)};
-    call->fork_at =
-        !call->shape.equal && own_chance(job, 64) ? (int)data_below(&job->own, (size_t)call->data.legs) : -1;
+    bool due = own_chance(job, 64) || (job->tally.forks == 0 && job->tally.calls >= 100); /* each rank forks */
+    call->fork_at = !call->shape.equal && due ? (int)data_below(&job->own, (size_t)call->data.legs) : -1;
     job->tally.two_streams += call->split && call->stream[0] != call->stream[1];
     job->tally.held += call->gated;
     job->tally.forks += call->fork_at >= 0;
