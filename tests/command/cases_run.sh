@@ -136,7 +136,7 @@ case_run_hydra() {
 
 case_run_srun() {
     stand_in srun "slurm 22.05.8"
-    local names=LD_PRELOAD,HIERMOE_CONF_FILE srun=(env PATH="$work/bin:$PATH" HIERMOE_CONF_FILE=none "${run[@]}" --quiet -- srun)
+    local names=LD_PRELOAD,PYTHONPATH,HIERMOE_CONF_FILE srun=(env PATH="$work/bin:$PATH" HIERMOE_CONF_FILE=none "${run[@]}" --quiet -- srun)
     ends 0 "${srun[@]}" -N 2 --ntasks-per-node 8 python3 train.py --export=mine
     launched "--export=ALL,$names" -N 2 --ntasks-per-node 8 python3 train.py --export=mine
     ends 0 "${srun[@]}" -N 2 --export=PATH,A=1 -n 4 sh -c true

@@ -51,5 +51,11 @@ if(NOT HM_SANITIZE MATCHES thread)
         ENVIRONMENT "LD_LIBRARY_PATH=$<TARGET_FILE_DIR:hostnccl>")
 endif()
 
-hm_room_test(moe_perf guided bash ${CMAKE_CURRENT_SOURCE_DIR}/test/guided.sh $<TARGET_FILE:moe_perf> $<TARGET_FILE:hiermoe>)
+set(runtime)
+if(HM_SANITIZE MATCHES address)
+    execute_process(COMMAND ${CMAKE_C_COMPILER} -print-file-name=libasan.so OUTPUT_VARIABLE runtime
+                    OUTPUT_STRIP_TRAILING_WHITESPACE)
+endif()
+hm_room_test(moe_perf guided bash ${CMAKE_CURRENT_SOURCE_DIR}/test/guided.sh $<TARGET_FILE:moe_perf> $<TARGET_FILE:hiermoe>
+    ${runtime})
 set_tests_properties(moe_perf.guided PROPERTIES ENVIRONMENT "LD_LIBRARY_PATH=$<TARGET_FILE_DIR:hostnccl>")

@@ -26,7 +26,9 @@ static void test_settings_are_those_of_the_library(void **state)
     }
     assert_int_equal(command_run("settings", text, sizeof(text)), 0);
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        char *line = strstr(text, names[i]), *end = line != NULL ? strchr(line, '\n') : NULL;
+        char start[128]; /* other settings' lines name some, too */
+        snprintf(start, sizeof(start), "\n%s ", names[i]);
+        char *line = strstr(text, start), *end = line != NULL ? strchr(line + 1, '\n') : NULL;
         assert_non_null(end);
         *end = '\0';
         bool same = json_boolean_value(json_object_get(json_array_get(list, i), "same_on_all_ranks"));

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# guided.sh MOE_PERF LIBRARY: all four directions announced to the library, every call carried out by what was announced.
+# guided.sh MOE_PERF LIBRARY [RUNTIME]: all four directions announced to the library, every call carried out by what was announced.
+# RUNTIME: a sanitizer's, which has to be loaded before the library.
 set -eu
-perf=$1 library=$2
+perf=$1 preload=${3:+$3:}$2
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 
@@ -10,8 +11,8 @@ run() {
     local name=$1
     shift
     HIERMOE_MODE=guided HIERMOE_VERIFY=all HIERMOE_TOPO=4,2 HIERMOE_MIN_BYTES=0 HIERMOE_TRUST=moe_perf_all_to_all_v \
-        HIERMOE_STATS_FILE=$folder/stats.$name.%r LOCAL_WORLD_SIZE=2 \
-        bash "$(dirname "$0")/run_ranks.sh" 8 0 900 env LD_PRELOAD="$library" "$perf" --guided --direction all \
+        HIERMOE_TEST_PATIENCE=1000000000 HIERMOE_STATS_FILE=$folder/stats.$name.%r LOCAL_WORLD_SIZE=2 \
+        bash "$(dirname "$0")/run_ranks.sh" 8 0 900 env LD_PRELOAD="$preload" "$perf" --guided --direction all \
         --tokens 64 --hidden 96 --experts 16 --topk 4 --iters 4 --warmup 2 --timeout 600 --json "$folder/json" "$@"
     tail -n 1 "$folder/stats.$name.0" >"$folder/$name"
 }
