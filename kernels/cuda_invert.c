@@ -38,6 +38,7 @@ static int pieces_fill(const hm_invert_job_t *job, hm_piece_t *piece, uint64_t *
                                        .first_row = from->first_row,
                                        .parting = parting};
         *children += from->rows;
+        if ((uint64_t)from->first_row + from->rows > HM_CHILD_ROWS) return -EINVAL;
         if (*children > INT32_MAX || parting >= 1u << (32 - HM_CHILD_BITS)) return -EINVAL;
         parting = 0;
     }

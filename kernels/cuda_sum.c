@@ -75,14 +75,26 @@ static uint64_t sum_describe(const hm_sum_job_t *job, const sum_table_t *sources
     return units_cut(sum);
 }
 
+/* Of the jobs' tables, each once where jobs that follow each other share it, as table_use writes them. */
+static size_t segments_count(const hm_sum_job_t *jobs, int count)
+{
+    const hm_rows_t *sources = NULL, *into = NULL;
+    size_t segments = 0;
+    for (int i = 0; i < count; i++) {
+        if (jobs[i].sources != sources) segments += (size_t)jobs[i].sources->segments;
+        sources = jobs[i].sources;
+        if (jobs[i].into.table == NULL) continue;
+        if (jobs[i].into.table != into) segments += (size_t)jobs[i].into.table->segments;
+        into = jobs[i].into.table;
+    }
+    return segments;
+}
+
 static int sum_enqueue(hm_context_t *context, CUstream stream, const hm_sum_job_t *jobs, int count)
 {
     hm_cuda_tables_t tables;
-    size_t jobs_bytes = cuda_round((size_t)count * sizeof(hm_sum_t)), segments = 0;
-    for (int i = 0; i < count; i++)
-        segments +=
-            (size_t)jobs[i].sources->segments + (jobs[i].into.table != NULL ? (size_t)jobs[i].into.table->segments : 0);
-    int status = cuda_tables_open(context, jobs_bytes + segments * sizeof(hm_segment_t), &tables);
+    size_t jobs_bytes = cuda_round((size_t)count * sizeof(hm_sum_t));
+    int status = cuda_tables_open(context, jobs_bytes + segments_count(jobs, count) * sizeof(hm_segment_t), &tables);
     if (status != 0) return status;
     hm_sum_t *table = (hm_sum_t *)tables.host;
     sum_tables_t rows = {.segment = (hm_segment_t *)(tables.host + jobs_bytes), .at = jobs_bytes};

@@ -49,7 +49,8 @@ static int mark_launch(hm_context_t *context, CUstream stream, hm_mark_t *mark)
 {
     uint64_t n = mark->rows.n, blocks = cuda_tiles(n, HM_BLOCK), wide = (uint64_t)context->device.processors * 8;
     uint64_t clear = cuda_tiles(mark->tokens.tokens + 1, HM_BLOCK), count = blocks < wide / 4 ? blocks : wide / 4;
-    uint64_t each = mark->tokens.check_each, check = each > 0 ? cuda_tiles(cuda_tiles(n, each), HM_BLOCK / 32) : 1;
+    uint64_t each = mark->tokens.check_each, check = 1; /* one block at least: it says which row stands for fillers */
+    if (each > 0 && n > 0) check = cuda_tiles(cuda_tiles(n, each), HM_BLOCK / 32);
     void *arguments[] = {mark}, *rows[] = {&mark->rows};
     int status =
         cuda_launch(context, stream, HM_CUDA_mark_clear, clear < wide ? clear : wide, HM_BLOCK, true, arguments);

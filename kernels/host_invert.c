@@ -60,6 +60,8 @@ static int invert_run(const void *memory)
 int host_invert(hm_context_t *context, void *stream, const hm_invert_job_t *job)
 {
     size_t bytes = (size_t)job->pieces * sizeof *job->piece;
+    for (int p = 0; p < job->pieces; p++)
+        if ((uint64_t)job->piece[p].first_row + job->piece[p].rows > HM_CHILD_ROWS) return -EINVAL;
     hm_invert_job_t *copy = malloc(sizeof *copy + bytes);
     if (copy == NULL) return -ENOMEM;
     *copy = *job;

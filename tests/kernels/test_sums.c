@@ -5,6 +5,7 @@
 #include "../../kernels/kernels.h"
 #include "../splitmix.h"
 
+#include <errno.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -198,6 +199,19 @@ static bool model_node(const trial_t *trial, uint32_t i, size_t at, int like, in
     return children > 0;
 }
 
+/* A child's number has room for so many rows. */
+static void rows_beyond_what_a_list_can_name_are_refused(void **context)
+{
+    static uint32_t sum[1], offset[3], child[1], work[4];
+    hm_children_t piece = {.sum = sum, .rows = 1, .sums = 2, .first_row = HM_CHILD_ROWS};
+    hm_invert_job_t job = {&piece, 1, 2, offset, child, work};
+    hm_context_t *kernels = NULL;
+    (void)context;
+    assert_int_equal(hm_kernels_host.context_create(NULL, &kernels), 0);
+    assert_int_equal(hm_kernels_host.invert(kernels, NULL, &job), -EINVAL);
+    hm_kernels_host.context_destroy(kernels);
+}
+
 static void trial_invert(trial_t *trial, hm_context_t *kernels)
 {
     void *work = malloc(hm_kernels_host.invert_bytes(trial->sums));
@@ -263,6 +277,7 @@ int main(void)
     print_message("HM_TEST_SEED=%llu\n", (unsigned long long)random_state);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(halves_become_fp32_and_back), cmocka_unit_test(fp32_is_rounded_to_nearest_even),
-        cmocka_unit_test(sums_are_the_models), cmocka_unit_test(sums_go_to_the_first_rows)};
+        cmocka_unit_test(rows_beyond_what_a_list_can_name_are_refused), cmocka_unit_test(sums_are_the_models),
+        cmocka_unit_test(sums_go_to_the_first_rows)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
