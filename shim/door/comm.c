@@ -7,6 +7,7 @@
 #include "base/settings.h"
 #include "base/ticker.h"
 #include "call.h"
+#include "guide/layer.h"
 
 #include <pthread.h>
 #include <stdarg.h>
@@ -139,6 +140,7 @@ static void reports_begin(void)
 /* Apart from comm_release, to keep that small. */
 __attribute__((noinline)) static void comm_end(hm_comm_t *comm)
 {
+    layers_forget(comm->handle);
     pthread_mutex_lock(&writing);
     comm_write(comm);
     pthread_mutex_unlock(&writing);

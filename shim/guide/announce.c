@@ -48,6 +48,7 @@ static bool says_more(const hiermoe_announcement_t *what)
 int announce_make(const hiermoe_announcement_t *what)
 {
     hm_layer_t *layer = NULL;
+    if (mine.state == HM_ANNOUNCED_TAKEN && mine.made != 0) handle_release(mine.made); /* nobody settled it */
     mine.state = HM_ANNOUNCED_NOTHING;
     if (what == NULL || what->size < sizeof *what) return -EINVAL;
     if (says_more(what)) return -E2BIG;

@@ -71,6 +71,15 @@ int layers_close(int32_t id)
     return status;
 }
 
+void layers_forget(const void *comm)
+{
+    hm_layer_t *layer;
+    for (int i = 0; i < HM_LAYERS && (layer = atomic_load(&layers[i])) != NULL; i++) {
+        const void *same = comm;
+        atomic_compare_exchange_strong(&layer->comm, &same, NULL);
+    }
+}
+
 hm_layer_t *layer_find(int32_t id)
 {
     return id >= 0 && id < HM_LAYERS ? atomic_load(&layers[id]) : NULL;

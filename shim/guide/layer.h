@@ -23,6 +23,9 @@ typedef struct hm_layer {
 int layers_open(const hiermoe_layer_t *wanted, int32_t *id);
 int layers_close(int32_t id);
 
+/* A communicator ends: its layers take that of their next call, whose address may be the same. Takes no lock. */
+void layers_forget(const void *comm);
+
 /* The layer of an id, open or not; NULL: layer_open did not give it. Takes no lock. */
 hm_layer_t *layer_find(int32_t id);
 

@@ -5,6 +5,7 @@
 #include "door/group_state.h"
 #include "door/hooks.h"
 #include "guide/announce.h"
+#include "guide/handle.h"
 #include "guide/roles.h"
 #include "hiermoe.h"
 
@@ -133,6 +134,36 @@ static void a_layer_stays_on_its_communicator(void **state)
     assert_int_equal(api->announce(&what), 0);
     call_make(HANDLE(2));
     assert_int_equal(api->settle(NULL), 0);
+}
+
+/* Whatever address the next communicator has, and whichever rank sees an old one again. */
+static void a_layer_lets_go_of_a_communicator_that_ends(void **state)
+{
+    hiermoe_announcement_t what = what_make(HIERMOE_DISPATCH);
+    (void)state;
+    assert_int_equal(api->announce(&what), 0);
+    call_make(HANDLE(1));
+    assert_int_equal(api->settle(NULL), 0);
+    comm_drop(HANDLE(1));
+    assert_int_equal(api->announce(&what), 0);
+    call_make(HANDLE(2));
+    assert_int_equal(api->settle(NULL), 0);
+}
+
+static void what_nobody_settled_is_released(void **state)
+{
+    hiermoe_announcement_t what = what_make(HIERMOE_DISPATCH);
+    int content;
+    (void)state;
+    assert_int_equal(api->announce(&what), 0);
+    hm_announced_t *taken = announce_take(HANDLE(1));
+    assert_non_null(taken);
+    taken->made = handle_make(&content, &content);
+    hiermoe_handle_t made = taken->made;
+    assert_true(made != 0 && handle_is_live(made));
+    assert_int_equal(api->announce(&what), 0);
+    assert_false(handle_is_live(made));
+    handle_forget(made);
 }
 
 static void *other_thread(void *argument)
@@ -325,6 +356,8 @@ int main(void)
         TEST(a_later_announcement_replaces_one_that_waits),
         TEST(a_call_on_another_communicator_does_not_take_it),
         TEST(a_layer_stays_on_its_communicator),
+        TEST(a_layer_lets_go_of_a_communicator_that_ends),
+        TEST(what_nobody_settled_is_released),
         TEST(a_call_of_another_thread_does_not_take_it),
         TEST(what_cannot_be_is_refused),
         TEST(an_empty_map_needs_no_memory),
