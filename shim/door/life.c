@@ -16,6 +16,14 @@
         if (flushed != ncclSuccess) return flushed; \
     } while (0)
 
+/* The same before an end that must not wait for other ranks: what is held of this communicator is given up. */
+static void flush_for_abort(ncclComm_t comm)
+{
+    if (!group_capturing()) return;
+    comm_cancel(comm);
+    group_flush(HM_REASON_MIXED); /* its outcome is not the abort's */
+}
+
 /* NCCL_COMM_BLOCKING as NCCL reads it: once, with its first communicator; text that begins with no number is 0. Read
  * after NCCL's call, which may have put settings from its files into the environment. -1: neither 0 nor 1. */
 static int environment_read(void)
@@ -103,6 +111,7 @@ ncclResult_t hook_ncclCommSplit(const hm_real_t *real, ncclComm_t comm, int colo
 ncclResult_t hook_ncclCommShrink(const hm_real_t *real, ncclComm_t comm, int *excluded, int excluded_count,
                                  ncclComm_t *child, ncclConfig_t *config, int flags)
 {
+    if ((flags & HM_NCCL_SHRINK_ABORT) != 0) flush_for_abort(comm);
     HM_FLUSH(real);
     bool blocking = child_blocking(real, comm, config);
     if ((flags & HM_NCCL_SHRINK_ABORT) != 0) comm_cancel(comm);
@@ -124,6 +133,7 @@ ncclResult_t hook_ncclCommGrow(const hm_real_t *real, ncclComm_t comm, int ranks
 #define HM_END(name, aborts) \
     ncclResult_t hook_##name(const hm_real_t *real, ncclComm_t comm) \
     { \
+        if (aborts) flush_for_abort(comm); \
         HM_FLUSH(real); \
         hm_comm_t *known = comm_take(comm); \
         if (known != NULL && (aborts)) atomic_store(&known->aborted, 1); \
@@ -138,7 +148,7 @@ HM_END(ncclCommAbort, true)
 
 ncclResult_t hook_ncclCommRevoke(const hm_real_t *real, ncclComm_t comm, int flags)
 {
-    HM_FLUSH(real);
+    flush_for_abort(comm);
     comm_cancel(comm);
     return real->ncclCommRevoke(comm, flags);
 }

@@ -3,6 +3,7 @@
 #include "group_calls.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 static void abort_now(const hm_call_t *call)
 {
@@ -48,6 +49,42 @@ static void named_call_is_not_made(void **state)
         comm_drop(HANDLE(1)); /* nothing holds it any more */
         assert_int_equal(front_double.destroyed, 1);
     }
+}
+
+/* The thread that holds the group gives up itself: nobody is asked any more about what is held. */
+static int aborts;
+
+static ncclResult_t aborted(ncclComm_t comm)
+{
+    (void)comm;
+    aborts++;
+    return ncclSuccess;
+}
+
+static ncclResult_t revoked(ncclComm_t comm, int flags)
+{
+    (void)flags;
+    return aborted(comm);
+}
+
+static void own_abort_inside_a_group_asks_nobody(void **state)
+{
+    hm_real_t real = front_real;
+    real.ncclCommAbort = aborted;
+    real.ncclCommRevoke = revoked;
+    for (int name = 0; name < CALL_NAMES; name++)
+        for (int revokes = 0; revokes < 2; revokes++) {
+            group_set_up(state);
+            aborts = 0;
+            assert_int_equal(group_begin(), ncclSuccess);
+            assert_int_equal(call_by_name(name), ncclSuccess);
+            if (revokes) assert_int_equal(hook_ncclCommRevoke(&real, HANDLE(1), 0), ncclSuccess);
+            if (!revokes) assert_int_equal(hook_ncclCommAbort(&real, HANDLE(1)), ncclSuccess);
+            assert_int_equal(aborts, 1);
+            assert_int_equal(front_double.runs, 0);
+            assert_null(strchr(front_double.calls, 'A'));
+            group_finish();
+        }
 }
 
 static int use[16], uses;
@@ -113,6 +150,7 @@ int main(void)
         cmocka_unit_test_setup(group_is_not_made, abort_set_up),
         cmocka_unit_test_setup(flushed_group_is_not_made, abort_set_up),
         cmocka_unit_test_setup(named_call_is_not_made, abort_set_up),
+        cmocka_unit_test(own_abort_inside_a_group_asks_nobody),
         cmocka_unit_test_setup(abort_waits_for_a_group, use_set_up),
         cmocka_unit_test_setup(abort_waits_for_a_flushed_group, use_set_up),
         cmocka_unit_test_setup(abort_waits_for_a_named_call, use_set_up),
