@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -13,6 +14,8 @@
 
 static const int handed_on[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 #define HANDED_ON (sizeof handed_on / sizeof handed_on[0])
+
+static struct sigaction pipe_before, child_before; /* what the job is to find */
 
 static volatile sig_atomic_t job; /* its process, for the handler; 0: none */
 
@@ -34,6 +37,24 @@ static void handlers_set(void)
             sigaction(handed_on[i], &action, NULL);
 }
 
+/* A reader of standard error that goes away must not end this command before the job, nor may a parent that ignores its
+ * children's ends keep the job's from it. */
+void job_prepare(void)
+{
+    static bool prepared;
+    if (prepared) return;
+    prepared = true;
+    struct sigaction ignored = {.sa_handler = SIG_IGN}, standard = {.sa_handler = SIG_DFL};
+    sigaction(SIGPIPE, &ignored, &pipe_before);
+    sigaction(SIGCHLD, &standard, &child_before);
+}
+
+static void signals_give_back(void)
+{
+    sigaction(SIGPIPE, &pipe_before, NULL);
+    sigaction(SIGCHLD, &child_before, NULL);
+}
+
 /* Signals are blocked until there is a job to hand them to. */
 static int job_start(const char *verb, char **command)
 {
@@ -43,6 +64,7 @@ static int job_start(const char *verb, char **command)
     sigprocmask(SIG_BLOCK, &blocked, &before);
     pid_t child = fork();
     if (child == 0) {
+        signals_give_back();
         sigprocmask(SIG_SETMASK, &before, NULL);
         execvp(command[0], command);
         int missing = errno == ENOENT || errno == ENOTDIR;
@@ -61,6 +83,7 @@ static int job_start(const char *verb, char **command)
 
 int job_run(const char *verb, char **command, int *status)
 {
+    job_prepare();
     int rc = job_start(verb, command);
     if (rc != 0) return rc;
     while (waitpid((pid_t)job, status, 0) < 0)

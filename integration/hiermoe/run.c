@@ -159,6 +159,7 @@ int run_main(int argc, char **argv)
 {
     hm_run_t run = {.library = NULL};
     int ended = 0;
+    job_prepare();
     if (argc == 2 && strcmp(argv[1], "--help") == 0) {
         fputs(usage, stdout);
         run_settings_help(stdout);

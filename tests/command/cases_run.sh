@@ -56,6 +56,24 @@ assert (said.returncode, said.stdout) == (0, "alive\n"), said
 END
 }
 
+# The job's end is the command's where its parent ignores children's ends, and where nobody reads what it says.
+case_run_odd_parents() {
+    python3 - "${run[@]}" -- <<'END' || fail "odd parents"
+import signal, subprocess, sys
+run = sys.argv[1:]
+def ignore(): signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+assert subprocess.run([*run, "sh", "-c", "exit 7"], preexec_fn=ignore).returncode == 7, "SIGCHLD ignored"
+for number in (signal.SIGCHLD, signal.SIGPIPE):
+    said = subprocess.run([*run, "grep", "SigIgn", "/proc/self/status"], stdout=subprocess.PIPE, text=True,
+                          restore_signals=False, preexec_fn=lambda: signal.signal(number, signal.SIG_IGN))
+    mask = int(said.stdout.split()[1], 16)
+    assert mask >> (number - 1) & 1, f"the job finds signal {int(number)} otherwise: {said.stdout}"
+process = subprocess.Popen([*run, "sh", "-c", "exit 7"], stderr=subprocess.PIPE)
+process.stderr.close()
+assert process.wait() == 7, f"a reader that went away: {process.returncode}"
+END
+}
+
 case_run_preload() {
     local library=$(any_library) place name
     ends 0 env LD_PRELOAD=libm.so.6 "${run[@]}" -- sh -c 'echo "$LD_PRELOAD"; cat /proc/$$/maps'
