@@ -56,6 +56,15 @@ class Site(unittest.TestCase):
         self.write("made/other.py", "")
         return self.folder
 
+    # What looks at a module without importing it.
+
+    def test_a_modules_spec_tells_what_its_own_loader_does(self):
+        path = self.made_up()
+        tells = TELLS.format(before="", after="import importlib.util\n"
+                             "loader = importlib.util.find_spec('made.up').loader\n"
+                             "print(loader.get_code('made.up').co_name, loader.is_package('made.up'))", more="pass")
+        self.assertEqual(self.run_python(tells, path=[path]), ("<module> False", ""))
+
     # What starts.
 
     def test_starts(self):

@@ -26,6 +26,12 @@ class _Loader:
     def __init__(self, finder, loader):
         self.finder, self.loader = finder, loader
 
+    def __getattr__(self, name):
+        """What others ask a loader for: get_code for python -m, get_source, get_data, resources."""
+        if name in ("finder", "loader"):
+            raise AttributeError(name)
+        return getattr(self.loader, name)
+
     def create_module(self, spec):
         return self.loader.create_module(spec)
 
