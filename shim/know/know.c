@@ -14,8 +14,13 @@
 
 void know_init(hm_know_t *know)
 {
+    bool observe = settings_get()->mode == HM_MODE_OBSERVE; /* the policy only looks more often for it */
+    policy_init(&know->policy, (hm_fixed_t){.depth = (int)settings_get()->depth, .observe = observe});
+}
+
+void know_meet(hm_know_t *know)
+{
     know->observe = settings_get()->mode == HM_MODE_OBSERVE;
-    policy_init(&know->policy, (hm_fixed_t){.depth = (int)settings_get()->depth, .observe = know->observe});
 }
 
 int know_create(hm_know_t *know, int ranks)

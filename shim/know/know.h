@@ -14,8 +14,8 @@
 #include "planner/wires/profile.h"
 
 typedef struct hm_know {
-    bool observe;      /* HIERMOE_MODE=observe: nothing is replaced */
-    uint64_t observed; /* calls seen in observe mode */
+    bool observe;      /* HIERMOE_MODE=observe, on all ranks: nothing is replaced */
+    uint64_t observed; /* calls seen in observe mode, from the first meeting on */
     hm_policy_t policy;
     hm_hold_t hold;
     hm_clock_t clock;
@@ -34,6 +34,10 @@ typedef struct hm_decision {
 
 /* What the settings say, before the first call. Needs no memory. */
 void know_init(hm_know_t *know);
+
+/* The ranks have met: their modes are the same. Until then no call may be left alone for a rank's own mode, which may be
+ * another than that of the others. */
+void know_meet(hm_know_t *know);
 
 /* Memory for so many ranks. 0 or -ENOMEM; know_free frees what was made either way. */
 int know_create(hm_know_t *know, int ranks);

@@ -73,6 +73,7 @@ static bool words_conclude(hm_parts_t *parts, const hm_hello_t *in)
     }
     if (status == 0) board_rails_use(&parts->agree.board, &parts->channel, parts->place.topo);
     parts->heard = hello_adapters_alike(comm, in);
+    know_meet(&parts->know);
     if (status == 0)
         status = offer_settle(parts, (hm_source_t)in[0].source, parts->meeting.offer, &in[0].seat, sizeof in[0]);
     if (status == 0) seat_note(parts);

@@ -52,6 +52,7 @@ static void job_open(job_t *job)
     assert_int_equal(topo_parse("2,2", RANKS, &topo, &why), 0);
     assert_int_equal(place_set(&job->place, topo, false), 0);
     know_init(&job->know);
+    know_meet(&job->know);
     assert_int_equal(know_create(&job->know, RANKS), 0);
     profile_prior(topo, (const hm_wire_t[HM_MAX_LEVELS + 1]){0, HM_WIRE_TCP, HM_WIRE_SHM}, NULL, &job->know.profile);
     job->know.profile_known = true;
@@ -362,6 +363,19 @@ static void a_look_without_an_agreement_is_like_none(void **context)
     job_close(&job);
 }
 
+static void nobody_skips_a_call_to_observe_before_the_ranks_have_met(void **state)
+{
+    hm_know_t know = {.observed = 0};
+    hm_reason_t alone;
+    (void)state;
+    doubles_settings.mode = HM_MODE_OBSERVE;
+    know_init(&know);
+    for (int i = 0; i < 100; i++) assert_true(know_expect(&know, &alone).look);
+    know_meet(&know);
+    for (int i = 0; i < 5; i++) assert_int_equal(know_expect(&know, &alone).look, i < 4);
+    doubles_settings.mode = HM_MODE_EXACT;
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup(name, setup)
@@ -380,6 +394,7 @@ int main(void)
         TEST(depths_that_cannot_be_had_are_not_asked_for_again),
         TEST(a_job_that_gets_slower_is_left_alone),
         TEST(a_look_without_an_agreement_is_like_none),
+        TEST(nobody_skips_a_call_to_observe_before_the_ranks_have_met),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
