@@ -297,6 +297,7 @@ static void depth_try(random_t *random, trial_t *trial, int depth, tally_t *tall
     trial->depth = depth;
     layer_draw(random, &trial->layer, topo);
     transfers_draw(random, trial);
+    doubles_settings.row_bytes = trial->out.row_bytes; /* announced, as guided dispatches are: not searched for */
     trial_run(trial);
     trial_check(trial, &tally->backs);
     tally->carried += trial->carried[0];
