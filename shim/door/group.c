@@ -146,6 +146,16 @@ ncclResult_t group_flush(hm_reason_t reason)
     return result;
 }
 
+void group_flush_unasked(hm_reason_t reason)
+{
+    hm_group_t *group = &hm_group;
+    segment_close(group, false, NULL);
+    group->capturing = false;
+    if (group_return(group) == ncclSuccess) group_replay(group);
+    comms_leave(group, reason);
+    group_uncapture(group);
+}
+
 /* What was held back goes to NCCL after all, and the group ends. The ranks have agreed on that, which takes a while: an
  * abort in that time must not leave NCCL with half a group. */
 static ncclResult_t group_return_looked_at(hm_group_t *group)
