@@ -127,13 +127,14 @@ static ncclResult_t group_replay_asked(hm_group_t *group)
     return ncclSuccess;
 }
 
-ncclResult_t group_flush(hm_reason_t reason)
+/* ending: a communicator of which no other rank is asked; may be NULL. */
+static ncclResult_t flush(hm_reason_t reason, ncclComm_t ending)
 {
     hm_group_t *group = &hm_group;
     bool joined;
     segment_close(group, false, NULL);
     group->capturing = false;
-    ncclResult_t result = segments_refuse(group, reason, &joined);
+    ncclResult_t result = segments_refuse(group, reason, ending, &joined);
     bool asked = group->outside;
     ncclResult_t back = group_return(group);
     if (result == ncclSuccess) result = back;
@@ -146,14 +147,14 @@ ncclResult_t group_flush(hm_reason_t reason)
     return result;
 }
 
-void group_flush_unasked(hm_reason_t reason)
+ncclResult_t group_flush(hm_reason_t reason)
 {
-    hm_group_t *group = &hm_group;
-    segment_close(group, false, NULL);
-    group->capturing = false;
-    if (group_return(group) == ncclSuccess) group_replay(group);
-    comms_leave(group, reason);
-    group_uncapture(group);
+    return flush(reason, NULL);
+}
+
+void group_flush_before_end(ncclComm_t ending)
+{
+    flush(HM_REASON_CANCELLED, ending); /* its outcome is not the end's */
 }
 
 /* What was held back goes to NCCL after all, and the group ends. The ranks have agreed on that, which takes a while: an

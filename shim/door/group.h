@@ -17,8 +17,8 @@ bool group_hold_whole(hm_leg_t *leg, const hm_lists_t *lists, ncclComm_t handle,
  * handed over. */
 ncclResult_t group_flush(hm_reason_t reason);
 
-/* The same without a word to other ranks, who may be gone: before an abort. The captured calls are made all the same,
- * as the job made them before it. */
-void group_flush_unasked(hm_reason_t reason);
+/* The same before an abort, which must not wait for that communicator's other ranks: they are not asked. Those of other
+ * communicators are, since they may be about to agree. */
+void group_flush_before_end(ncclComm_t ending);
 
 #endif

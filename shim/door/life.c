@@ -16,10 +16,10 @@
         if (flushed != ncclSuccess) return flushed; \
     } while (0)
 
-/* The same before an end that must not wait for other ranks. Its outcome is not the end's. */
-static void flush_unasked(void)
+/* The same before an end that must not wait for the communicator's other ranks. */
+static void flush_before_end(ncclComm_t ending)
 {
-    if (group_capturing()) group_flush_unasked(HM_REASON_CANCELLED);
+    if (group_capturing()) group_flush_before_end(ending);
 }
 
 /* NCCL_COMM_BLOCKING as NCCL reads it: once, with its first communicator; text that begins with no number is 0. Read
@@ -109,7 +109,7 @@ ncclResult_t hook_ncclCommSplit(const hm_real_t *real, ncclComm_t comm, int colo
 ncclResult_t hook_ncclCommShrink(const hm_real_t *real, ncclComm_t comm, int *excluded, int excluded_count,
                                  ncclComm_t *child, ncclConfig_t *config, int flags)
 {
-    if ((flags & HM_NCCL_SHRINK_ABORT) != 0) flush_unasked();
+    if ((flags & HM_NCCL_SHRINK_ABORT) != 0) flush_before_end(comm);
     HM_FLUSH(real);
     bool blocking = child_blocking(real, comm, config);
     if ((flags & HM_NCCL_SHRINK_ABORT) != 0) comm_cancel(comm);
@@ -131,7 +131,7 @@ ncclResult_t hook_ncclCommGrow(const hm_real_t *real, ncclComm_t comm, int ranks
 #define HM_END(name, aborts) \
     ncclResult_t hook_##name(const hm_real_t *real, ncclComm_t comm) \
     { \
-        if (aborts) flush_unasked(); \
+        if (aborts) flush_before_end(comm); \
         HM_FLUSH(real); \
         hm_comm_t *known = comm_take(comm); \
         if (known != NULL && (aborts)) atomic_store(&known->aborted, 1); \
@@ -146,7 +146,7 @@ HM_END(ncclCommAbort, true)
 
 ncclResult_t hook_ncclCommRevoke(const hm_real_t *real, ncclComm_t comm, int flags)
 {
-    flush_unasked();
+    flush_before_end(comm);
     comm_cancel(comm);
     return real->ncclCommRevoke(comm, flags);
 }

@@ -38,13 +38,14 @@ static bool segment_joins(const hm_group_t *group, const hm_segment_t *segment, 
     return true;
 }
 
-ncclResult_t segments_refuse(hm_group_t *group, hm_reason_t reason, bool *joined)
+ncclResult_t segments_refuse(hm_group_t *group, hm_reason_t reason, ncclComm_t ending, bool *joined)
 {
     *joined = false;
     for (int s = 0; s < group->segments; s++) {
         for (int c = 0; c < group->comms; c++) {
             hm_call_t call;
             ncclResult_t result = ncclSuccess;
+            if (group->comm[c]->handle == ending) continue;
             if (!segment_joins(group, &group->segment[s], group->comm[c], &call)) continue;
             *joined = true;
             if (call.refusal == HM_REASON_NONE) call.refusal = reason;
@@ -100,7 +101,7 @@ hm_answer_t segments_decide(hm_group_t *group, const void *caller, ncclResult_t 
     if (group->segments == 0) return HM_ANSWER_LEAVE;
     if (group->segments == 1 && group->comms == 1) return segment_run(group, caller, result);
     hm_reason_t reason = group->comms > 1 ? HM_REASON_SECOND_COMM : HM_REASON_NESTED;
-    *result = segments_refuse(group, reason, &joined);
+    *result = segments_refuse(group, reason, NULL, &joined);
     if (*result == ncclSuccess && !joined) comms_leave(group, reason);
     return *result == ncclSuccess ? HM_ANSWER_LEAVE : HM_ANSWER_DONE;
 }

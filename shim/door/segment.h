@@ -12,8 +12,9 @@ void segment_close(hm_group_t *group, bool ended, const void *return_address);
 bool segments_full(const hm_group_t *group);
 
 /* Lets the other ranks know of all-to-alls among the segments that this rank cannot have replaced. *joined: there were
- * some. An error: a communicator failed, and nothing of the group may be made. */
-ncclResult_t segments_refuse(hm_group_t *group, hm_reason_t reason, bool *joined);
+ * some. ending: a communicator left out, which is about to be aborted; NULL: none. An error: a communicator failed, and
+ * nothing of the group may be made. */
+ncclResult_t segments_refuse(hm_group_t *group, hm_reason_t reason, ncclComm_t ending, bool *joined);
 
 /* Counts the group as left alone on all its communicators. */
 void comms_leave(const hm_group_t *group, hm_reason_t reason);

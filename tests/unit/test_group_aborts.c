@@ -87,6 +87,21 @@ static void own_abort_inside_a_group_asks_nobody(void **state)
         }
 }
 
+/* The ranks of another communicator may be about to agree: they hear of its call. */
+static void own_abort_still_asks_ranks_of_others(void **state)
+{
+    hm_real_t real = front_real;
+    real.ncclCommAbort = aborted;
+    group_set_up(state);
+    comm_add(HANDLE(2), &front_real, true);
+    front_double.answer = HM_ANSWER_LEAVE;
+    assert_int_equal(group_begin(), ncclSuccess);
+    assert_int_equal(call_by_name(0), ncclSuccess);
+    assert_int_equal(hook_ncclCommAbort(&real, HANDLE(2)), ncclSuccess);
+    assert_int_equal(front_double.runs, 1);
+    assert_int_equal(group_finish(), ncclSuccess);
+}
+
 static int use[16], uses;
 
 static void use_note(ncclComm_t handle)
@@ -151,6 +166,7 @@ int main(void)
         cmocka_unit_test_setup(flushed_group_is_not_made, abort_set_up),
         cmocka_unit_test_setup(named_call_is_not_made, abort_set_up),
         cmocka_unit_test(own_abort_inside_a_group_asks_nobody),
+        cmocka_unit_test(own_abort_still_asks_ranks_of_others),
         cmocka_unit_test_setup(abort_waits_for_a_group, use_set_up),
         cmocka_unit_test_setup(abort_waits_for_a_flushed_group, use_set_up),
         cmocka_unit_test_setup(abort_waits_for_a_named_call, use_set_up),
