@@ -79,9 +79,8 @@ static int identify_launch(hm_context_t *context, CUstream stream, hm_identify_t
     return status;
 }
 
-/* Fills the segment table; returns the number of rows, or UINT64_MAX where an argument is broken. */
-static uint64_t table_fill(hm_table_t *table, hm_segment_t *segment, const hm_rows_t *rows, const uint32_t *bit,
-                           size_t mask_bytes)
+uint64_t cuda_segments_fill(hm_table_t *table, hm_segment_t *segment, const hm_rows_t *rows, const uint32_t *bit,
+                            size_t mask_bytes)
 {
     uint64_t n = 0, bits = rows->row_bytes;
     table->segments = 0;
@@ -105,7 +104,7 @@ static int identify_enqueue(hm_context_t *context, CUstream stream, const hm_row
     size_t group_bytes = cuda_round((size_t)group_count * sizeof *groups);
     int status = cuda_stage(context, table_bytes + group_bytes, &stage);
     if (status != 0) return status;
-    uint64_t n = table_fill(&job->table, (hm_segment_t *)stage.host, rows, bit, job->out.mask_bytes);
+    uint64_t n = cuda_segments_fill(&job->table, (hm_segment_t *)stage.host, rows, bit, job->out.mask_bytes);
     if (n == UINT64_MAX) return -EINVAL;
     if (group_count > 0) memcpy(stage.host + table_bytes, groups, (size_t)group_count * sizeof *groups);
     job->table.segment = (const hm_segment_t *)(uintptr_t)stage.device;

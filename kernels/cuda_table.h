@@ -20,6 +20,11 @@ int cuda_tables_open(hm_context_t *context, size_t bytes, hm_cuda_tables_t *tabl
 int cuda_tables_launch(hm_context_t *context, CUstream stream, hm_cuda_tables_t *tables, hm_cuda_kernel_t kernel,
                        uint64_t blocks, unsigned threads, void **arguments);
 
+/* Fills in the table of segments from rows with the bits of their masks. Returns the number of rows, or UINT64_MAX
+ * where an argument is broken. */
+uint64_t cuda_segments_fill(hm_table_t *table, hm_segment_t *segment, const hm_rows_t *rows, const uint32_t *bit,
+                            size_t mask_bytes);
+
 static inline uint64_t cuda_tiles(uint64_t rows, uint64_t tile)
 {
     return (rows + tile - 1) / tile;

@@ -27,24 +27,6 @@ size_t cuda_tokens_bytes(size_t n, uint64_t tokens)
     return n > INT32_MAX || tokens >= MOST_TOKENS ? 0 : work_lay(&mark, n, tokens, nothing) + 16;
 }
 
-/* Fills the segment table; returns the number of rows, or UINT64_MAX where an argument is broken. */
-static uint64_t table_fill(hm_table_t *table, hm_segment_t *segment, const hm_rows_t *rows, const uint32_t *bit,
-                           size_t mask_bytes)
-{
-    uint64_t n = 0, bits = rows->row_bytes;
-    table->segments = 0;
-    for (int p = 0; p < rows->segments; p++) {
-        if (rows->rows[p] == 0) continue;
-        if (rows->base[p] == NULL || bit[p] / 8 >= mask_bytes || rows->rows[p] > INT32_MAX - n) return UINT64_MAX;
-        segment[table->segments++] = (hm_segment_t){.base = rows->base[p], .first = (uint32_t)n, .bit = bit[p]};
-        bits |= (uintptr_t)rows->base[p];
-        n += rows->rows[p];
-    }
-    table->row_bytes = rows->row_bytes;
-    table->access = cuda_access(bits);
-    return n;
-}
-
 static int mark_launch(hm_context_t *context, CUstream stream, hm_mark_t *mark)
 {
     uint64_t n = mark->rows.n, blocks = cuda_tiles(n, HM_BLOCK), wide = (uint64_t)context->device.processors * 8;
@@ -78,7 +60,7 @@ static int tokens_enqueue(hm_context_t *context, CUstream stream, const hm_rows_
     int status = cuda_stage(context, table_bytes + group_bytes, &stage);
     if (status != 0) return status;
     hm_identify_t *job = &mark->rows;
-    uint64_t n = table_fill(&job->table, (hm_segment_t *)stage.host, rows, bit, job->out.mask_bytes);
+    uint64_t n = cuda_segments_fill(&job->table, (hm_segment_t *)stage.host, rows, bit, job->out.mask_bytes);
     if (n == UINT64_MAX) return -EINVAL;
     if (group_count > 0) memcpy(stage.host + table_bytes, groups, (size_t)group_count * sizeof *groups);
     job->table.segment = (const hm_segment_t *)(uintptr_t)stage.device;
